@@ -1,0 +1,90 @@
+# Every target makes the environment it needs: a machine with Python 3.11 or newer and make is enough.
+
+VENV := .venv
+BIN := $(VENV)/bin
+SUPPORTED := import sys; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	"$$python" -c '$(SUPPORTED)' 2>/dev/null && { echo "$$python"; break; }; done)
+
+# Two stamps, so that `make demo` and `make run` need not wait for the development tools.
+RUNTIME := $(VENV)/.runtime-ready
+DEVELOPMENT := $(VENV)/.development-ready
+
+# Byte code is left for the first import: the exchange library alone has hundreds of modules nobody loads.
+INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-compile
+# The lock brings setuptools, the build backend, so the project itself is installed without the network.
+INSTALL_PROJECT := $(INSTALL) --no-deps --no-build-isolation --editable .
+
+WORKERS ?= 2
+DATA ?=
+ARGS ?=
+TESTS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo run test coverage check format bench lock clean
+
+help: ## show this list
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -e 's/:.*## /|/' | awk -F'|' '{ printf "make %-9s %s\n", $$1, $$2 }'
+
+setup: $(DEVELOPMENT) ## install everything, development tools included
+
+demo: $(RUNTIME) ## play the whole story on the paper venue (DATA=path for its database)
+	$(BIN)/hedgerow demo $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+run: $(RUNTIME) ## start the bot; without a token the chat opens in this terminal
+	$(BIN)/hedgerow run $(ARGS)
+
+test: $(DEVELOPMENT) ## run the tests (TESTS=tests/domain WORKERS=0 ARGS=-x to narrow)
+	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS) $(ARGS)
+
+coverage: $(DEVELOPMENT) ## run the tests in one process and report the lines they miss
+	$(BIN)/coverage run -m pytest $(TESTS) $(ARGS)
+	$(BIN)/coverage report
+
+check: $(DEVELOPMENT) ## lint, format, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(DEVELOPMENT) ## apply the formatter and the safe fixes
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(DEVELOPMENT) ## run the side-by-side benchmarks
+	$(BIN)/python -m bench $(ARGS)
+
+# uv resolves for every supported Python and platform at once and records every file of each release;
+# it lives in a virtual environment of its own because nothing else needs it.
+LOCKER := .venv-lock
+COMPILE := $(LOCKER)/bin/uv pip compile pyproject.toml --quiet --universal --python-version 3.11 \
+	--generate-hashes --no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra build $(UPGRADE)
+UPGRADE ?=
+
+lock: ## make the lock files again (UPGRADE=--upgrade for newer versions)
+	$(if $(PYTHON),,$(error Python 3.11 or newer was not found; name one with PYTHON=...))
+	$(PYTHON) -m venv $(LOCKER)
+	$(LOCKER)/bin/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	$(COMPILE) --output-file requirements.lock
+	$(COMPILE) --extra dev --constraint requirements.lock --output-file requirements-dev.lock
+
+clean: ## remove the environments, caches and build leftovers; databases stay
+	rm -rf $(VENV) $(LOCKER) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache \
+		.hypothesis .coverage
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	$(if $(PYTHON),,$(error Python 3.11 or newer was not found; name one with PYTHON=...))
+	@$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME): requirements.lock pyproject.toml | $(BIN)/python
+	@echo "Installing the locked packages into $(VENV), once ..."
+	@$(INSTALL) --require-hashes --requirement requirements.lock
+	@$(INSTALL_PROJECT)
+	@touch $@
+
+$(DEVELOPMENT): requirements-dev.lock requirements.lock pyproject.toml | $(BIN)/python
+	@echo "Installing the locked packages and the development tools into $(VENV), once ..."
+	@$(INSTALL) --require-hashes --requirement requirements-dev.lock
+	@$(INSTALL_PROJECT)
+	@touch $(RUNTIME) $@

@@ -1,0 +1,266 @@
+"""The composition root: the only module that names concrete adapters and imports the handlers."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from chatbot.chat import Platform, Reply, Request
+from chatbot.clock import SystemClock
+from chatbot.errors import SettingsError
+from chatbot.ids import RandomIds
+from chatbot.ports import Account, Changes, Clock, IdSource, Mailbox, Messenger, Store, Venue
+from chatbot.pushing.inbox import InboxProcessor, replies_to_outbox
+from chatbot.pushing.outbox import Outbox
+from chatbot.pushing.scheduler import Scheduler
+from chatbot.services.bookkeeping import Bookkeeper
+from chatbot.services.driving import Driver
+from chatbot.services.hedging import HedgeService, QuoteTerms
+from chatbot.services.locks import AccountLocks
+from chatbot.services.people import People
+from chatbot.services.recovery import Supervisor
+from chatbot.services.reporting import Reporting
+from chatbot.services.watching import WatchService
+from chatbot.settings import LiveMarket, ReplayMarket, Settings
+from chatbot.storage.database import Database
+from chatbot.venues.feeds import PriceFeed, ReplayFeed, SimulatedFeed
+from chatbot.venues.paper.exchange import PaperExchange
+from handlers import COMMANDS
+from handlers.buttons import Buttons
+from handlers.context import Services
+from handlers.presenter import CardPresenter
+from handlers.router import Router
+
+if TYPE_CHECKING:
+    from chatbot.platforms.telegram import TelegramPlatform
+
+MARKET_SECONDS = 1.0
+WATCH_SECONDS = 2.0
+PRUNE_SECONDS = 3600.0
+KEEP = timedelta(days=7)
+
+
+class PaperVenues:
+    """Every account is a paper account for now; the market is shared."""
+
+    def __init__(self, exchange: PaperExchange) -> None:
+        self._exchange = exchange
+        self._venues: dict[str, Venue] = {}
+
+    def of(self, account: Account) -> Venue:
+        return self._venues.setdefault(account.id, self._exchange.venue(account.id))
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """Everything that runs, wired."""
+
+    settings: Settings
+    clock: Clock
+    store: Store
+    mailbox: Mailbox
+    exchange: PaperExchange
+    venues: PaperVenues
+    people: People
+    hedging: HedgeService
+    reporting: Reporting
+    watching: WatchService
+    bookkeeper: Bookkeeper
+    supervisor: Supervisor
+    router: Router
+    inbox: InboxProcessor
+    outbox: Outbox
+    scheduler: Scheduler
+    messengers: dict[Platform, Messenger]
+
+    def speak_through(self, messenger: Messenger) -> None:
+        """A platform joins: from now on what is owed to its chats is delivered."""
+        self.messengers[messenger.platform] = messenger
+        self.outbox.add(messenger)
+
+    async def start(self) -> None:
+        """What was in flight goes on before anything new is taken."""
+        await self.supervisor.resume_all()
+        await self.inbox.start()
+
+    async def settled(self) -> None:
+        """Everything received is handled, no order is in flight, everything owed is delivered."""
+        await self.inbox.idle()
+        await self.supervisor.idle()
+        await self.outbox.idle()
+
+    async def run(self) -> None:
+        """The outbox and the scheduler, until ``stop``."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.outbox.run(), name="outbox")
+            tasks.create_task(self.scheduler.run(), name="scheduler")
+
+    async def stop(self) -> None:
+        await self.inbox.stop()
+        await self.scheduler.stop()
+        await self.supervisor.stop()
+        await self.outbox.stop()
+
+
+@asynccontextmanager
+async def open_bot(
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    ids: IdSource | None = None,
+    feed: PriceFeed | None = None,
+    messengers: Sequence[Messenger] = (),
+) -> AsyncIterator[Bot]:
+    clock = clock or SystemClock()
+    async with contextlib.AsyncExitStack() as stack:
+        database = await stack.enter_async_context(Database.open(settings.database_url))
+        market = feed or open_feed(settings)
+        exchange = PaperExchange.open(settings.paper_state_path, market, clock, settings.paper.speed)
+        stack.callback(exchange.close)
+        yield await _wire(settings, database, exchange, clock, ids or RandomIds(), messengers)
+
+
+def open_feed(settings: Settings) -> PriceFeed:
+    market = settings.paper.market
+    if isinstance(market, ReplayMarket):
+        return ReplayFeed.read(market.path)
+    if isinstance(market, LiveMarket):
+        from chatbot.venues.live_prices import LiveFeed  # ccxt is large: only where it is used
+
+        override = settings.venues.get(market.venue)
+        return LiveFeed(market.venue, api_url=override.api_url if override else None)
+    return SimulatedFeed.at_speed(settings.paper.seed, settings.paper.speed)
+
+
+async def _wire(
+    settings: Settings,
+    database: Database,
+    exchange: PaperExchange,
+    clock: Clock,
+    ids: IdSource,
+    messengers: Sequence[Messenger],
+) -> Bot:
+    store, mailbox = database.store, database.mailbox
+    venues = PaperVenues(exchange)
+    locks = AccountLocks()
+    people = People(store, clock)
+    buttons = Buttons(await mailbox.secret("buttons"))
+    presenter = CardPresenter(buttons)
+    bookkeeper = Bookkeeper(store, venues, clock, locks)
+    outbox = Outbox(mailbox, messengers, clock)
+    driver = Driver(
+        store=store,
+        venues=venues,
+        clock=clock,
+        presenter=presenter,
+        bookkeeper=bookkeeper,
+        locks=locks,
+        notify=outbox.notify,
+    )
+    supervisor = Supervisor(store, driver, clock)
+    hedging = HedgeService(
+        store=store,
+        venues=venues,
+        clock=clock,
+        ids=ids,
+        people=people,
+        presenter=presenter,
+        bookkeeper=bookkeeper,
+        supervisor=supervisor,
+        locks=locks,
+        terms=QuoteTerms(timedelta(seconds=settings.quote.lifetime_seconds), settings.quote.band),
+    )
+    reporting = Reporting(store, venues, people, clock)
+    watching = WatchService(store, venues, bookkeeper, presenter, clock, outbox.notify)
+    router = Router(
+        Services(
+            hedging=hedging,
+            reporting=reporting,
+            people=people,
+            paper=exchange,
+            store=store,
+            clock=clock,
+            buttons=buttons,
+            allowed_users=settings.allowed_users,
+            show_balances_in_groups=settings.telegram.show_balances_in_groups,
+            market=exchange.feed.name,
+        ),
+        COMMANDS,
+    )
+    spoken = {messenger.platform: messenger for messenger in messengers}
+
+    async def finish(request: Request, replies: Sequence[Reply]) -> None:
+        owed = replies_to_outbox(request, replies, clock.now())
+        await store.commit(Changes(handled=(request.id,), outbox=owed))
+        outbox.notify()
+
+    async def acknowledge(request: Request, toast: str | None) -> None:
+        messenger = spoken.get(request.chat.platform)
+        if messenger is not None:
+            await messenger.acknowledge(request, toast)
+
+    inbox = InboxProcessor(mailbox, router.handle, finish, acknowledge, clock=clock)
+    scheduler = Scheduler(clock)
+    bot = Bot(
+        settings=settings,
+        clock=clock,
+        store=store,
+        mailbox=mailbox,
+        exchange=exchange,
+        venues=venues,
+        people=people,
+        hedging=hedging,
+        reporting=reporting,
+        watching=watching,
+        bookkeeper=bookkeeper,
+        supervisor=supervisor,
+        router=router,
+        inbox=inbox,
+        outbox=outbox,
+        scheduler=scheduler,
+        messengers=spoken,
+    )
+    _schedule(bot)
+    return bot
+
+
+def _schedule(bot: Bot) -> None:
+    async def advance_market() -> None:
+        bot.exchange.advance()
+
+    async def prune() -> None:
+        await bot.store.prune(bot.clock.now() - KEEP)
+
+    bot.scheduler.every("market", MARKET_SECONDS, advance_market)
+    bot.scheduler.every("watch", WATCH_SECONDS, bot.watching.look_at_all)
+    bot.scheduler.every("pairs", WATCH_SECONDS, bot.hedging.finish_fired_pairs)
+    bot.scheduler.every("prune", PRUNE_SECONDS, prune)
+
+
+# --- platforms ----------------------------------------------------------------------------------
+
+
+def telegram_platform(bot: Bot) -> TelegramPlatform:
+    from chatbot.platforms.telegram import TelegramPlatform, Webhook
+
+    telegram, http = bot.settings.telegram, bot.settings.http
+    if telegram.token is None:
+        raise SettingsError("HEDGEROW_TELEGRAM__TOKEN is not set")
+    webhook = None
+    if telegram.webhook_url is not None and telegram.webhook_secret is not None:
+        secret = telegram.webhook_secret.get_secret_value()
+        webhook = Webhook(telegram.webhook_url, secret, http.host, http.port)
+    return TelegramPlatform(
+        token=telegram.token.get_secret_value(),
+        api_url=telegram.api_url,
+        mailbox=bot.mailbox,
+        intake=bot.inbox,
+        clock=bot.clock,
+        commands=[(command.name.removeprefix("/"), command.summary) for command in COMMANDS],
+        webhook=webhook,
+    )

@@ -1,0 +1,134 @@
+"""A conversation in words that no platform owns: what comes in and what goes out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import IntEnum, StrEnum
+
+
+class Platform(StrEnum):
+    TELEGRAM = "telegram"
+    DISCORD = "discord"
+    CONSOLE = "console"
+
+
+@dataclass(frozen=True, slots=True)
+class UserRef:
+    platform: Platform
+    id: str
+
+    def __str__(self) -> str:
+        return f"{self.platform}:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRef:
+    platform: Platform
+    id: str
+    private: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.platform}:{self.id}"
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRef:
+    chat: ChatRef
+    id: str
+
+
+class RequestKind(StrEnum):
+    COMMAND = "command"  # text is what was typed
+    CLICK = "click"  # text is the data of the button, message the card that bears it
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """``id`` is unique per update of a platform: the same update handled again has the same id."""
+
+    id: str
+    kind: RequestKind
+    user: UserRef
+    chat: ChatRef
+    text: str
+    received_at: datetime
+    message: MessageRef | None = None
+    user_name: str = ""
+    ack: str = ""  # what the platform needs to acknowledge a tap (Telegram: callback query id)
+
+
+class Severity(StrEnum):
+    NEUTRAL = "neutral"
+    SUCCESS = "success"
+    INFO = "info"
+    WARNING = "warning"
+    CRITICAL = "critical"
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """``data`` comes back in the click; at most 64 bytes of UTF-8 (Telegram's limit)."""
+
+    label: str
+    data: str
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Prose. ``**bold**`` and `` `code` `` are the only markup; platforms escape all else."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Monospace lines, at most 34 characters each."""
+
+    lines: tuple[str, ...]
+
+
+Block = Text | Table
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One card. The first line of ``blocks`` carries the number that decides.
+
+    ``slot`` names the card ("op:…", "status:3"): a later reply with the same slot edits that message
+    where the platform can. ``edit`` puts the reply in place of the card whose button was tapped.
+    ``toast`` is the short answer to a tap (at most 200 characters); a reply with no blocks is only that.
+    """
+
+    blocks: tuple[Block, ...] = ()
+    buttons: tuple[tuple[Button, ...], ...] = ()
+    severity: Severity = Severity.NEUTRAL
+    slot: str | None = None
+    edit: bool = False
+    toast: str | None = None
+
+
+class Priority(IntEnum):
+    """Lower goes first. A naked leg overtakes everything."""
+
+    CRITICAL = 0
+    REPLY = 10
+    PROGRESS = 20
+    WARNING = 30
+    INFO = 40
+
+
+@dataclass(frozen=True, slots=True)
+class OutboxMessage:
+    """A message owed to a chat. ``dedupe_key`` is unique for ever: the same message is never owed twice.
+
+    ``replaces`` is the platform's id of the message to edit; without it ``reply.slot`` decides. Of several
+    undelivered messages with one slot in one chat only the newest is delivered.
+    """
+
+    dedupe_key: str
+    chat: ChatRef
+    reply: Reply
+    priority: Priority
+    not_before: datetime
+    replaces: str | None = None

@@ -1,0 +1,135 @@
+"""What the journal and the booked fills tell of a leg: who closed it, and what an operation has left open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from chatbot.domain.account import AccountView
+from chatbot.domain.hedge import Hedge, HedgeStatus, LegRole
+from chatbot.domain.instrument import ZERO
+from chatbot.domain.intent import IntentStatus, OrderIntent
+from chatbot.domain.ledger import venue_quantity
+from chatbot.domain.operation import Operation, OperationKind, OperationStatus
+from chatbot.domain.order import Fill, FillCause
+from chatbot.domain.quote import CloseWay
+from chatbot.domain.risk import LegCause
+from chatbot.domain.saga import GONE
+from chatbot.domain.scene import Exposure, LegEvidence
+
+Intents = Mapping[str, OrderIntent]  # by client order id
+
+_VENUE_CAUSES = {
+    FillCause.LIQUIDATION: LegCause.LIQUIDATED,
+    FillCause.AUTO_DELEVERAGING: LegCause.AUTO_DELEVERAGED,
+}
+
+
+def cause_of(fill: Fill, intents: Intents) -> LegCause | None:
+    """``None``: an operation of ours."""
+    if fill.cause in _VENUE_CAUSES:
+        return _VENUE_CAUSES[fill.cause]
+    intent = intents.get(fill.client_order_id or "")
+    if intent is None:
+        return LegCause.BY_HAND
+    return LegCause.STOPPED if intent.purpose.protective else None
+
+
+def deliberate(hedge: Hedge, fills: Sequence[Fill], intents: Intents) -> bool:
+    """Nothing but operations of ours has traded it, and both legs are of our making."""
+    taken_over = hedge.offset is not None and hedge.offset.adopted
+    return not taken_over and all(cause_of(fill, intents) is None for fill in fills)
+
+
+def end_of_leg(hedge: Hedge, role: LegRole, fills: Sequence[Fill], intents: Intents) -> LegEvidence | None:
+    """How a leg that holds nothing was closed; ``None`` by an operation of ours, or by no fill at all."""
+    ours = [fill for fill in fills if fill.position_side is hedge.leg(role).side]
+    if not ours or ours[-1].opens:
+        return None
+    cause = cause_of(ours[-1], intents)
+    if cause is None:
+        return None
+    last = _run(ours, cause, intents)
+    return LegEvidence(
+        role,
+        cause,
+        before=sum((fill.quantity for fill in last), ZERO),
+        at=last[-1].at,
+        price=_average_price(last),
+        realized=sum((fill.realized_pnl for fill in last), ZERO),
+    )
+
+
+def _run(fills: Sequence[Fill], cause: LegCause, intents: Intents) -> list[Fill]:
+    """The closing fills of one cause at the end of the history."""
+    run: list[Fill] = []
+    for fill in reversed(fills):
+        if fill.opens or cause_of(fill, intents) is not cause:
+            break
+        run.insert(0, fill)
+    return run
+
+
+def _average_price(fills: Sequence[Fill]) -> Decimal:
+    if len(fills) == 1:
+        return fills[0].price
+    return sum((f.quantity * f.price for f in fills), ZERO) / sum((f.quantity for f in fills), ZERO)
+
+
+def lost_role(hedge: Hedge, view: AccountView) -> LegRole | None:
+    """The leg that the venue holds nothing of while it holds the other."""
+    if hedge.offset is None:
+        return None
+    empty = [role for role in LegRole if venue_quantity(view, hedge, role) == 0]
+    return empty[0] if len(empty) == 1 else None
+
+
+def lost_leg(hedge: Hedge, role: LegRole, fills: Sequence[Fill], intents: Intents) -> LegEvidence | None:
+    if hedge.leg(role).quantity == 0:
+        return end_of_leg(hedge, role, fills, intents)
+    # The ledger still holds it: nothing explains where it went, or it is not booked yet.
+    frozen = hedge.status is HedgeStatus.FROZEN
+    return LegEvidence(role, LegCause.UNEXPLAINED, before=hedge.leg(role).quantity) if frozen else None
+
+
+def end_of_hedge(hedge: Hedge, fills: Sequence[Fill], intents: Intents) -> LegEvidence | None:
+    """How a hedge came to be closed by its last fill; ``None`` by an operation of ours."""
+    if hedge.live or not fills:
+        return None
+    role = hedge.leg_on(max(fills, key=lambda fill: fill.at).position_side).role
+    return end_of_leg(hedge, role, fills, intents)
+
+
+def exposure_of(operation: Operation, hedge: Hedge, now: datetime) -> Exposure | None:
+    """What an operation in flight has left uncovered so far."""
+    role, quantity = _gap(operation)
+    if quantity <= 0:
+        return None
+    lasting = max(now - operation.started_at, timedelta(0))
+    return Exposure(hedge.leg(role).side, quantity, lasting, operation.trim_attempts)
+
+
+def _gap(operation: Operation) -> tuple[LegRole, Decimal]:
+    """The larger leg, and by how much."""
+    if operation.status is OperationStatus.TRIMMING:
+        role = operation.trim_role or LegRole.PRIMARY
+        return role, operation.trim_quantity - operation.trim_filled
+    pairwise = operation.way in (CloseWay.OFFSET_FIRST, CloseWay.AT_ONCE)
+    if operation.kind is not OperationKind.CLOSE or not pairwise:
+        return LegRole.PRIMARY, ZERO
+    ahead = _closed(operation, LegRole.OFFSET) - _closed(operation, LegRole.PRIMARY)
+    return (LegRole.PRIMARY, ahead) if ahead >= 0 else (LegRole.OFFSET, -ahead)
+
+
+def _closed(operation: Operation, role: LegRole) -> Decimal:
+    target = operation.target(role)
+    return target.quantity if target.given_up == GONE else target.filled
+
+
+def without_answer(intents: Sequence[OrderIntent], now: datetime) -> tuple[int, timedelta]:
+    """How many orders nobody knows the outcome of, and for how long the oldest."""
+    open_ended = [i for i in intents if i.status in (IntentStatus.UNKNOWN, IntentStatus.JOURNALED)]
+    if not open_ended:
+        return 0, timedelta(0)
+    return len(open_ended), max(now - min(intent.created_at for intent in open_ended), timedelta(0))

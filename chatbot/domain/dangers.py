@@ -1,0 +1,396 @@
+"""Alert rules: an account's view and its hedges, against the user's limits, give findings.
+
+Each rule is one function. Whether a finding is told is decided in ``episodes.py``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import timedelta
+from decimal import Decimal
+
+from chatbot.domain.account import AccountView, Balance, Position
+from chatbot.domain.funding import eaten_at, outlook
+from chatbot.domain.hedge import AccountId, Hedge, HedgeStatus, LegRole
+from chatbot.domain.instrument import ZERO, Instrument, MarginMode, PositionSide, Symbol
+from chatbot.domain.margin import leg_liquidation
+from chatbot.domain.pnl import gross_lock, net_lock_now, unrealized_pnl
+from chatbot.domain.preferences import AlertPreferences
+from chatbot.domain.risk import (
+    ALWAYS_ON,
+    Alert,
+    AlertKind,
+    AlertPhase,
+    Finding,
+    FundingSoon,
+    HedgeFrozen,
+    LegCause,
+    LegChanged,
+    LegNaked,
+    LiquidationNear,
+    LockEaten,
+    MarginHigh,
+    NakedLeg,
+    OrderUnknown,
+    TargetReached,
+    Unequal,
+    VenueDown,
+    gravity_of,
+)
+from chatbot.domain.scene import (
+    HYSTERESIS,
+    LegEvidence,
+    Scene,
+    account_finding,
+    falling,
+    found,
+    lasting_level,
+    naked_leg,
+    raised,
+    rising,
+)
+
+NAKED_AFTER = timedelta(seconds=5)
+TRIMS_BEFORE_WORSE = 5
+UNKNOWN_AFTER = (timedelta(seconds=30), timedelta(minutes=5))
+VENUE_DOWN_AFTER = (timedelta(minutes=1), timedelta(minutes=5))
+
+
+def find(scene: Scene, limits: AlertPreferences) -> tuple[Finding, ...]:
+    """Of every rule that is not switched off, harmless findings included."""
+    off = limits.disabled - ALWAYS_ON
+    return tuple(finding for rule in _RULES for finding in rule(scene, limits) if finding.kind not in off)
+
+
+# --- rules: positions ---------------------------------------------------------------------------
+
+
+def _by_symbol(view: AccountView) -> dict[Symbol, list[Position]]:
+    found: dict[Symbol, list[Position]] = {}
+    for position in view.positions:
+        found.setdefault(position.symbol, []).append(position)
+    return found
+
+
+def _number(scene: Scene, symbol: Symbol) -> int | None:
+    hedge = scene.hedge_on(symbol)
+    return None if hedge is None else hedge.number
+
+
+def liquidation_near(scene: Scene, limits: AlertPreferences) -> Iterator[Finding]:
+    for positions in _by_symbol(scene.view).values():
+        joint = len(positions) > 1 and all(p.margin_mode is MarginMode.CROSS for p in positions)
+        dangers = [_danger(scene, position, joint=joint) for position in positions]
+        if joint:
+            # One account, one price: told once, for the leg that loses on the way there.
+            dangers = [min(dangers, key=_distance)]
+        for figures in dangers:
+            levels = limits.liquidation_distances
+            yield found(
+                scene,
+                AlertKind.LIQUIDATION,
+                falling(figures.liquidation.distance, levels),
+                figures,
+                detail="pair" if figures.joint else figures.side.value,
+                levels=len(levels),
+            )
+
+
+def _danger(scene: Scene, position: Position, *, joint: bool) -> LiquidationNear:
+    instrument, mark = scene.instruments[position.symbol], scene.mark_price(position.symbol)
+    liquidation = leg_liquidation(instrument, position, scene.view)
+    side, left = position.side, None
+    if joint and liquidation.price is not None:
+        side = PositionSide.LONG if liquidation.price < mark else PositionSide.SHORT
+    opposite = scene.view.position(position.symbol, position.side.opposite)
+    if opposite is not None and not joint:
+        left = naked_leg(scene, position.symbol, opposite.side, opposite.quantity)
+    return LiquidationNear(
+        instrument=instrument,
+        number=_number(scene, position.symbol),
+        side=side,
+        mark_price=mark,
+        liquidation=liquidation,
+        joint=joint,
+        left=left,
+    )
+
+
+def _distance(figures: LiquidationNear) -> Decimal:
+    distance = figures.liquidation.distance
+    return Decimal("Infinity") if distance is None else distance
+
+
+def margin_high(scene: Scene, limits: AlertPreferences) -> Iterator[Finding]:
+    levels = limits.margin_ratios
+    for balance in (scene.view.balance, *scene.view.other_balances):
+        ratio = margin_ratio_of(balance)
+        figures = MarginHigh(account=scene.account, currency=balance.currency, ratio=ratio)
+        level = rising(ratio, levels)
+        yield found(
+            scene, AlertKind.MARGIN, level, figures, detail=balance.currency.lower(), levels=len(levels)
+        )
+
+
+def margin_ratio_of(balance: Balance) -> Decimal:
+    """The venue's own where it reports one."""
+    if balance.margin_ratio is not None:
+        return balance.margin_ratio
+    if balance.equity > 0:
+        return balance.maintenance_margin / balance.equity
+    return Decimal(1) if balance.maintenance_margin else ZERO
+
+
+def funding_soon(scene: Scene, limits: AlertPreferences) -> Iterator[Finding]:
+    for symbol, positions in _by_symbol(scene.view).items():
+        market = scene.view.markets[symbol]
+        settles_in = market.next_funding_at - scene.view.at
+        if not timedelta(0) < settles_in <= limits.funding_before:
+            continue
+        figures = _funding_figures(scene, symbol, positions, settles_in)
+        costs = -figures.outlook.net_per_settlement > limits.funding_net_cost
+        # Holding: told once per settlement, wherever the rate goes until then.
+        level = (0 if costs else -1, 0)
+        yield found(scene, AlertKind.FUNDING, level, figures, detail=f"{market.next_funding_at:%Y%m%dT%H%M}")
+
+
+def _funding_figures(
+    scene: Scene, symbol: Symbol, positions: Sequence[Position], settles_in: timedelta
+) -> FundingSoon:
+    hedge = scene.hedge_on(symbol)
+    instrument, market = scene.instruments[symbol], scene.view.markets[symbol]
+    return FundingSoon(
+        instrument=instrument,
+        number=_number(scene, symbol),
+        outlook=outlook(instrument, market, positions),
+        settles_in=settles_in,
+        net_exposure=sum((p.quantity * p.side.sign for p in positions), ZERO),
+        paid=ZERO if hedge is None else _paid(hedge),
+        locked=None if hedge is None or not hedge.paired else gross_lock_of(hedge, instrument),
+    )
+
+
+def _paid(hedge: Hedge) -> Decimal:
+    return ZERO - sum((leg.funding for leg in hedge.legs), ZERO)
+
+
+def target_reached(scene: Scene, limits: AlertPreferences) -> Iterator[Finding]:
+    for positions in _by_symbol(scene.view).values():
+        if len(positions) == 1 and positions[0].entry_price > 0:
+            figures = _profit(scene, positions[0])
+            level = rising(figures.share, (limits.profit_target,))
+            yield found(scene, AlertKind.TARGET, level, figures, detail=figures.side.value)
+
+
+def _profit(scene: Scene, position: Position) -> TargetReached:
+    instrument, mark = scene.instruments[position.symbol], scene.mark_price(position.symbol)
+    profit = unrealized_pnl(instrument, position.side, position.quantity, position.entry_price, mark)
+    return TargetReached(
+        instrument=instrument,
+        number=_number(scene, position.symbol),
+        side=position.side,
+        quantity=position.quantity,
+        entry_price=position.entry_price,
+        mark_price=mark,
+        profit=profit,
+        share=profit / instrument.notional(position.quantity, position.entry_price),
+    )
+
+
+# --- rules: hedges ------------------------------------------------------------------------------
+
+
+def _instrument(scene: Scene, hedge: Hedge) -> Instrument:
+    return scene.instruments[hedge.symbol]
+
+
+def leg_lost(scene: Scene, _: AlertPreferences) -> Iterator[Finding]:
+    for watched in scene.watched:
+        lost = watched.lost
+        if lost is None:
+            continue
+        kind = AlertKind.STOPPED if lost.cause is LegCause.STOPPED else AlertKind.LOST
+        figures = _changed(scene, watched.hedge, lost)
+        yield found(scene, kind, raised(True), figures, detail=figures.side.value)
+
+
+def _changed(scene: Scene, hedge: Hedge, evidence: LegEvidence) -> LegChanged:
+    return LegChanged(
+        instrument=_instrument(scene, hedge),
+        number=hedge.number,
+        side=hedge.leg(evidence.role).side,
+        cause=evidence.cause,
+        after=evidence.after,
+        before=evidence.before,
+        price=evidence.price,
+        realized=evidence.realized,
+        at=evidence.at,
+        naked=net_on_venue(scene, hedge) if hedge.live else None,
+    )
+
+
+def leg_naked(scene: Scene, _: AlertPreferences) -> Iterator[Finding]:
+    for watched in scene.watched:
+        hedge, exposure = watched.hedge, watched.exposure
+        level, naked = -1, None
+        if exposure is not None and watched.lost is None and exposure.lasting >= NAKED_AFTER:
+            level = int(exposure.attempts >= TRIMS_BEFORE_WORSE)
+            naked = naked_leg(scene, hedge.symbol, exposure.side, exposure.quantity)
+        figures = LegNaked(
+            instrument=_instrument(scene, hedge),
+            number=hedge.number,
+            naked=naked,
+            lasting=timedelta(0) if exposure is None else exposure.lasting,
+            attempts=0 if exposure is None else exposure.attempts,
+        )
+        yield found(scene, AlertKind.NAKED, (level, level), figures, levels=2)
+
+
+def hedge_frozen(scene: Scene, _: AlertPreferences) -> Iterator[Finding]:
+    for watched in scene.watched:
+        hedge = watched.hedge
+        frozen = hedge.status is HedgeStatus.FROZEN
+        figures = HedgeFrozen(
+            instrument=_instrument(scene, hedge),
+            number=hedge.number,
+            reason=hedge.reason,
+            naked=net_on_venue(scene, hedge) if frozen and watched.lost is None else None,
+        )
+        yield found(scene, AlertKind.FROZEN, raised(frozen), figures)
+
+
+def net_on_venue(scene: Scene, hedge: Hedge) -> NakedLeg | None:
+    """What the venue (not the ledger) holds uncovered of a hedge that was a pair."""
+    held = {
+        side: ZERO if (position := scene.view.position(hedge.symbol, side)) is None else position.quantity
+        for side in PositionSide
+    }
+    net = held[PositionSide.LONG] - held[PositionSide.SHORT]
+    if hedge.offset is None or not net:
+        return None
+    side = PositionSide.LONG if net > 0 else PositionSide.SHORT
+    return naked_leg(scene, hedge.symbol, side, abs(net))
+
+
+def order_unknown(scene: Scene, _: AlertPreferences) -> Iterator[Finding]:
+    for watched in scene.watched:
+        lasting = watched.unknown_for if watched.unknown_orders else timedelta(0)
+        level = lasting_level(lasting, UNKNOWN_AFTER)
+        figures = OrderUnknown(
+            instrument=_instrument(scene, watched.hedge),
+            number=watched.hedge.number,
+            orders=watched.unknown_orders,
+            lasting=lasting,
+        )
+        yield found(scene, AlertKind.UNKNOWN, (level, level), figures, levels=len(UNKNOWN_AFTER))
+
+
+def imbalance(scene: Scene, limits: AlertPreferences) -> Iterator[Finding]:
+    for watched in scene.watched:
+        hedge = watched.hedge
+        if not hedge.paired or watched.busy or watched.deliberate:
+            continue
+        figures = Unequal(
+            instrument=_instrument(scene, hedge),
+            number=hedge.number,
+            net_exposure=hedge.net_exposure,
+            ratio=hedge.imbalance,
+            mark_price=scene.mark_price(hedge.symbol),
+        )
+        yield found(scene, AlertKind.IMBALANCE, over(hedge.imbalance, limits.imbalance), figures)
+
+
+def over(figure: Decimal, limit: Decimal) -> tuple[int, int]:
+    """Over the limit; at it is still well."""
+    return (0 if figure > limit else -1), (0 if figure > limit * (1 - HYSTERESIS) else -1)
+
+
+def lock_eaten(scene: Scene, limits: AlertPreferences) -> Iterator[Finding]:
+    for watched in scene.watched:
+        hedge = watched.hedge
+        if hedge.paired and (locked := gross_lock_of(hedge, _instrument(scene, hedge))) > 0:
+            figures = _eaten(scene, hedge, locked)
+            levels = limits.funding_eaten
+            yield found(scene, AlertKind.EATEN, rising(figures.share, levels), figures, levels=len(levels))
+
+
+def gross_lock_of(hedge: Hedge, instrument: Instrument) -> Decimal:
+    """Of what both legs hold."""
+    primary = hedge.primary
+    return gross_lock(
+        instrument,
+        primary.side,
+        min(leg.quantity for leg in hedge.legs),
+        primary.entry_price,
+        hedge.leg(LegRole.OFFSET).entry_price,
+    )
+
+
+def _eaten(scene: Scene, hedge: Hedge, locked: Decimal) -> LockEaten:
+    instrument, market = _instrument(scene, hedge), scene.view.markets[hedge.symbol]
+    paid = _paid(hedge)
+    per_day = outlook(instrument, market, hedge.legs).net_per_day
+    net_lock = net_lock_now(hedge, instrument, market.mark_price)
+    return LockEaten(
+        instrument=instrument,
+        number=hedge.number,
+        locked=locked,
+        paid=paid,
+        share=paid / locked,
+        per_day=per_day,
+        eaten_at=eaten_at(net_lock, per_day, scene.view.at),
+    )
+
+
+_RULES: tuple[Callable[[Scene, AlertPreferences], Iterator[Finding]], ...] = (
+    leg_naked,
+    leg_lost,
+    hedge_frozen,
+    order_unknown,
+    liquidation_near,
+    margin_high,
+    imbalance,
+    lock_eaten,
+    funding_soon,
+    target_reached,
+)
+
+
+# --- what happened once, and what is beyond an account ------------------------------------------
+
+
+def change_alert(scene: Scene, hedge: Hedge, evidence: LegEvidence) -> Alert | None:
+    """A leg that was lost with the whole hedge, shrunk or grown: told at once, once.
+
+    ``None`` for what is a state, and told as such: a pair that has lost one leg, a hedge that is frozen.
+    """
+    gone = evidence.after == 0
+    if evidence.cause is LegCause.UNEXPLAINED or (hedge.live and gone):
+        return None
+    kind = _kind_of_change(evidence, gone=gone)
+    figures = _changed(scene, hedge, evidence)
+    at = evidence.at or scene.view.at
+    return Alert(
+        key=f"#{hedge.number}:{kind}:{figures.side}",
+        kind=kind,
+        phase=AlertPhase.RISE,
+        level=0,
+        gravity=gravity_of(kind, 0, 1),
+        since=at,
+        figures=figures,
+    )
+
+
+def _kind_of_change(evidence: LegEvidence, *, gone: bool) -> AlertKind:
+    if evidence.before is not None and evidence.after > evidence.before:
+        return AlertKind.GROWN
+    if evidence.cause is LegCause.STOPPED:
+        return AlertKind.STOPPED
+    return AlertKind.LOST if gone else AlertKind.SHRUNK
+
+
+def venue_finding(account_id: AccountId, venue: str, lasting: timedelta, reason: str) -> Finding:
+    """``lasting`` zero: it can be reached."""
+    figures = VenueDown(venue=venue, lasting=lasting, reason=reason)
+    level = lasting_level(lasting, VENUE_DOWN_AFTER)
+    return account_finding(account_id, AlertKind.VENUE, level, figures, levels=len(VENUE_DOWN_AFTER))

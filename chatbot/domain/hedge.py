@@ -1,0 +1,116 @@
+"""A hedge and its legs as the ledger knows them.
+
+A hedge is born with its primary leg (opened by the bot or found on the venue); its offset leg comes with
+``/hedge``. On one account there is at most one live hedge per symbol, since the venue itself keeps one
+long and one short position per symbol. Leg values change only through fills and funding.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import NewType
+
+from chatbot.domain.instrument import ZERO, MarginMode, PositionSide, Symbol
+
+HedgeId = NewType("HedgeId", str)  # 10 of [0-9A-Za-z], unique for ever
+AccountId = NewType("AccountId", str)
+UserId = NewType("UserId", str)
+
+
+class LegRole(StrEnum):
+    PRIMARY = "primary"
+    OFFSET = "offset"
+
+
+class HedgeStatus(StrEnum):
+    OPEN = "open"
+    CLOSED = "closed"
+    FROZEN = "frozen"  # ledger and venue differ and nothing explains it: no orders until the user chooses
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """``entry_price`` is the average over what is open; ``realized_pnl`` without fees; ``funding`` positive:
+    received.
+
+    ``adopted`` legs were opened elsewhere: what was paid for them before is not known to us.
+    """
+
+    role: LegRole
+    side: PositionSide
+    quantity: Decimal = ZERO
+    entry_price: Decimal = ZERO
+    leverage: Decimal = Decimal(1)
+    margin_mode: MarginMode = MarginMode.CROSS
+    fees_paid: Decimal = ZERO
+    funding: Decimal = ZERO
+    realized_pnl: Decimal = ZERO
+    adopted: bool = False
+
+    @property
+    def signed_quantity(self) -> Decimal:
+        return self.quantity * self.side.sign
+
+
+@dataclass(frozen=True, slots=True)
+class Hedge:
+    """``number`` is the user's own (#3). ``attempt`` counts the orders of this hedge, for client order ids.
+
+    ``opened_at`` and ``closed_at`` are the venue's instants. ``fills_seen_at`` and ``funding_seen_at`` are
+    how far the
+    venue's history has been booked. ``version`` grows with each write; a write on an old version fails.
+    """
+
+    id: HedgeId
+    number: int
+    user_id: UserId
+    account_id: AccountId
+    symbol: Symbol
+    primary: Leg
+    opened_at: datetime
+    offset: Leg | None = None
+    status: HedgeStatus = HedgeStatus.OPEN
+    closed_at: datetime | None = None
+    reason: str = ""  # why it is frozen
+    attempt: int = 0
+    version: int = 0
+    fills_seen_at: datetime | None = None
+    funding_seen_at: datetime | None = None
+
+    @property
+    def legs(self) -> tuple[Leg, ...]:
+        return (self.primary,) if self.offset is None else (self.primary, self.offset)
+
+    @property
+    def live(self) -> bool:
+        return self.status is not HedgeStatus.CLOSED
+
+    @property
+    def paired(self) -> bool:
+        return self.offset is not None and self.offset.quantity > 0 and self.primary.quantity > 0
+
+    @property
+    def net_exposure(self) -> Decimal:
+        return sum((leg.signed_quantity for leg in self.legs), ZERO)
+
+    @property
+    def imbalance(self) -> Decimal:
+        """|net exposure| over the larger leg; 0 for a hedge that has no second leg to be equal to."""
+        larger = max(leg.quantity for leg in self.legs)
+        return abs(self.net_exposure) / larger if self.offset is not None and larger else ZERO
+
+    def leg(self, role: LegRole) -> Leg:
+        if role is LegRole.PRIMARY:
+            return self.primary
+        if self.offset is None:
+            return Leg(LegRole.OFFSET, self.primary.side.opposite)
+        return self.offset
+
+    def leg_on(self, side: PositionSide) -> Leg:
+        return self.leg(LegRole.PRIMARY if side is self.primary.side else LegRole.OFFSET)
+
+    def with_leg(self, leg: Leg) -> Hedge:
+        return replace(self, primary=leg) if leg.role is LegRole.PRIMARY else replace(self, offset=leg)

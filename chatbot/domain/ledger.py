@@ -1,0 +1,214 @@
+"""Booking: what a venue reports becomes quantities, entries, fees and PnL of a hedge's legs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from decimal import Decimal
+
+from chatbot.domain.account import AccountView, Position
+from chatbot.domain.hedge import Hedge, HedgeStatus, Leg, LegRole
+from chatbot.domain.instrument import ZERO, ContractKind, Instrument
+from chatbot.domain.intent import OrderIntent, event_of
+from chatbot.domain.order import Fill, FundingPayment, OrderReport, OrderStatus
+from chatbot.domain.pnl import apply_fill
+from chatbot.errors import InvariantBroken
+
+
+@dataclass(frozen=True, slots=True)
+class Booked:
+    """``fill`` is what the report adds to what was booked before, ``None`` when it adds nothing."""
+
+    hedge: Hedge
+    intent: OrderIntent
+    fill: Fill | None
+
+
+def book_report(hedge: Hedge, intent: OrderIntent, report: OrderReport, instrument: Instrument) -> Booked:
+    """Reports are cumulative: only the difference to what is booked is booked."""
+    if intent.status.final:
+        return _nothing_new(hedge, intent, report)
+    fill = _difference(hedge, intent, report, instrument)
+    after = replace(
+        intent.after(event_of(report), reason=report.reason),
+        venue_order_id=report.venue_order_id,
+        filled_quantity=report.filled_quantity,
+        average_price=report.average_price,
+        fee=report.fee,
+    )
+    return Booked(hedge if fill is None else book_fill(hedge, intent.leg, fill, instrument), after, fill)
+
+
+def _nothing_new(hedge: Hedge, intent: OrderIntent, report: OrderReport) -> Booked:
+    if report.filled_quantity != intent.filled_quantity:
+        raise InvariantBroken(f"order {intent.client_order_id} was settled and filled afterwards")
+    return Booked(hedge, intent, None)
+
+
+def _difference(
+    hedge: Hedge, intent: OrderIntent, report: OrderReport, instrument: Instrument
+) -> Fill | None:
+    quantity = report.filled_quantity - intent.filled_quantity
+    if quantity < 0:
+        raise InvariantBroken(f"order {intent.client_order_id} has become less filled")
+    if quantity == 0:
+        return None
+    if report.average_price is None:
+        raise InvariantBroken(f"order {intent.client_order_id} was filled at no price")
+    price = _price_of_difference(intent, report.filled_quantity, report.average_price, instrument.kind)
+    leg = hedge.leg(intent.leg)
+    opens = intent.side is intent.position_side.opening
+    before = leg.realized_pnl
+    fee = report.fee - intent.fee
+    booked = apply_fill(leg, instrument, opens=opens, quantity=quantity, price=price, fee=fee)
+    return Fill(
+        venue_fill_id=f"{intent.client_order_id}:{report.filled_quantity}",
+        symbol=intent.symbol,
+        side=intent.side,
+        position_side=intent.position_side,
+        quantity=quantity,
+        price=price,
+        fee=fee,
+        realized_pnl=booked.realized_pnl - before,
+        at=report.updated_at,
+        client_order_id=intent.client_order_id,
+    )
+
+
+def _price_of_difference(
+    intent: OrderIntent, filled: Decimal, average: Decimal, kind: ContractKind
+) -> Decimal:
+    """From two cumulative averages; an inverse average is harmonic."""
+    if intent.average_price is None or intent.filled_quantity == 0:
+        return average
+    quantity = filled - intent.filled_quantity
+    if kind is ContractKind.LINEAR:
+        return (filled * average - intent.filled_quantity * intent.average_price) / quantity
+    return quantity / (filled / average - intent.filled_quantity / intent.average_price)
+
+
+def book_fill(hedge: Hedge, role: LegRole, fill: Fill, instrument: Instrument) -> Hedge:
+    leg = apply_fill(
+        hedge.leg(role),
+        instrument,
+        opens=fill.opens,
+        quantity=fill.quantity,
+        price=fill.price,
+        fee=fill.fee,
+    )
+    return hedge.with_leg(leg)
+
+
+def book_funding(hedge: Hedge, payment: FundingPayment) -> Hedge:
+    leg = hedge.leg_on(payment.side)
+    booked = hedge.with_leg(replace(leg, funding=leg.funding + payment.amount))
+    return replace(booked, funding_seen_at=payment.at)
+
+
+def closed_if_flat(hedge: Hedge, at: datetime) -> Hedge:
+    if any(leg.quantity for leg in hedge.legs):
+        return hedge
+    return replace(hedge, status=HedgeStatus.CLOSED, closed_at=at)
+
+
+def venue_quantity(view: AccountView, hedge: Hedge, role: LegRole) -> Decimal:
+    position = view.position(hedge.symbol, hedge.leg(role).side)
+    return ZERO if position is None else position.quantity
+
+
+def differences(hedge: Hedge, view: AccountView) -> dict[LegRole, Decimal]:
+    """What the venue holds more (or less, negative) than the ledger says, per leg that differs."""
+    found = {r: venue_quantity(view, hedge, r) - hedge.leg(r).quantity for r in LegRole}
+    return {role: difference for role, difference in found.items() if difference}
+
+
+def adopted_leg(role: LegRole, position: Position) -> Leg:
+    """A position that was opened elsewhere: what it cost before is not known to us."""
+    return Leg(
+        role=role,
+        side=position.side,
+        quantity=position.quantity,
+        entry_price=position.entry_price,
+        leverage=position.leverage,
+        margin_mode=position.margin_mode,
+        adopted=True,
+    )
+
+
+def take_over(hedge: Hedge, view: AccountView) -> Hedge:
+    """The user chose to believe the venue: legs become what it says."""
+    for role in LegRole:
+        hedge = _take_over_leg(hedge, role, view)
+    return closed_if_flat(replace(hedge, status=HedgeStatus.OPEN, reason=""), view.at)
+
+
+def _take_over_leg(hedge: Hedge, role: LegRole, view: AccountView) -> Hedge:
+    leg = hedge.leg(role)
+    position = view.position(hedge.symbol, leg.side)
+    if position is None:
+        return hedge if leg.quantity == 0 else hedge.with_leg(replace(leg, quantity=ZERO))
+    if position.quantity == leg.quantity:
+        return hedge
+    return hedge.with_leg(
+        replace(leg, quantity=position.quantity, entry_price=position.entry_price, adopted=True)
+    )
+
+
+def fill_by_position(
+    intent: OrderIntent,
+    leg: Leg,
+    position: Position | None,
+    *,
+    mark_price: Decimal,
+    fee_rate: Decimal,
+    at: datetime,
+) -> OrderReport | None:
+    """The report an order must have had, told by the position alone; ``None``: it does not say so.
+
+    For orders whose look-up stays empty although the leg moved. An opening fill is priced from the change
+    of the entry, a closing one at the mark price; the fee is the taker's.
+    """
+    held = ZERO if position is None else position.quantity
+    opens = intent.side is intent.position_side.opening
+    moved = held - leg.quantity if opens else leg.quantity - held
+    if not 0 < moved <= intent.left:
+        return None
+    price = mark_price
+    if opens and position is not None:
+        price = (position.entry_price * held - leg.entry_price * leg.quantity) / moved
+    filled = intent.filled_quantity + moved
+    return _settled_report(intent, filled=filled, price=price, fee=fee_rate * moved * price, at=at)
+
+
+def _settled_report(
+    intent: OrderIntent, *, filled: Decimal, price: Decimal, fee: Decimal, at: datetime
+) -> OrderReport:
+    return OrderReport(
+        client_order_id=intent.client_order_id,
+        venue_order_id=intent.venue_order_id,
+        symbol=intent.symbol,
+        side=intent.side,
+        position_side=intent.position_side,
+        type=intent.type,
+        status=OrderStatus.FILLED if filled == intent.quantity else OrderStatus.CANCELED,
+        quantity=intent.quantity,
+        filled_quantity=filled,
+        average_price=price,
+        fee=intent.fee + fee,
+        updated_at=at,
+        reason="told by the position",
+    )
+
+
+def report_of_fills(
+    intent: OrderIntent, fills: tuple[Fill, ...], instrument: Instrument
+) -> OrderReport | None:
+    """The cumulative report that the account's history implies; ``None``: it has no fill of the order."""
+    ours = [f for f in fills if f.client_order_id == intent.client_order_id]
+    if not ours:
+        return None
+    filled = sum((f.quantity for f in ours), ZERO)
+    notional = sum((instrument.notional(f.quantity, f.price) for f in ours), ZERO)
+    price = notional / filled if instrument.kind is ContractKind.LINEAR else filled / notional
+    fee = sum((f.fee for f in ours), ZERO) - intent.fee
+    return _settled_report(intent, filled=filled, price=price, fee=fee, at=ours[-1].at)

@@ -1,0 +1,161 @@
+"""Why an offer cannot be made: each check raises one sentence that says what would help, or passes."""
+
+from __future__ import annotations
+
+from decimal import ROUND_CEILING, Decimal
+
+from chatbot.domain.account import AccountView, Balance
+from chatbot.domain.instrument import ZERO, Instrument, PositionMode, PositionSide
+from chatbot.domain.market import FillEstimate, MarketState, OrderBook
+from chatbot.domain.preferences import RiskCaps
+from chatbot.domain.sizing import quote_value
+from chatbot.domain.wording import market_name, money, percent, plain, price_text, quantity_text
+from chatbot.errors import BadArgument, LimitExceeded, NotFound
+
+
+def market_of(view: AccountView, instrument: Instrument) -> MarketState:
+    market = view.markets.get(instrument.symbol)
+    if market is None or market.mark_price <= 0:
+        raise NotFound(f"{market_name(instrument)} has no price just now; try again in a moment.")
+    return market
+
+
+def book_of(view: AccountView, instrument: Instrument) -> OrderBook:
+    book = view.books.get(instrument.symbol)
+    if book is None or not book.bids or not book.asks:
+        raise NotFound(f"Nobody is quoting {market_name(instrument)} just now; try again in a moment.")
+    return book
+
+
+def balance_of(view: AccountView, instrument: Instrument) -> Balance:
+    balance = view.balance_in(instrument.settle)
+    if balance is None:
+        raise LimitExceeded(
+            f"{market_name(instrument)} settles in {instrument.settle}, and this account has none; "
+            f"deposit {instrument.settle} first."
+        )
+    return balance
+
+
+def require_hedge_mode(view: AccountView) -> None:
+    if view.position_mode is not PositionMode.HEDGE:
+        raise LimitExceeded(
+            "The account is in one-way mode, where a second leg closes the first; "
+            "switch it to hedge mode while it is flat."
+        )
+
+
+def require_depth(instrument: Instrument, estimate: FillEstimate, wanted: Decimal) -> None:
+    if not estimate.complete:
+        there = quantity_text(instrument, estimate.quantity)
+        raise LimitExceeded(
+            f"The book is too thin for {quantity_text(instrument, wanted)}: "
+            f"it offers {there}; take that or less."
+        )
+
+
+def require_leverage(instrument: Instrument, leverage: Decimal, notional: Decimal, caps: RiskCaps) -> None:
+    if not leverage.is_finite() or leverage < 1:
+        raise BadArgument("Leverage is 1x or more.", example="10x")
+    most = instrument.tier(notional).max_leverage
+    if leverage > most:
+        name = market_name(instrument)
+        raise LimitExceeded(
+            f"{name} allows {plain(most)}x at most for this size; take {plain(most)}x or less."
+        )
+    if caps.leverage is not None and leverage > caps.leverage:
+        raise LimitExceeded(
+            f"{plain(leverage)}x is over your leverage cap of {plain(caps.leverage)}x; "
+            f"change it with `/risk leverage {plain(leverage)}`."
+        )
+
+
+def usable_margin(balance: Balance, caps: RiskCaps) -> Decimal:
+    """Free margin less the reserve that is never used as margin."""
+    return max(ZERO, balance.free - max(ZERO, balance.equity) * caps.reserve)
+
+
+def require_margin(needed: Decimal, balance: Balance, caps: RiskCaps) -> None:
+    usable = usable_margin(balance, caps)
+    if needed > usable:
+        raise LimitExceeded(
+            f"That needs {money(needed, balance.currency)} of margin and {money(usable, balance.currency)} "
+            f"can be used ({percent(caps.reserve)} of equity stays in reserve); "
+            "take a smaller size or add money."
+        )
+
+
+def require_notional(instrument: Instrument, quantity: Decimal, price: Decimal, caps: RiskCaps) -> None:
+    worth = quote_value(instrument, quantity, price)
+    if caps.notional is not None and worth > caps.notional:
+        raise LimitExceeded(
+            f"A leg of {money(worth, instrument.quote)} is over your cap of "
+            f"{money(caps.notional, instrument.quote)} per hedge; "
+            f"change it with `/risk notional {_rounded_up(worth)}`."
+        )
+
+
+def require_share(held: Decimal, needed: Decimal, balance: Balance, caps: RiskCaps) -> None:
+    """``held`` by hedges already, initial margin."""
+    if caps.hedge_share is None:
+        return
+    total = held + needed
+    if total > caps.hedge_share * balance.equity:
+        share = "all" if balance.equity <= 0 else percent(total / balance.equity)
+        raise LimitExceeded(
+            f"Hedges would take {share} of your equity, over your cap of {percent(caps.hedge_share)}; "
+            "take a smaller size or change the cap with `/risk share`."
+        )
+
+
+def _rounded_up(value: Decimal) -> str:
+    return plain(value.to_integral_value(ROUND_CEILING))
+
+
+# --- stops --------------------------------------------------------------------------------------
+
+
+def stop_loss_for(
+    instrument: Instrument, side: PositionSide, price: Decimal | None, mark: Decimal
+) -> Decimal | None:
+    """On the grid and on the losing side of the mark price, which is what triggers it."""
+    return _stop(instrument, side, price, mark, name="stop-loss", sign=-side.sign)
+
+
+def take_profit_for(
+    instrument: Instrument, side: PositionSide, price: Decimal | None, mark: Decimal
+) -> Decimal | None:
+    return _stop(instrument, side, price, mark, name="take-profit", sign=side.sign)
+
+
+def _stop(
+    instrument: Instrument,
+    side: PositionSide,
+    price: Decimal | None,
+    mark: Decimal,
+    *,
+    name: str,
+    sign: int,
+) -> Decimal | None:
+    """``sign``: 1 where the stop lies above the mark price."""
+    if price is None:
+        return None
+    on_grid = price_on_grid(instrument, price, name=f"The {name}")
+    if (on_grid - mark) * sign <= 0:
+        where = "above" if sign > 0 else "below"
+        raise BadArgument(
+            f"The {name} of a {side} lies {where} the price, which is {price_text(instrument, mark)}."
+        )
+    return on_grid
+
+
+_MOST_DIGITS = 15
+
+
+def price_on_grid(instrument: Instrument, price: Decimal, *, name: str) -> Decimal:
+    if not price.is_finite() or price <= 0 or price.adjusted() > _MOST_DIGITS:
+        raise BadArgument(f"{name} must be a price above zero.")
+    on_grid = instrument.round_price(price)
+    if on_grid <= 0:
+        raise BadArgument(f"{name} must be a price above zero.")
+    return on_grid

@@ -1,0 +1,190 @@
+"""One look at an account: what the rules are given, how figures become levels, levels findings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from chatbot.domain.account import AccountView, Position
+from chatbot.domain.hedge import AccountId, Hedge, HedgeId, LegRole
+from chatbot.domain.instrument import ZERO, Instrument, MarginMode, PositionSide, Symbol
+from chatbot.domain.margin import leg_liquidation
+from chatbot.domain.quote import LegLiquidation
+from chatbot.domain.risk import (
+    AlertKind,
+    Figures,
+    Finding,
+    LegCause,
+    NakedLeg,
+    OnMarket,
+    subject_of,
+)
+
+HYSTERESIS = Decimal("0.10")
+
+
+# --- what is looked at --------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """What an operation in flight has left uncovered: ``quantity`` of the larger leg.
+
+    ``lasting`` counts from the start of the operation: it is at most this long. ``attempts`` at trimming.
+    """
+
+    side: PositionSide
+    quantity: Decimal
+    lasting: timedelta
+    attempts: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class LegEvidence:
+    """What the ledger knows of a leg that changed without an operation of ours. ``at``: venue time."""
+
+    role: LegRole
+    cause: LegCause
+    after: Decimal = ZERO
+    before: Decimal | None = None
+    at: datetime | None = None
+    price: Decimal | None = None
+    realized: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A live hedge and what the journal tells about it.
+
+    ``busy``: an operation is in flight. ``deliberate``: nothing but our own orders has changed the legs, so
+    an imbalance is what was asked for. ``lost``: a leg of a pair is gone. ``unknown_orders`` have no answer,
+    the oldest for ``unknown_for``.
+    """
+
+    hedge: Hedge
+    busy: bool = False
+    deliberate: bool = False
+    lost: LegEvidence | None = None
+    exposure: Exposure | None = None
+    unknown_orders: int = 0
+    unknown_for: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One look at one account. ``instruments`` of every open position and hedge."""
+
+    account_id: AccountId
+    account: str
+    view: AccountView
+    instruments: Mapping[Symbol, Instrument]
+    watched: tuple[Watched, ...] = ()
+
+    def hedge_on(self, symbol: Symbol) -> Hedge | None:
+        return next((w.hedge for w in self.watched if w.hedge.symbol == symbol), None)
+
+    def mark_price(self, symbol: Symbol) -> Decimal:
+        return self.view.markets[symbol].mark_price
+
+
+# --- levels -------------------------------------------------------------------------------------
+
+
+def falling_level(figure: Decimal, levels: Sequence[Decimal]) -> int:
+    """``levels`` fall with gravity; reached when the figure is at or under it."""
+    return sum(figure <= level for level in levels) - 1
+
+
+def rising_level(figure: Decimal, levels: Sequence[Decimal]) -> int:
+    return sum(figure >= level for level in levels) - 1
+
+
+def falling(figure: Decimal | None, levels: Sequence[Decimal]) -> tuple[int, int]:
+    """Level, and the level not left yet: a level is left when the figure is better by a tenth of it."""
+    if figure is None:
+        return -1, -1
+    looser = [level * (1 + HYSTERESIS) for level in levels]
+    return falling_level(figure, levels), falling_level(figure, looser)
+
+
+def rising(figure: Decimal, levels: Sequence[Decimal]) -> tuple[int, int]:
+    looser = [level * (1 - HYSTERESIS) for level in levels]
+    return rising_level(figure, levels), rising_level(figure, looser)
+
+
+def lasting_level(span: timedelta, levels: Sequence[timedelta]) -> int:
+    return sum(span >= level for level in levels) - 1
+
+
+# --- findings -----------------------------------------------------------------------------------
+
+
+def key_of(scene: Scene, figures: Figures, kind: AlertKind, detail: str = "") -> str:
+    """Numbers of hedges are the user's own; anything else is told apart by its account."""
+    subject = subject_of(figures)
+    key = ":".join(part for part in (subject, kind.value, detail) if part)
+    return key if subject.startswith("#") else key + account_suffix(scene.account_id)
+
+
+def account_suffix(account_id: AccountId) -> str:
+    """How the keys end that belong to an account and to no hedge."""
+    return f"@{account_id}"
+
+
+def found(
+    scene: Scene,
+    kind: AlertKind,
+    level: tuple[int, int],
+    figures: Figures,
+    *,
+    detail: str = "",
+    levels: int = 1,
+) -> Finding:
+    return Finding(
+        key=key_of(scene, figures, kind, detail),
+        kind=kind,
+        level=level[0],
+        holding=level[1],
+        figures=figures,
+        levels=levels,
+        hedge_id=_hedge_id(scene, figures),
+    )
+
+
+def _hedge_id(scene: Scene, figures: Figures) -> HedgeId | None:
+    if not isinstance(figures, OnMarket) or figures.number is None:
+        return None
+    return next(w.hedge.id for w in scene.watched if w.hedge.number == figures.number)
+
+
+def raised(is_so: bool) -> tuple[int, int]:
+    return (0, 0) if is_so else (-1, -1)
+
+
+def naked_leg(scene: Scene, symbol: Symbol, side: PositionSide, quantity: Decimal) -> NakedLeg:
+    """The exposure, and where its leg is liquidated once it stands alone."""
+    position = scene.view.position(symbol, side)
+    liquidation = None
+    if position is not None:
+        liquidation = liquidation_alone(scene.view, scene.instruments[symbol], position)
+    return NakedLeg(side, quantity, scene.mark_price(symbol), liquidation)
+
+
+def liquidation_alone(view: AccountView, instrument: Instrument, position: Position) -> LegLiquidation:
+    """Without the opposite leg. What the venue reports for a cross pair does not hold then: computed."""
+    opposite = view.position(position.symbol, position.side.opposite)
+    if opposite is None:
+        return leg_liquidation(instrument, position, view)
+    cross = position.margin_mode is MarginMode.CROSS
+    alone = replace(position, liquidation_price=None) if cross else position
+    others = tuple(p for p in view.positions if p not in (position, opposite))
+    return leg_liquidation(instrument, alone, replace(view, positions=(*others, alone)))
+
+
+def account_finding(
+    account_id: AccountId, kind: AlertKind, level: int, figures: Figures, *, levels: int
+) -> Finding:
+    """Of an account that could not even be looked at."""
+    return Finding(f"{kind}{account_suffix(account_id)}", kind, level, level, figures, levels)

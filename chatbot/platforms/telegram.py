@@ -1,0 +1,252 @@
+"""Telegram: who we are there, and how updates get in, once each.
+
+An update is confirmed to Telegram only after it is in the mailbox: by the next poll, whose offset was saved
+in the same transaction, or by the 200 of the webhook.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+from telegram.error import Conflict, InvalidToken, TelegramError
+
+from chatbot.chat import Request
+from chatbot.errors import SettingsError, StorageError
+from chatbot.platforms.telegram_http import FloodControl, JSONDict, TelegramClient
+from chatbot.platforms.telegram_messenger import TelegramMessenger
+from chatbot.platforms.telegram_updates import ALLOWED_UPDATES, decode
+from chatbot.platforms.telegram_webhook import Webhook, WebhookServer
+from chatbot.ports import Clock, Mailbox
+
+CURSOR = "telegram"
+POLL_SECONDS = 50  # the longest that Telegram holds a poll
+DESCRIPTION_LIMIT = 256
+FIRST_PAUSE, LONGEST_PAUSE, TOKEN_REFUSED_PAUSE = 1.0, 30.0, 30.0
+
+log = logging.getLogger(__name__)
+
+__all__ = ["Intake", "TelegramClient", "TelegramMessenger", "TelegramPlatform", "Webhook"]
+
+
+class Intake(Protocol):
+    """Where updates go. They are durable when it returns."""
+
+    async def receive(
+        self, requests: Sequence[Request], *, cursor: tuple[str, int] | None = None, repeated: bool = False
+    ) -> None: ...
+
+
+class TelegramPlatform:
+    """``start`` says who we are and fails on a wrong token; ``run`` takes updates until ``stop``.
+
+    Telegram being away does not fail the start: ``run`` goes on trying.
+    """
+
+    def __init__(
+        self,
+        *,
+        token: str,
+        api_url: str,
+        mailbox: Mailbox,
+        intake: Intake,
+        clock: Clock,
+        commands: Sequence[tuple[str, str]] = (),
+        webhook: Webhook | None = None,
+    ) -> None:
+        self._client = TelegramClient(token, api_url)
+        self._mailbox = mailbox
+        self._intake = intake
+        self._clock = clock
+        self._commands = commands
+        self._webhook = webhook
+        self._server = WebhookServer(webhook, self._accept) if webhook else None
+        self._username = ""
+        self._introduced = False
+        self._next_id = 0  # the update that is surely new; all before it were received
+        self._deliveries: list[tuple[Mapping[str, Any], asyncio.Future[None]]] = []
+        self._delivered = asyncio.Event()
+        self._pause = FIRST_PAUSE
+        self._told_of_conflict = False
+        self._stopping = asyncio.Event()
+        self.messenger = TelegramMessenger(self._client)
+
+    @property
+    def username(self) -> str:
+        """Empty until Telegram told us."""
+        return self._username
+
+    @property
+    def webhook_port(self) -> int | None:
+        return self._server.port if self._server else None
+
+    async def start(self) -> None:
+        """Raises ``SettingsError`` for a token that Telegram refuses or a port that is taken."""
+        await self._client.open()
+        self._next_id = await self._mailbox.cursor(CURSOR) or 0
+        try:
+            await self._introduce()
+        except InvalidToken:
+            await self.stop()
+            raise SettingsError(
+                "HEDGEROW_TELEGRAM__TOKEN: Telegram does not accept this token; "
+                "@BotFather shows it on /token. "
+                "Example: HEDGEROW_TELEGRAM__TOKEN=123456789:AAE-the-letters-from-BotFather"
+            ) from None
+        except TelegramError as error:
+            log.warning("Telegram cannot be reached yet", extra={"reason": error.message})
+
+    async def run(self) -> None:
+        """Returns after ``stop``."""
+        taking = asyncio.create_task(self._take_updates())
+        stopping = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({taking, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            taking.cancel()
+            stopping.cancel()
+            results = await asyncio.gather(taking, stopping, return_exceptions=True)
+        _raise_failure(results)
+
+    async def stop_intake(self) -> None:
+        """No more updates; messages can still be sent."""
+        if self._server is not None:
+            await self._server.stop()
+        self._stopping.set()
+
+    async def stop(self) -> None:
+        await self.stop_intake()
+        await self._client.close_session()
+
+    # --- who we are -------------------------------------------------------------------------------
+
+    async def _introduce(self) -> None:
+        me = await self._client.call("getMe", {})
+        self._username = str(me["username"])
+        if self._commands:
+            listed = [
+                {"command": name, "description": text[:DESCRIPTION_LIMIT]} for name, text in self._commands
+            ]
+            await self._client.call("setMyCommands", {"commands": listed})
+        await (self._open_webhook() if self._webhook else self._close_webhook())
+        self._introduced = True
+        log.info("connected to Telegram", extra={"bot": self._username})
+
+    async def _open_webhook(self) -> None:
+        if self._webhook is None or self._server is None:
+            return
+        await self._server.start()
+        parameters: JSONDict = {
+            "url": self._webhook.url,
+            "secret_token": self._webhook.secret,
+            "allowed_updates": list(ALLOWED_UPDATES),
+        }
+        await self._client.call("setWebhook", parameters)
+
+    async def _close_webhook(self) -> None:
+        await self._client.call("deleteWebhook", {"drop_pending_updates": False})
+
+    async def _take_updates(self) -> None:
+        while not self._introduced:
+            await self._tolerating(self._introduce)
+        step = self._poll if self._webhook is None else self._store_deliveries
+        while True:
+            await self._tolerating(step)
+
+    # --- polling ----------------------------------------------------------------------------------
+
+    async def _poll(self) -> None:
+        parameters: JSONDict = {
+            "timeout": POLL_SECONDS,
+            "offset": self._next_id,
+            "allowed_updates": list(ALLOWED_UPDATES),
+        }
+        updates = await self._client.call("getUpdates", parameters, read_seconds=POLL_SECONDS + 10)
+        if updates:
+            await self._store(updates)
+
+    # --- webhook ----------------------------------------------------------------------------------
+
+    async def _accept(self, update: Mapping[str, Any]) -> None:
+        """Returns when the update is stored. What comes in together is stored together."""
+        stored: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._deliveries.append((update, stored))
+        self._delivered.set()
+        await stored
+
+    async def _store_deliveries(self) -> None:
+        """From the webhook they come out of order across chats, and now and then twice."""
+        await self._delivered.wait()
+        self._delivered.clear()
+        deliveries, self._deliveries = self._deliveries, []
+        try:
+            await self._store([update for update, _ in deliveries])
+        except StorageError as error:
+            _settle((stored for _, stored in deliveries), error)
+            raise
+        _settle((stored for _, stored in deliveries), None)
+
+    async def _store(self, updates: Sequence[Mapping[str, Any]]) -> None:
+        repeated = any(int(update["update_id"]) < self._next_id for update in updates)
+        next_id = max(self._next_id, *(int(update["update_id"]) + 1 for update in updates))
+        requests = [request for update in updates if (request := self._decoded(update)) is not None]
+        await self._intake.receive(requests, cursor=(CURSOR, next_id), repeated=repeated)
+        self._next_id = next_id
+
+    def _decoded(self, update: Mapping[str, Any]) -> Request | None:
+        """What we cannot read is passed over: it would come back for ever otherwise."""
+        try:
+            return decode(update, username=self._username or "", received_at=self._clock.now())
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
+            log.exception("an update that we cannot read", extra={"update": update.get("update_id")})
+            return None
+
+    # --- trouble ----------------------------------------------------------------------------------
+
+    async def _tolerating(self, step: Callable[[], Awaitable[None]]) -> None:
+        """Runs the step; on trouble waits, longer each time."""
+        try:
+            await step()
+        except (TelegramError, StorageError) as error:
+            pause = self._pause_for(error)
+            self._report(error, pause)
+            self._pause = min(self._pause * 2, LONGEST_PAUSE)
+            await self._clock.sleep(pause)
+        else:
+            self._pause = FIRST_PAUSE
+
+    def _pause_for(self, error: TelegramError | StorageError) -> float:
+        match error:
+            case FloodControl():
+                return error.retry_after
+            case InvalidToken():
+                return TOKEN_REFUSED_PAUSE
+        return self._pause
+
+    def _report(self, error: TelegramError | StorageError, pause: float) -> None:
+        if not isinstance(error, Conflict):
+            log.warning("no updates from Telegram", extra={"reason": error.message, "again_in": pause})
+        elif not self._told_of_conflict:
+            self._told_of_conflict = True
+            log.warning(
+                "another program polls with the same token; only one may run", extra={"again_in": pause}
+            )
+
+
+def _settle(stored: Iterable[asyncio.Future[None]], error: StorageError | None) -> None:
+    for future in stored:
+        if future.done():  # the caller hung up
+            continue
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(error)
+
+
+def _raise_failure(results: Sequence[object]) -> None:
+    """What ended the taking of updates, unless it was us."""
+    for result in results:
+        if isinstance(result, Exception):
+            raise result

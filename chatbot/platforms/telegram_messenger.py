@@ -1,0 +1,134 @@
+"""Delivers cards to Telegram, and reads its refusals."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+
+from telegram.error import BadRequest, ChatMigrated, Forbidden, InvalidToken, NetworkError, TelegramError
+
+from chatbot.chat import ChatRef, Platform, Reply, Request
+from chatbot.errors import ChatUnreachable, DeliverLater, DeliveryError
+from chatbot.platforms.telegram_http import FloodControl, JSONDict, TelegramClient
+from chatbot.platforms.telegram_markup import Page, keyboard, render
+
+TOAST_LIMIT = 200
+TOKEN_REFUSED_PAUSE = 30.0  # seconds
+
+log = logging.getLogger(__name__)
+
+# The Bot API tells its refusals apart by their texts only.
+_UNCHANGED = re.compile("message is not modified", re.IGNORECASE)
+_NOT_EDITABLE = re.compile(
+    "message to edit not found|message can't be edited|message_id_invalid|message identifier is not specified"
+    "|there is no text in the message to edit",
+    re.IGNORECASE,
+)
+_GONE = re.compile(
+    "chat not found|user not found|peer_id_invalid|chat_write_forbidden|not enough rights|have no rights"
+    "|need administrator rights|group chat was deactivated|chat_restricted|chat_send_plain_forbidden"
+    "|topic_closed",
+    re.IGNORECASE,
+)
+_LINK_PREVIEW = '{"is_disabled":true}'
+
+
+class TelegramMessenger:
+    """``chatbot.ports.Messenger``.
+
+    A timeout says nothing about whether the message arrived. It is sent again: a card twice beats a warning
+    not at all. An edit sent again changes nothing.
+    """
+
+    def __init__(self, client: TelegramClient) -> None:
+        self._client = client
+        self._moved: dict[str, str] = {}  # groups that became supergroups: old id to new id
+
+    @property
+    def platform(self) -> Platform:
+        return Platform.TELEGRAM
+
+    async def deliver(self, chat: ChatRef, reply: Reply, *, edits: str | None) -> str | None:
+        """Raises ``ChatUnreachable``, ``DeliverLater``, or ``DeliveryError`` if Telegram will never take it."""
+        try:
+            return await self._deliver(chat, reply, edits)
+        except ChatMigrated as moved:
+            self._moved[chat.id] = str(moved.new_chat_id)
+            log.warning("the group has a new id", extra={"chat": str(chat), "new": moved.new_chat_id})
+            raise DeliverLater("the group has a new id") from None
+        except TelegramError as error:
+            raise delivery_error(error) from None
+
+    async def acknowledge(self, request: Request, toast: str | None) -> None:
+        parameters: JSONDict = {"callback_query_id": request.ack}
+        if toast:
+            parameters["text"] = _shortened(toast)
+        try:
+            await self._client.call("answerCallbackQuery", parameters)
+        except TelegramError as error:
+            # Too old, mostly: after a restart. The card follows anyway.
+            log.debug("tap not acknowledged", extra={"reason": type(error).__name__})
+
+    async def _deliver(self, chat: ChatRef, reply: Reply, edits: str | None) -> str | None:
+        chat_id = self._moved.get(chat.id, chat.id)
+        # A card that will be edited is one message from the start.
+        pages = render(reply, one_page=edits is not None or reply.slot is not None)
+        buttons = keyboard(reply)
+        if edits is not None and await self._edited(chat_id, edits, pages[0], buttons):
+            return edits
+        for page in pages[:-1]:
+            await self._send(chat_id, page, None)
+        return await self._send(chat_id, pages[-1], buttons)
+
+    async def _edited(self, chat_id: str, message_id: str, page: Page, buttons: str | None) -> bool:
+        """``False``: that message cannot be edited any more."""
+        parameters: JSONDict = {"chat_id": chat_id, "message_id": message_id}
+        try:
+            await self._with_page("editMessageText", parameters, page, buttons)
+        except BadRequest as refusal:
+            if _UNCHANGED.search(refusal.message):
+                return True
+            if _NOT_EDITABLE.search(refusal.message):
+                return False
+            raise
+        return True
+
+    async def _send(self, chat_id: str, page: Page, buttons: str | None) -> str:
+        sent = await self._with_page("sendMessage", {"chat_id": chat_id}, page, buttons)
+        return str(sent["message_id"])
+
+    async def _with_page(self, method: str, parameters: JSONDict, page: Page, buttons: str | None) -> Any:
+        parameters |= {"text": page.html, "parse_mode": "HTML", "link_preview_options": _LINK_PREVIEW}
+        if buttons is not None:
+            parameters["reply_markup"] = buttons
+        try:
+            return await self._client.call(method, parameters)
+        except BadRequest as refusal:
+            if not _is_about_the_markup(refusal):
+                raise
+            log.error("our markup was refused; sending plain text", extra={"reason": refusal.message})
+        del parameters["parse_mode"]
+        return await self._client.call(method, parameters | {"text": page.plain})
+
+
+def delivery_error(error: TelegramError) -> DeliveryError:
+    """What to do about it."""
+    if isinstance(error, Forbidden) or (isinstance(error, BadRequest) and _GONE.search(error.message)):
+        return ChatUnreachable(error.message)
+    if isinstance(error, FloodControl):
+        return DeliverLater(error.message, retry_after=error.retry_after)
+    if isinstance(error, InvalidToken):
+        return DeliverLater("Telegram does not accept the token", retry_after=TOKEN_REFUSED_PAUSE)
+    # A BadRequest is a NetworkError to the library, and the one of them that will be one again.
+    if isinstance(error, NetworkError) and not isinstance(error, BadRequest):
+        return DeliverLater(f"Telegram cannot be reached: {type(error).__name__}")
+    return DeliveryError(f"Telegram refuses the message: {error.message}")
+
+
+def _is_about_the_markup(refusal: BadRequest) -> bool:
+    return "can't parse entities" in refusal.message.lower()
+
+
+def _shortened(toast: str) -> str:
+    return toast if len(toast) <= TOAST_LIMIT else toast[: TOAST_LIMIT - 1] + "…"

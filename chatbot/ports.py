@@ -1,0 +1,396 @@
+"""What the services need of the world. Adapters implement these; tests run one contract suite per port."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from chatbot.chat import ChatRef, OutboxMessage, Platform, Reply, Request, UserRef
+from chatbot.domain.account import AccountView, Balance, LegSetting
+from chatbot.domain.hedge import AccountId, Hedge, HedgeId, LegRole, UserId
+from chatbot.domain.instrument import Instrument, PositionMode, PositionSide, Symbol
+from chatbot.domain.intent import OperationId, OrderIntent
+from chatbot.domain.operation import Operation
+from chatbot.domain.order import Fill, FundingPayment, OrderReport, OrderRequest, Outcome
+from chatbot.domain.preferences import Preferences
+from chatbot.domain.quote import Quote, QuoteId
+from chatbot.domain.risk import Alert
+
+# --- time and ids -------------------------------------------------------------------------------
+
+
+class Clock(Protocol):
+    """Our clock: UTC, timezone-aware. A virtual one drives tests and the demo."""
+
+    def now(self) -> datetime: ...
+
+    async def sleep(self, seconds: float) -> None: ...
+
+
+class IdSource(Protocol):
+    def hedge_id(self) -> HedgeId: ...
+
+    def operation_id(self) -> OperationId: ...
+
+    def quote_id(self) -> QuoteId:
+        """22 unguessable characters of ``[0-9A-Za-z_-]``."""
+        ...
+
+
+# --- the venue ----------------------------------------------------------------------------------
+
+
+class Venue(Protocol):
+    """One account on one exchange.
+
+    Reads raise ``VenueUnavailable`` (or ``RateLimited``) and may be tried again. ``place`` never raises for
+    what the venue
+    says: each order gets its own outcome, and whatever is not proven accepted or rejected is ``Unknown``.
+    All other writes raise ``VenueRejected`` (proven), ``VenueUnavailable`` (surely not sent) or
+    ``OutcomeUnknown``.
+    """
+
+    @property
+    def venue_id(self) -> str: ...
+
+    async def instruments(self) -> Mapping[Symbol, Instrument]: ...
+
+    async def view(self, symbols: Collection[Symbol] = (), *, depth: int = 50) -> AccountView:
+        """The whole account in one round trip; markets and books of ``symbols`` and of every open
+        position.
+        """
+        ...
+
+    async def set_position_mode(self, mode: PositionMode) -> None: ...
+
+    async def set_leg(self, symbol: Symbol, side: PositionSide, setting: LegSetting) -> None:
+        """Leverage and margin mode of the next orders of this side."""
+        ...
+
+    async def place(self, orders: Sequence[OrderRequest]) -> tuple[Outcome, ...]:
+        """All of them in one request where the venue has one, else in parallel; outcomes in the order
+        given.
+        """
+        ...
+
+    async def cancel(self, symbol: Symbol, client_order_id: str) -> OrderReport | None:
+        """``None``: the venue knows no such order. Canceling a final order returns its report."""
+        ...
+
+    async def order(self, symbol: Symbol, client_order_id: str) -> OrderReport | None:
+        """Looked up by client id; ``None``: the venue knows no such order (yet)."""
+        ...
+
+    async def fills(self, symbol: Symbol, since: datetime) -> tuple[Fill, ...]:
+        """Ascending, ``at >= since`` (venue time)."""
+        ...
+
+    async def funding_payments(self, symbol: Symbol, since: datetime) -> tuple[FundingPayment, ...]:
+        """Ascending, ``at >= since`` (venue time)."""
+        ...
+
+
+class Venues(Protocol):
+    def of(self, account: Account) -> Venue: ...
+
+
+class PaperDesk(Protocol):
+    """What only a simulated exchange offers. ``reference`` makes a call idempotent."""
+
+    async def deposit(self, account: AccountId, amount: Decimal, *, reference: str) -> Balance: ...
+
+    async def reset(self, account: AccountId, *, reference: str) -> Balance:
+        """Back to 10,000 USDT, all positions and orders gone, hedge mode. History stays."""
+        ...
+
+    async def trade_elsewhere(
+        self,
+        account: AccountId,
+        symbol: Symbol,
+        side: PositionSide,
+        quantity: Decimal,
+        *,
+        opens: bool,
+        reference: str,
+    ) -> None:
+        """A market order typed into the exchange's own app, behind the bot's back. Raises
+        ``VenueRejected``.
+        """
+        ...
+
+
+# --- people -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """``home`` is the chat that alerts go to; ``reachable`` turns false when the chat blocks us."""
+
+    id: UserId
+    ref: UserRef
+    home: ChatRef
+    name: str
+    created_at: datetime
+    preferences: Preferences = field(default_factory=Preferences)
+    reachable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """``venue`` is "paper" or an exchange id; ``frozen`` says why it takes no new orders."""
+
+    id: AccountId
+    user_id: UserId
+    venue: str
+    label: str
+    created_at: datetime
+    frozen: str = ""
+
+
+# --- the store ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class BookedFill:
+    """``key`` is unique per account: the venue's fill id, or ``client_order_id:cumulative`` for our own
+    orders.
+    """
+
+    key: str
+    account_id: AccountId
+    hedge_id: HedgeId
+    leg: LegRole
+    fill: Fill
+
+
+@dataclass(frozen=True, slots=True)
+class BookedFunding:
+    account_id: AccountId
+    hedge_id: HedgeId
+    payment: FundingPayment
+
+
+@dataclass(frozen=True, slots=True)
+class IntentNote:
+    """One line of an intent's life, append-only."""
+
+    client_order_id: str
+    at: datetime
+    event: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    at: datetime
+    user_id: UserId | None
+    action: str
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertEpisode:
+    """A condition that holds, from its rise to its clearing. One active episode per user and key.
+
+    ``level`` grows with gravity from 0; ``told_level`` is what the user was told (-1: nothing yet: snoozed
+    or quiet).
+    """
+
+    user_id: UserId
+    key: str  # "#3:liquidation:short"
+    kind: str
+    level: int
+    since: datetime
+    told_level: int
+    told_at: datetime | None
+    hedge_id: HedgeId | None = None
+    cleared_at: datetime | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What one transaction writes, all or nothing.
+
+    ``hedges`` and ``operations`` carry the version that was read; the store writes version + 1 and raises
+    ``Conflict`` when the row moved on
+    (version 0 and unknown id: insert). ``spend_quote`` marks the quote used by a request, ``Conflict`` when
+    it was used before.
+    ``handled`` marks inbox updates done. Fills and funding whose key is known already raise ``Conflict``.
+    Outbox messages whose dedupe key is known already are skipped.
+    """
+
+    users: tuple[User, ...] = ()
+    accounts: tuple[Account, ...] = ()
+    hedges: tuple[Hedge, ...] = ()
+    operations: tuple[Operation, ...] = ()
+    intents: tuple[OrderIntent, ...] = ()
+    notes: tuple[IntentNote, ...] = ()
+    fills: tuple[BookedFill, ...] = ()
+    funding: tuple[BookedFunding, ...] = ()
+    quotes: tuple[Quote, ...] = ()
+    spend_quote: tuple[QuoteId, str, str, datetime] | None = None  # id, request id, choice, at
+    episodes: tuple[AlertEpisode, ...] = ()
+    outbox: tuple[OutboxMessage, ...] = ()
+    handled: tuple[str, ...] = ()
+    audit: tuple[AuditEntry, ...] = ()
+
+
+class Store(Protocol):
+    async def commit(self, changes: Changes) -> None: ...
+
+    async def user(self, user_id: UserId) -> User | None: ...
+
+    async def user_by_ref(self, ref: UserRef) -> User | None: ...
+
+    async def users(self) -> tuple[User, ...]: ...
+
+    async def account(self, account_id: AccountId) -> Account | None: ...
+
+    async def accounts(self, user_id: UserId | None = None) -> tuple[Account, ...]: ...
+
+    async def hedge(self, hedge_id: HedgeId) -> Hedge | None: ...
+
+    async def hedge_by_number(self, user_id: UserId, number: int) -> Hedge | None: ...
+
+    async def live_hedges(
+        self, *, account_id: AccountId | None = None, user_id: UserId | None = None
+    ) -> tuple[Hedge, ...]:
+        """Ascending by number; all users' when neither is given."""
+        ...
+
+    async def next_hedge_number(self, user_id: UserId) -> int: ...
+
+    async def operation(self, operation_id: OperationId) -> Operation | None: ...
+
+    async def operation_of_quote(self, quote_id: QuoteId) -> tuple[Operation, ...]: ...
+
+    async def unfinished_operations(self, account_id: AccountId | None = None) -> tuple[Operation, ...]: ...
+
+    async def intent(self, client_order_id: str) -> OrderIntent | None: ...
+
+    async def intents(
+        self, *, operation_id: OperationId | None = None, hedge_id: HedgeId | None = None
+    ) -> tuple[OrderIntent, ...]:
+        """In the order they were journaled."""
+        ...
+
+    async def intent_notes(self, client_order_id: str) -> tuple[IntentNote, ...]: ...
+
+    async def booked_fill_keys(self, hedge_id: HedgeId) -> frozenset[str]: ...
+
+    async def booked_fills(self, hedge_id: HedgeId) -> tuple[BookedFill, ...]: ...
+
+    async def booked_funding(self, hedge_id: HedgeId) -> tuple[BookedFunding, ...]: ...
+
+    async def quote(self, quote_id: QuoteId) -> Quote | None: ...
+
+    async def active_episodes(self, user_id: UserId) -> tuple[AlertEpisode, ...]: ...
+
+    async def prune(self, before: datetime) -> None:
+        """Forgets quotes, delivered messages and handled updates older than this. Never money."""
+        ...
+
+
+# --- mail: what came in, what is owed -----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """An outbox row on its way: ``message_id`` of the card to edit, if there is one."""
+
+    row_id: int
+    message: OutboxMessage
+    tries: int
+    edits: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    row_id: int
+    message_id: str | None
+
+
+class Mailbox(Protocol):
+    """Durable queues beside the store, in the same database."""
+
+    async def receive(self, requests: Sequence[Request], *, cursor: tuple[str, int] | None = None) -> None:
+        """Each request once, by its id; known ones are skipped. ``cursor`` (name, value) is saved in the
+        same transaction.
+        """
+        ...
+
+    async def cursor(self, name: str) -> int | None: ...
+
+    async def unhandled(self) -> tuple[Request, ...]:
+        """In the order received; read at start."""
+        ...
+
+    async def due(self, now: datetime, *, limit: int, skip_chats: Collection[str] = ()) -> tuple[Owed, ...]:
+        """By priority, then age. Superseded messages of a slot are dropped on the way."""
+        ...
+
+    async def next_due_at(self) -> datetime | None: ...
+
+    async def delivered(self, results: Sequence[Delivered], now: datetime) -> None:
+        """Marked; a slot remembers its message id."""
+        ...
+
+    async def postpone(self, row_id: int, not_before: datetime, *, reason: str) -> None: ...
+
+    async def abandon(self, row_ids: Sequence[int], *, reason: str) -> None: ...
+
+    async def chat_unreachable(self, chat: ChatRef) -> None:
+        """Owed messages are dropped; the user whose home it is becomes unreachable until they write again."""
+        ...
+
+    async def remember_message(self, chat: ChatRef, slot: str, message_id: str) -> None: ...
+
+    async def secret(self, name: str) -> bytes:
+        """32 random bytes, made once per database; signs buttons."""
+        ...
+
+
+class Messenger(Protocol):
+    """One platform. ``deliver`` raises ``ChatUnreachable`` or ``DeliverLater``."""
+
+    @property
+    def platform(self) -> Platform: ...
+
+    async def deliver(self, chat: ChatRef, reply: Reply, *, edits: str | None) -> str | None:
+        """Sends, or edits message ``edits`` (and sends anew where it cannot be edited). Returns the message
+        id.
+        """
+        ...
+
+    async def acknowledge(self, request: Request, toast: str | None) -> None:
+        """Answers a tap; failures are swallowed, the card itself follows through the outbox."""
+        ...
+
+
+# --- words --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """An operation on its way or done; ``hedge`` and ``fills`` are the ledger's, as of now."""
+
+    user: User
+    operation: Operation
+    hedge: Hedge
+    instrument: Instrument
+    fills: tuple[BookedFill, ...]
+    at: datetime
+
+
+class Presenter(Protocol):
+    """Turns what happened by itself (not by a request) into a card. Implemented by the handlers' wording."""
+
+    def progress(self, progress: Progress) -> Reply:
+        """The card of an operation: sending, filled 0.3 of 0.5, done, failed. Slot: ``operation.slot``."""
+        ...
+
+    def alert(self, user: User, alert: Alert) -> Reply: ...

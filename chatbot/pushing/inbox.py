@@ -1,0 +1,223 @@
+"""Handles what came in: each update once, in order within a chat, no chat waiting for another.
+
+``finish`` writes the replies and the handled mark in one transaction. A process that dies before it handles
+the update again at the next start, so what ``handle`` does must be safe to do again for the same request id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from chatbot.chat import ChatRef, OutboxMessage, Priority, Reply, Request, RequestKind, Text
+from chatbot.errors import StorageError
+from chatbot.ports import Clock, Mailbox
+
+Handle = Callable[[Request], Awaitable[Sequence[Reply]]]
+Finish = Callable[[Request, Sequence[Reply]], Awaitable[None]]
+Acknowledge = Callable[[Request, str | None], Awaitable[None]]
+
+BLANK_ACKNOWLEDGEMENT_AFTER = 2.0  # seconds: long before a tap expires, long enough for most toasts
+LANE_LIMIT = 100
+READ_AGAIN_AFTER = 1.0  # seconds
+FINISH_PAUSES = (0.0, 1.0, 2.0)  # seconds before each try
+APOLOGY = Reply((Text("Something went wrong on my side. It is logged; /status shows where things stand."),))
+
+log = logging.getLogger(__name__)
+
+
+def replies_to_outbox(request: Request, replies: Sequence[Reply], now: datetime) -> tuple[OutboxMessage, ...]:
+    """What is owed for a request; a reply with no blocks is only a toast."""
+    clicked = request.message.id if request.message else None
+    return tuple(
+        OutboxMessage(
+            dedupe_key=f"reply:{request.id}:{number}",
+            chat=request.chat,
+            reply=reply,
+            priority=Priority.REPLY,
+            not_before=now,
+            replaces=clicked if reply.edit else None,
+        )
+        for number, reply in enumerate(replies)
+        if reply.blocks
+    )
+
+
+@dataclass(slots=True)
+class _Lane:
+    """The requests of one chat. ``behind``: more wait in the mailbox; ``missed``: and even more by now."""
+
+    waiting: deque[Request] = field(default_factory=deque)
+    behind: bool = False
+    missed: bool = False
+
+
+class InboxProcessor:
+    """Memory is bounded: a flooding chat has at most ``LANE_LIMIT`` requests here, the rest in the mailbox."""
+
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        handle: Handle,
+        finish: Finish,
+        acknowledge: Acknowledge,
+        *,
+        clock: Clock,
+    ) -> None:
+        self._mailbox = mailbox
+        self._handle = handle
+        self._finish = finish
+        self._acknowledge = acknowledge
+        self._clock = clock
+        self._lanes: dict[ChatRef, _Lane] = {}
+        self._taken: set[str] = set()  # ids in a lane or at work
+        self._done: set[str] = set()  # of those, the ones done since the mailbox is being read
+        self._readers = 0
+        self._workers: set[asyncio.Task[None]] = set()
+        self._acknowledging: set[asyncio.Task[None]] = set()
+        self._stopping = False
+
+    async def start(self) -> None:
+        """Takes up what an earlier run left."""
+        await self.refresh()
+
+    async def receive(
+        self, requests: Sequence[Request], *, cursor: tuple[str, int] | None = None, repeated: bool = False
+    ) -> None:
+        """Durable when it returns. ``repeated``: some of them may have been handled already."""
+        await self._mailbox.receive(requests, cursor=cursor)
+        if repeated:
+            await self.refresh()
+        else:
+            self._submit(requests)
+
+    async def refresh(self) -> None:
+        async with self._unhandled() as left:
+            self._submit(left)
+
+    async def idle(self) -> None:
+        """Until everything received is handled."""
+        while running := self._workers | self._acknowledging:
+            await asyncio.wait(running)
+
+    async def stop(self, *, drain_seconds: float = 10.0) -> None:
+        """What is not done by the deadline stays in the mailbox for the next start."""
+        self._stopping = True
+        running = self._workers | self._acknowledging
+        if not running:
+            return
+        _, late = await asyncio.wait(running, timeout=drain_seconds)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+    def _submit(self, requests: Sequence[Request]) -> None:
+        if self._stopping:
+            return
+        for request in requests:
+            if request.id not in self._taken:
+                self._put(request)
+
+    def _put(self, request: Request) -> None:
+        lane = self._lanes.get(request.chat)
+        if lane is None:
+            lane = self._lanes[request.chat] = _Lane()
+            _keep(asyncio.create_task(self._work(request.chat, lane)), self._workers)
+        if lane.behind or len(lane.waiting) >= LANE_LIMIT:
+            lane.behind = lane.missed = True
+            return
+        self._taken.add(request.id)
+        lane.waiting.append(request)
+
+    async def _work(self, chat: ChatRef, lane: _Lane) -> None:
+        """Goes through the lane and ends with it."""
+        while lane.waiting or lane.behind:
+            if lane.waiting:
+                await self._serve(lane.waiting.popleft())
+            else:
+                await self._catch_up(chat, lane)
+        del self._lanes[chat]
+
+    async def _catch_up(self, chat: ChatRef, lane: _Lane) -> None:
+        lane.missed = False
+        try:
+            async with self._unhandled() as left:
+                lane.behind = False
+                self._submit([request for request in left if request.chat == chat])
+                lane.behind |= lane.missed
+        except StorageError:
+            log.exception("the inbox cannot be read; trying again", extra={"chat": str(chat)})
+            await self._clock.sleep(READ_AGAIN_AFTER)
+
+    @asynccontextmanager
+    async def _unhandled(self) -> AsyncIterator[Sequence[Request]]:
+        """What was unhandled when read; until the caller is through, ids stay taken though they are done."""
+        self._readers += 1
+        try:
+            yield await self._mailbox.unhandled()
+        finally:
+            self._readers -= 1
+            if not self._readers:
+                self._taken -= self._done
+                self._done.clear()
+
+    def _release(self, request_id: str) -> None:
+        if self._readers:
+            self._done.add(request_id)
+        else:
+            self._taken.discard(request_id)
+
+    async def _serve(self, request: Request) -> None:
+        answered = self._expect_answer(request)
+        replies = await self._replies(request)
+        if not answered.done():
+            answered.set_result(next((reply.toast for reply in replies if reply.toast), None))
+        if await self._finish_somehow(request, replies):
+            self._release(request.id)
+
+    async def _replies(self, request: Request) -> Sequence[Reply]:
+        try:
+            return await self._handle(request)
+        except Exception:
+            # The router turns every error into a reply; what escapes it must not be tried for ever.
+            log.exception("a request could not be handled", extra={"request": request.id})
+            return (APOLOGY,)
+
+    async def _finish_somehow(self, request: Request, replies: Sequence[Reply]) -> bool:
+        """Again as the database may be busy; at last with an apology, as the replies may be at fault."""
+        for number, pause in enumerate(FINISH_PAUSES, start=1):
+            if pause:
+                await self._clock.sleep(pause)
+            try:
+                await self._finish(request, (APOLOGY,) if number == len(FINISH_PAUSES) else replies)
+                return True
+            except Exception:
+                log.exception("a request could not be finished", extra={"request": request.id, "try": number})
+        log.error("a request stays in the inbox until the next start", extra={"request": request.id})
+        return False
+
+    def _expect_answer(self, request: Request) -> asyncio.Future[str | None]:
+        answered: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
+        if request.kind is RequestKind.CLICK:
+            _keep(asyncio.create_task(self._acknowledge_in_time(request, answered)), self._acknowledging)
+        return answered
+
+    async def _acknowledge_in_time(self, request: Request, answered: asyncio.Future[str | None]) -> None:
+        patience = asyncio.ensure_future(self._clock.sleep(BLANK_ACKNOWLEDGEMENT_AFTER))
+        waited: set[asyncio.Future[Any]] = {answered, patience}
+        try:
+            await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+            await self._acknowledge(request, answered.result() if answered.done() else None)
+        finally:
+            patience.cancel()
+
+
+def _keep(task: asyncio.Task[None], tasks: set[asyncio.Task[None]]) -> None:
+    tasks.add(task)
+    task.add_done_callback(tasks.discard)

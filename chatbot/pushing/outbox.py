@@ -1,0 +1,233 @@
+"""Delivers what is owed: most urgent first, in order within a chat, no faster than the platform allows.
+
+At least once. A row is marked after the platform confirmed; a process that dies in between, or a confirmation
+that is lost on its way, has the message sent again (Telegram knows no idempotency key). An edit sent again
+changes nothing.
+
+Each message is chosen when it can leave, not before: what is more urgent and comes later goes first, and of
+several states of a card only the newest goes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from chatbot.chat import Platform
+from chatbot.errors import ChatUnreachable, DeliverLater, StorageError
+from chatbot.ports import Clock, Delivered, Mailbox, Messenger, Owed
+from chatbot.pushing.limits import TELEGRAM_LIMITS, Limits, Pacer
+from chatbot.pushing.waking import Waker
+
+DEFAULT_LIMITS: Mapping[Platform, Limits] = {Platform.TELEGRAM: TELEGRAM_LIMITS}
+PAGE = 64
+MAX_TRIES = 10
+LONGEST_PAUSE = 15.0  # seconds; a warning must not wait much longer than the network was away
+NO_MESSENGER_PAUSE = timedelta(minutes=5)
+LOOK_AGAIN = timedelta(seconds=1)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    """What became of a row: its message id (``None`` if the platform gave none), or the error."""
+
+    owed: Owed
+    message_id: str | None = None
+    error: Exception | None = None
+
+
+class Outbox:
+    """``limits`` per platform; a platform without an entry is not paced."""
+
+    def __init__(
+        self,
+        mailbox: Mailbox,
+        messengers: Sequence[Messenger],
+        clock: Clock,
+        limits: Mapping[Platform, Limits] = DEFAULT_LIMITS,
+        *,
+        concurrency: int = 128,
+    ) -> None:
+        self._mailbox = mailbox
+        self._messengers = {messenger.platform: messenger for messenger in messengers}
+        self._clock = clock
+        self._pacers = {platform: Pacer(limits.get(platform)) for platform in Platform}
+        self._concurrency = concurrency
+        self._waker = Waker(clock)
+        self._in_flight: dict[str, asyncio.Task[None]] = {}
+        self._attempts: list[_Attempt] = []
+        self._idle = asyncio.Event()
+        self._stopping = False
+        self._finished = asyncio.Event()
+        self._finished.set()
+        self._drain_seconds = 10.0
+
+    def notify(self) -> None:
+        """Something new is owed."""
+        self._idle.clear()
+        self._waker.wake()
+
+    async def idle(self) -> None:
+        """Until nothing is due and nothing in flight. What is postponed is not waited for."""
+        self.notify()
+        await self._idle.wait()
+
+    async def run(self) -> None:
+        self._finished.clear()
+        try:
+            while not self._stopping:
+                self._waker.clear()
+                await self._round()
+                await self._waker.wait()
+        finally:
+            self._waker.set_alarm(None)
+            try:
+                await self._drain()
+            finally:
+                self._finished.set()
+
+    async def stop(self, *, drain_seconds: float = 10.0) -> None:
+        """Starts nothing more; what is in flight may end within the deadline, and is marked."""
+        self._drain_seconds = drain_seconds
+        self._stopping = True
+        self._waker.wake()
+        await self._finished.wait()
+
+    async def _round(self) -> None:
+        try:
+            await self._book()
+            await self._start_what_may_go()
+            self._waker.set_alarm(await self._next_wake())
+        except StorageError:
+            log.exception("the outbox cannot be read or marked; trying again")
+            self._waker.set_alarm(self._clock.now() + LOOK_AGAIN)
+
+    async def _drain(self) -> None:
+        if self._in_flight:
+            tasks = list(self._in_flight.values())
+            _, late = await asyncio.wait(tasks, timeout=self._drain_seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await self._book()
+
+    # --- choosing ---------------------------------------------------------------------------------
+
+    async def _start_what_may_go(self) -> None:
+        now = self._clock.now()
+        passed_over = self._closed_chats(now) | self._in_flight.keys()
+        more = True
+        while more and len(self._in_flight) < self._concurrency:
+            page = await self._mailbox.due(now, limit=PAGE, skip_chats=passed_over)
+            more = self._start_page(page, passed_over, now) and len(page) == PAGE
+
+    def _closed_chats(self, now: datetime) -> set[str]:
+        return set[str]().union(*(pacer.closed(now) for pacer in self._pacers.values()))
+
+    def _start_page(self, page: Sequence[Owed], passed_over: set[str], now: datetime) -> bool:
+        """Starts the first row of each chat; ``False``: the next page has nothing that may go."""
+        for owed in page:
+            chat, priority = owed.message.chat, owed.message.priority
+            if str(chat) in passed_over:
+                continue
+            pacer = self._pacers[chat.platform]
+            if pacer.overall_free_at(priority, now) > now or len(self._in_flight) >= self._concurrency:
+                return False
+            passed_over.add(str(chat))
+            if pacer.chat_free_at(chat, priority, now) <= now:
+                self._start(owed, now)
+        return True
+
+    def _start(self, owed: Owed, now: datetime) -> None:
+        chat = owed.message.chat
+        self._pacers[chat.platform].sent(chat, now)
+        self._in_flight[str(chat)] = asyncio.create_task(self._attempt(owed))
+
+    async def _next_wake(self) -> datetime | None:
+        now = self._clock.now()
+        if self._in_flight:
+            return self._opening(now)
+        due_at = await self._mailbox.next_due_at()
+        if due_at is None or due_at > now:
+            if not self._waker.woken:
+                self._idle.set()
+            return due_at
+        return self._opening(now)
+
+    def _opening(self, now: datetime) -> datetime:
+        """When to look again: what is due but may not go hides from us what comes due next."""
+        openings = [pacer.next_opening(now) for pacer in self._pacers.values()]
+        return min([now + LOOK_AGAIN, *(at for at in openings if at is not None)])
+
+    # --- sending ----------------------------------------------------------------------------------
+
+    async def _attempt(self, owed: Owed) -> None:
+        try:
+            self._attempts.append(_Attempt(owed, await self._send(owed)))
+        except Exception as error:  # noqa: BLE001 (one bad message must not stop the others; it is logged when booked)
+            self._attempts.append(_Attempt(owed, error=error))
+        finally:
+            self._waker.wake()
+
+    async def _send(self, owed: Owed) -> str | None:
+        message = owed.message
+        messenger = self._messengers.get(message.chat.platform)
+        if messenger is None:
+            raise DeliverLater("the platform is not running", retry_after=NO_MESSENGER_PAUSE.total_seconds())
+        return await messenger.deliver(message.chat, message.reply, edits=owed.edits)
+
+    # --- booking ----------------------------------------------------------------------------------
+
+    async def _book(self) -> None:
+        """Marks all attempts that ended. A chat stays in flight until its mark is written."""
+        attempts = list(self._attempts)
+        now = self._clock.now()
+        delivered = [Delivered(done.owed.row_id, done.message_id) for done in attempts if done.error is None]
+        if delivered:
+            await self._mailbox.delivered(delivered, now)
+        for attempt in attempts:
+            if attempt.error is not None:
+                await self._book_failure(attempt.owed, attempt.error, now)
+        del self._attempts[: len(attempts)]
+        for attempt in attempts:
+            self._in_flight.pop(str(attempt.owed.message.chat), None)
+
+    async def _book_failure(self, owed: Owed, error: Exception, now: datetime) -> None:
+        chat = owed.message.chat
+        if isinstance(error, ChatUnreachable):
+            log.info("chat unreachable: what it is owed is dropped", extra={"chat": str(chat)})
+            await self._mailbox.chat_unreachable(chat)
+        elif isinstance(error, DeliverLater):
+            await self._hold(owed, error, now)
+        else:
+            await self._try_again_or_give_up(owed, error, now)
+
+    async def _hold(self, owed: Owed, error: DeliverLater, now: datetime) -> None:
+        """The whole chat waits, so that its messages keep their order."""
+        chat = owed.message.chat
+        until = now + timedelta(seconds=max(error.retry_after, pause_after(owed.tries)))
+        extra = {"chat": str(chat), "tries": owed.tries + 1, "reason": error.message}
+        log.info("delivery postponed", extra=extra)
+        self._pacers[chat.platform].hold(chat, until)
+        await self._mailbox.postpone(owed.row_id, until, reason=error.message)
+
+    async def _try_again_or_give_up(self, owed: Owed, error: Exception, now: datetime) -> None:
+        """A message that the platform or our own code chokes on; the chat's others do not wait for it."""
+        extra = {"chat": str(owed.message.chat), "row": owed.row_id, "tries": owed.tries + 1}
+        log.error("delivery failed", exc_info=error, extra=extra)
+        reason = type(error).__name__
+        if owed.tries + 1 >= MAX_TRIES:
+            await self._mailbox.abandon([owed.row_id], reason=reason)
+            return
+        until = now + timedelta(seconds=pause_after(owed.tries))
+        await self._mailbox.postpone(owed.row_id, until, reason=reason)
+
+
+def pause_after(tries: int) -> float:
+    """Seconds: 1, 2, 4, 8, then 15."""
+    return min(2.0 ** min(tries, 10), LONGEST_PAUSE)

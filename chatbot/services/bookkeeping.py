@@ -1,0 +1,291 @@
+"""The ledger follows the venue: fills and funding are booked from its history, differences are found."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+
+from chatbot.domain.account import AccountView
+from chatbot.domain.hedge import Hedge, HedgeId, HedgeStatus, LegRole
+from chatbot.domain.instrument import ZERO, Instrument
+from chatbot.domain.intent import OrderIntent
+from chatbot.domain.ledger import (
+    book_fill,
+    book_funding,
+    book_report,
+    closed_if_flat,
+    differences,
+    take_over,
+    venue_quantity,
+)
+from chatbot.domain.order import Fill, FillCause
+from chatbot.errors import NotFound
+from chatbot.ports import (
+    Account,
+    AuditEntry,
+    BookedFill,
+    BookedFunding,
+    Changes,
+    Clock,
+    IntentNote,
+    Store,
+    Venue,
+    Venues,
+)
+from chatbot.services.locks import AccountLocks
+
+log = logging.getLogger(__name__)
+
+STALE_READ = timedelta(seconds=10)  # how old a position that a venue reports may be
+
+
+class ChangeCause(StrEnum):
+    LIQUIDATED = "liquidated"
+    AUTO_DELEVERAGED = "auto_deleveraged"
+    STOPPED = "stopped"  # by a stop-loss, take-profit or closing order of ours that fired
+    BY_HAND = "by_hand"
+    UNEXPLAINED = "unexplained"
+
+
+_CAUSES = {
+    FillCause.LIQUIDATION: ChangeCause.LIQUIDATED,
+    FillCause.AUTO_DELEVERAGING: ChangeCause.AUTO_DELEVERAGED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LegChange:
+    """A leg that changed without an operation of ours. ``price``, ``realized``: ``None`` when unexplained."""
+
+    hedge: Hedge  # after the change
+    role: LegRole
+    before: Decimal
+    after: Decimal
+    cause: ChangeCause
+    at: datetime  # venue time
+    price: Decimal | None = None
+    realized: Decimal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """The live hedges of one account after booking, all equal to the venue, in flight, or frozen."""
+
+    account: Account
+    view: AccountView
+    hedges: tuple[Hedge, ...]
+    changes: tuple[LegChange, ...]
+    busy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Page:
+    """What is about to be booked for one hedge."""
+
+    hedge: Hedge
+    intents: Mapping[str, OrderIntent]
+    fills: tuple[BookedFill, ...] = ()
+    funding: tuple[BookedFunding, ...] = ()
+    touched: tuple[OrderIntent, ...] = ()
+    causes: Mapping[LegRole, ChangeCause] = field(default_factory=dict)
+
+    def with_fill(self, booked: BookedFill, hedge: Hedge, cause: ChangeCause) -> _Page:
+        return replace(
+            self,
+            hedge=replace(hedge, fills_seen_at=booked.fill.at),
+            fills=(*self.fills, booked),
+            causes={**self.causes, booked.leg: cause},
+        )
+
+
+class Bookkeeper:
+    def __init__(self, store: Store, venues: Venues, clock: Clock, locks: AccountLocks) -> None:
+        self._store = store
+        self._venues = venues
+        self._clock = clock
+        self._locks = locks
+        self._unexplained: dict[HedgeId, datetime] = {}
+
+    async def bring_up_to_date(self, account: Account) -> Books:
+        """Reads the venue, books what it tells, freezes the unexplained; only looks while orders are in flight."""
+        if self._locks.busy(account.id) or await self._store.unfinished_operations(account.id):
+            return await self._look(account)
+        async with self._locks.of(account.id):
+            return await self._book_account(account)
+
+    async def _look(self, account: Account) -> Books:
+        hedges = await self._store.live_hedges(account_id=account.id)
+        view = await self._venues.of(account).view({hedge.symbol for hedge in hedges})
+        return Books(account, view, hedges, (), busy=True)
+
+    async def _book_account(self, account: Account) -> Books:
+        seen = await self._look(account)
+        hedges: list[Hedge] = []
+        changes: list[LegChange] = []
+        for hedge in seen.hedges:
+            booked, changed = await self.book(account, hedge, seen.view)
+            hedges.append(booked)
+            changes.extend(changed)
+        live = tuple(hedge for hedge in hedges if hedge.live)
+        return Books(account, seen.view, live, tuple(changes))
+
+    async def book(
+        self, account: Account, hedge: Hedge, view: AccountView
+    ) -> tuple[Hedge, tuple[LegChange, ...]]:
+        """One hedge, under the account's lock. The hedge comes back as stored."""
+        venue = self._venues.of(account)
+        page = await self._book_funding(_Page(hedge, {}), view, venue)
+        if differences(page.hedge, view):
+            page = await self._book_history(page, venue)
+        settled = self._judge(page, view)
+        if settled == _Page(hedge, {}):
+            return hedge, ()
+        return await self._write(hedge, settled, view)
+
+    async def _book_funding(self, page: _Page, view: AccountView, venue: Venue) -> _Page:
+        hedge = page.hedge
+        market = view.markets.get(hedge.symbol)
+        since = hedge.funding_seen_at or hedge.opened_at
+        if market is None or market.next_funding_at - market.funding_interval <= since:
+            return page
+        known = {f.payment.venue_payment_id for f in await self._store.booked_funding(hedge.id)}
+        for payment in await venue.funding_payments(hedge.symbol, since):
+            if payment.venue_payment_id in known or payment.at < hedge.opened_at:
+                continue
+            booked = BookedFunding(hedge.account_id, hedge.id, payment)
+            hedge = book_funding(hedge, payment)
+            page = replace(page, hedge=hedge, funding=(*page.funding, booked))
+        return page
+
+    async def _book_history(self, page: _Page, venue: Venue) -> _Page:
+        hedge = page.hedge
+        instrument = (await venue.instruments())[hedge.symbol]
+        known = await self._store.booked_fill_keys(hedge.id)
+        intents = {i.client_order_id: i for i in await self._store.intents(hedge_id=hedge.id)}
+        page = replace(page, intents=intents)
+        for fill in await venue.fills(hedge.symbol, hedge.fills_seen_at or hedge.opened_at):
+            intent = page.intents.get(fill.client_order_id or "")
+            if intent is not None:
+                page = await self._book_own(page, intent, venue, instrument)
+            elif fill.venue_fill_id not in known:
+                page = self._book_foreign(page, fill, instrument)
+        return page
+
+    async def _book_own(
+        self, page: _Page, intent: OrderIntent, venue: Venue, instrument: Instrument
+    ) -> _Page:
+        if intent.status.final:
+            return page
+        report = await venue.order(intent.symbol, intent.client_order_id)
+        if report is None:
+            return page
+        booked = book_report(page.hedge, intent, report, instrument)
+        page = replace(
+            page,
+            intents={**page.intents, intent.client_order_id: booked.intent},
+            touched=(*page.touched, booked.intent),
+        )
+        if booked.fill is None:
+            return page
+        row = _row(page.hedge, intent.leg, booked.fill)
+        return page.with_fill(row, booked.hedge, ChangeCause.STOPPED)
+
+    def _book_foreign(self, page: _Page, fill: Fill, instrument: Instrument) -> _Page:
+        leg = page.hedge.leg_on(fill.position_side)
+        row = _row(page.hedge, leg.role, fill)
+        cause = _CAUSES.get(fill.cause, ChangeCause.BY_HAND)
+        hedge = book_fill(page.hedge, leg.role, fill, instrument)
+        return page.with_fill(row, hedge, cause)
+
+    def _judge(self, page: _Page, view: AccountView) -> _Page:
+        """Equal to the venue: a frozen hedge thaws. Different for longer than a read may be stale: freeze."""
+        hedge = page.hedge
+        if not differences(hedge, view):
+            self._unexplained.pop(hedge.id, None)
+            thawed = (
+                hedge
+                if hedge.status is HedgeStatus.OPEN
+                else replace(hedge, status=HedgeStatus.OPEN, reason="")
+            )
+            return replace(page, hedge=closed_if_flat(thawed, view.at))
+        since = self._unexplained.setdefault(hedge.id, self._clock.now())
+        if hedge.status is HedgeStatus.FROZEN or self._clock.now() - since < STALE_READ:
+            return page
+        return replace(page, hedge=frozen(hedge, view))
+
+    async def _write(
+        self, before: Hedge, page: _Page, view: AccountView
+    ) -> tuple[Hedge, tuple[LegChange, ...]]:
+        now = self._clock.now()
+        await self._store.commit(
+            Changes(
+                hedges=(page.hedge,),
+                intents=page.touched,
+                notes=tuple(IntentNote(i.client_order_id, now, i.status, i.reason) for i in page.touched),
+                fills=page.fills,
+                funding=page.funding,
+            )
+        )
+        stored = replace(page.hedge, version=page.hedge.version + 1)
+        return stored, _changes(before, stored, page, view)
+
+    async def adopt(self, account: Account, hedge: Hedge) -> Hedge:
+        """The user chose to believe the venue."""
+        if hedge.status is not HedgeStatus.FROZEN:
+            raise NotFound(f"#{hedge.number} agrees with the exchange: there is nothing to adopt.")
+        async with self._locks.of(account.id):
+            view = await self._venues.of(account).view({hedge.symbol})
+            taken = replace(take_over(hedge, view), fills_seen_at=view.at)
+            entry = AuditEntry(self._clock.now(), hedge.user_id, "adopt", f"hedge {hedge.id}")
+            await self._store.commit(Changes(hedges=(taken,), audit=(entry,)))
+            self._unexplained.pop(hedge.id, None)
+            return replace(taken, version=taken.version + 1)
+
+
+def frozen(hedge: Hedge, view: AccountView) -> Hedge:
+    parts = [
+        f"{hedge.leg(role).side} {venue_quantity(view, hedge, role)} instead of {hedge.leg(role).quantity}"
+        for role in differences(hedge, view)
+    ]
+    log.error("hedge %s is frozen: %s", hedge.id, "; ".join(parts))
+    return replace(hedge, status=HedgeStatus.FROZEN, reason="the exchange holds " + " and ".join(parts))
+
+
+def _row(hedge: Hedge, role: LegRole, fill: Fill) -> BookedFill:
+    return BookedFill(fill.venue_fill_id, hedge.account_id, hedge.id, role, fill)
+
+
+def _changes(before: Hedge, after: Hedge, page: _Page, view: AccountView) -> tuple[LegChange, ...]:
+    if after.status is HedgeStatus.FROZEN and before.status is not HedgeStatus.FROZEN:
+        return tuple(
+            LegChange(
+                after,
+                role,
+                after.leg(role).quantity,
+                venue_quantity(view, after, role),
+                ChangeCause.UNEXPLAINED,
+                view.at,
+            )
+            for role in differences(after, view)
+        )
+    return tuple(_change(before, after, page, role, cause) for role, cause in page.causes.items())
+
+
+def _change(before: Hedge, after: Hedge, page: _Page, role: LegRole, cause: ChangeCause) -> LegChange:
+    fills = [row.fill for row in page.fills if row.leg is role]
+    quantity = sum((f.quantity for f in fills), ZERO)
+    value = sum((f.quantity * f.price for f in fills), ZERO)
+    return LegChange(
+        hedge=after,
+        role=role,
+        before=before.leg(role).quantity,
+        after=after.leg(role).quantity,
+        cause=cause,
+        at=fills[-1].at,
+        price=value / quantity,
+        realized=sum((f.realized_pnl for f in fills), ZERO),
+    )

@@ -1,0 +1,476 @@
+"""Drives one operation through the venue: journal, send, journal the outcome, until the saga is done."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+from typing import TypeVar
+
+from chatbot.chat import ChatRef, OutboxMessage, Platform, Priority
+from chatbot.domain import saga
+from chatbot.domain.account import AccountView
+from chatbot.domain.hedge import Hedge, HedgeStatus, LegRole
+from chatbot.domain.instrument import Instrument
+from chatbot.domain.intent import (
+    IntentEvent,
+    IntentStatus,
+    OperationId,
+    OrderIntent,
+    Purpose,
+    client_order_id,
+)
+from chatbot.domain.ledger import book_report, closed_if_flat
+from chatbot.domain.operation import Operation, OperationStatus, Target
+from chatbot.domain.order import Accepted, OrderReport, OrderType, Outcome, Rejected
+from chatbot.domain.quote import CloseWay, LegAction
+from chatbot.domain.saga import Step
+from chatbot.errors import InvariantBroken
+from chatbot.ports import (
+    Account,
+    BookedFill,
+    Changes,
+    Clock,
+    IntentNote,
+    Presenter,
+    Progress,
+    Store,
+    User,
+    Venue,
+    Venues,
+)
+from chatbot.services.bookkeeping import Bookkeeper
+from chatbot.services.evidence import Contradiction, Evidence, Found
+from chatbot.services.locks import AccountLocks
+from chatbot.services.reading import read_until_answered
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+VALIDITY = timedelta(seconds=5)  # a request that reaches the venue later than this is refused there
+POLL = 0.25
+
+# Rejections that another try cannot mend.
+_HOPELESS = frozenset(
+    {
+        "InsufficientMargin",
+        "BadCredentials",
+        "MissingPermission",
+        "WrongPositionMode",
+        "InstrumentUnavailable",
+    }
+)
+
+_TYPES = {
+    Purpose.STOP_LOSS: OrderType.STOP_LOSS,
+    Purpose.TAKE_PROFIT: OrderType.TAKE_PROFIT,
+    Purpose.CLOSE_AT_PRICE: OrderType.TRIGGER,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An operation with everything that its next step needs, as stored."""
+
+    operation: Operation
+    hedge: Hedge
+    intents: tuple[OrderIntent, ...]
+    fills: tuple[BookedFill, ...]
+    user: User
+    account: Account
+    venue: Venue
+    instrument: Instrument
+
+    def replacing(self, changed: OrderIntent) -> Run:
+        intents = tuple(changed if i.client_order_id == changed.client_order_id else i for i in self.intents)
+        return replace(self, intents=intents)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """One order to be, before it has an id."""
+
+    role: LegRole
+    purpose: Purpose
+    quantity: Decimal
+    trigger_price: Decimal | None = None
+
+
+class Driver:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        venues: Venues,
+        clock: Clock,
+        presenter: Presenter,
+        bookkeeper: Bookkeeper,
+        locks: AccountLocks,
+        notify: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._venues = venues
+        self._clock = clock
+        self._presenter = presenter
+        self._bookkeeper = bookkeeper
+        self._locks = locks
+        self._evidence = Evidence(clock)
+        self._notify = notify
+        self._steps: dict[Step, Callable[[Run], Awaitable[Run]]] = {
+            Step.SETTLE: self._settle,
+            Step.PLACE: self._place,
+            Step.TRIM: self._trim,
+            Step.ENTER_NEXT_STAGE: self._enter_next_stage,
+            Step.FALL_BACK: self._fall_back,
+            Step.PROTECT: self._protect,
+            Step.TIDY: self._tidy,
+            Step.FINISH: self._finish,
+        }
+
+    async def drive(self, operation_id: OperationId) -> None:
+        """To the end; may take as long as the venue is away."""
+        first = await self._store.operation(operation_id)
+        if first is None:
+            raise InvariantBroken(f"operation {operation_id} is not in the journal")
+        async with self._locks.of(first.account_id):
+            run = await self._load(operation_id)
+            while (step := self._next(run)) is not Step.REST:
+                run = await self._steps[step](run)
+
+    async def halt(self, operation_id: OperationId, reason: str) -> None:
+        """The ledger contradicts itself: nothing more is sent for this hedge until its owner chose."""
+        async with self._locks.of((await self._load(operation_id)).account.id):
+            run = await self._load(operation_id)
+            if not run.operation.status.final:
+                await self._freeze(run, reason)
+
+    def _next(self, run: Run) -> Step:
+        return saga.next_step(run.operation, run.hedge, run.intents, self._clock.now())
+
+    async def _load(self, operation_id: OperationId) -> Run:
+        operation = _found(await self._store.operation(operation_id))
+        hedge = _found(await self._store.hedge(operation.hedge_id))
+        account = _found(await self._store.account(operation.account_id))
+        venue = self._venues.of(account)
+        instruments = await read_until_answered(self._clock, venue.instruments)
+        return Run(
+            operation=operation,
+            hedge=hedge,
+            intents=await self._store.intents(hedge_id=hedge.id),
+            fills=await self._store.booked_fills(hedge.id),
+            user=_found(await self._store.user(operation.user_id)),
+            account=account,
+            venue=venue,
+            instrument=instruments[hedge.symbol],
+        )
+
+    # --- sending ----------------------------------------------------------------------------
+
+    async def _place(self, run: Run) -> Run:
+        targets = saga.to_place(run.operation, self._clock.now())
+        await self._clock.sleep(saga.back_off(max(target.attempts for target in targets)))
+        return await self._send(run, [_order_of(target) for target in targets])
+
+    async def _trim(self, run: Run) -> Run:
+        operation = run.operation
+        await self._clock.sleep(saga.back_off(operation.trim_attempts))
+        if operation.trim_attempts == saga.ALARM_AFTER_TRIMS:
+            await self._show(run, priority=Priority.CRITICAL, anew=True)
+        left = operation.trim_quantity - operation.trim_filled
+        role = operation.trim_role or LegRole.PRIMARY
+        return await self._send(run, [Order(role, Purpose.TRIM, left)])
+
+    async def _protect(self, run: Run) -> Run:
+        stops = saga.stops_missing(run.operation, run.intents)
+        orders = [Order(s.role, s.purpose, s.quantity, s.trigger_price) for s in stops]
+        return await self._send(run, orders)
+
+    async def _send(self, run: Run, orders: Sequence[Order]) -> Run:
+        """Both legs are journaled before the first request leaves."""
+        run, intents = self._with_intents(run, orders)
+        run = await self._save(run, intents, event="journaled")
+        outcomes = await run.venue.place([intent.request() for intent in intents])
+        run, touched = await self._fold(run, intents, outcomes)
+        await self._show(run)
+        return await self._after_refusals(run, touched)
+
+    def _with_intents(self, run: Run, orders: Sequence[Order]) -> tuple[Run, list[OrderIntent]]:
+        hedge, operation, intents = run.hedge, run.operation, []
+        for order in orders:
+            hedge = replace(hedge, attempt=hedge.attempt + 1)
+            intent = self._intent(operation, hedge, order)
+            operation = saga.sent(operation, intent)
+            intents.append(intent)
+        changed = replace(run, hedge=hedge, operation=operation, intents=(*run.intents, *intents))
+        return changed, intents
+
+    def _intent(self, operation: Operation, hedge: Hedge, order: Order) -> OrderIntent:
+        now = self._clock.now()
+        side = hedge.leg(order.role).side
+        opens = order.purpose is Purpose.OPEN
+        return OrderIntent(
+            client_order_id=client_order_id(hedge.id, order.role, order.purpose, hedge.attempt),
+            operation_id=operation.id,
+            hedge_id=hedge.id,
+            account_id=hedge.account_id,
+            symbol=hedge.symbol,
+            leg=order.role,
+            purpose=order.purpose,
+            side=side.opening if opens else side.closing,
+            position_side=side,
+            type=_TYPES.get(order.purpose, OrderType.MARKET),
+            quantity=order.quantity,
+            reduce_only=not opens,
+            created_at=now,
+            valid_until=now + VALIDITY,
+            trigger_price=order.trigger_price,
+        )
+
+    async def _fold(
+        self, run: Run, intents: Sequence[OrderIntent], outcomes: Sequence[Outcome]
+    ) -> tuple[Run, list[OrderIntent]]:
+        fills: list[BookedFill] = []
+        touched: list[OrderIntent] = []
+        for intent, outcome in zip(intents, outcomes, strict=True):
+            run, after, fill = _absorb(run, intent, outcome)
+            touched.append(after)
+            fills.extend(fill)
+        run = await self._save(run, touched, fills=fills)
+        return run, touched
+
+    async def _after_refusals(self, run: Run, intents: Sequence[OrderIntent]) -> Run:
+        """A refused close may mean that the leg is not what we think: look before trying again."""
+        refused = [i for i in intents if i.status is IntentStatus.REJECTED and i.reduce_only]
+        for intent in refused:
+            if not intent.purpose.protective:
+                run = await self._leg_as_it_is(run, intent.leg)
+        return run
+
+    async def _leg_as_it_is(self, run: Run, role: LegRole) -> Run:
+        view = await read_until_answered(self._clock, lambda: run.venue.view({run.hedge.symbol}))
+        run = await self._catch_up(run, view)
+        operation = saga.leg_holds(run.operation, role, run.hedge.leg(role).quantity)
+        return await self._save(replace(run, operation=operation))
+
+    async def _catch_up(self, run: Run, view: AccountView) -> Run:
+        hedge, _ = await read_until_answered(
+            self._clock, lambda: self._bookkeeper.book(run.account, run.hedge, view)
+        )
+        return replace(
+            run,
+            hedge=hedge,
+            intents=await self._store.intents(hedge_id=hedge.id),
+            fills=await self._store.booked_fills(hedge.id),
+        )
+
+    # --- settling ---------------------------------------------------------------------------
+
+    async def _settle(self, run: Run) -> Run:
+        for intent in saga.in_flight(run.operation, run.intents):
+            if run.operation.status.final:
+                break
+            if intent.status is IntentStatus.OPEN:
+                run = await self._await_fill(run, intent)
+            else:
+                run = await self._find_out(run, intent)
+        await self._show(run)
+        return run
+
+    async def _await_fill(self, run: Run, intent: OrderIntent) -> Run:
+        """The venue has it and works on it; after the deadline what is left is canceled."""
+        if self._clock.now() < intent.valid_until:
+            await self._clock.sleep(POLL)
+            report = await self._ask(run, lambda: run.venue.order(intent.symbol, intent.client_order_id))
+        else:
+            report = await self._ask(run, lambda: run.venue.cancel(intent.symbol, intent.client_order_id))
+        return run if report is None else await self._book(run, intent, report)
+
+    async def _ask(self, run: Run, ask: Callable[[], Awaitable[OrderReport | None]]) -> OrderReport | None:
+        return await read_until_answered(self._clock, ask)
+
+    async def _find_out(self, run: Run, intent: OrderIntent) -> Run:
+        verdict = await self._evidence.settle(run.venue, run.hedge, intent, run.instrument)
+        if isinstance(verdict, Found):
+            return await self._book(run, intent, verdict.report)
+        if isinstance(verdict, Contradiction):
+            return await self._freeze(run, verdict.reason)
+        absent = intent.after(IntentEvent.PROVEN_ABSENT)
+        return await self._save(run.replacing(absent), [absent])
+
+    async def _book(self, run: Run, intent: OrderIntent, report: OrderReport) -> Run:
+        run, after, fill = _absorb(run, intent, Accepted(report))
+        if after == intent:
+            return run
+        return await self._save(run, [after], fills=fill)
+
+    async def _freeze(self, run: Run, reason: str) -> Run:
+        log.error("operation %s is frozen: %s", run.operation.id, reason)
+        operation = saga.freeze(run.operation, reason, self._clock.now())
+        hedge = replace(run.hedge, status=HedgeStatus.FROZEN, reason=reason)
+        return await self._save(replace(run, operation=operation, hedge=hedge), card=True)
+
+    # --- moving on --------------------------------------------------------------------------
+
+    async def _enter_next_stage(self, run: Run) -> Run:
+        return await self._save(replace(run, operation=saga.enter_next_stage(run.operation)))
+
+    async def _fall_back(self, run: Run) -> Run:
+        operation = saga.fall_back(run.operation, self._clock.now())
+        if operation.status is OperationStatus.TRIMMING or not operation.status.final:
+            return await self._save(replace(run, operation=operation))
+        return await self._conclude(replace(run, operation=operation))
+
+    async def _tidy(self, run: Run) -> Run:
+        """Stops larger than their leg are canceled, and set again at the leg's size where a leg is left."""
+        for stop in saga.stops_left_over(run.hedge, run.intents):
+            run = await self._cancel_stop(run, stop)
+            left = run.hedge.leg(stop.leg).quantity
+            if left > 0:
+                run = await self._send(run, [Order(stop.leg, stop.purpose, left, stop.trigger_price)])
+        return run
+
+    async def _cancel_stop(self, run: Run, stop: OrderIntent) -> Run:
+        report = await self._ask(run, lambda: run.venue.cancel(stop.symbol, stop.client_order_id))
+        if report is not None:
+            return await self._book(run, stop, report)
+        gone = stop.after(IntentEvent.CANCELED, reason="the exchange does not know it")
+        return await self._save(run.replacing(gone), [gone])
+
+    async def _finish(self, run: Run) -> Run:
+        if run.operation.way is CloseWay.AT_PRICE:
+            run = await self._undo_half_a_pair(run)
+        operation = run.operation
+        if not operation.status.final:
+            operation = saga.finish(operation, self._clock.now())
+        return await self._conclude(replace(run, operation=operation))
+
+    async def _undo_half_a_pair(self, run: Run) -> Run:
+        """Conditional closes rest on both legs or on none."""
+        placed = [i for i in run.intents if i.operation_id == run.operation.id]
+        refused = [i for i in placed if i.status in (IntentStatus.REJECTED, IntentStatus.ABSENT)]
+        if not refused:
+            return run
+        for intent in placed:
+            if intent.status is IntentStatus.OPEN:
+                run = await self._cancel_stop(run, intent)
+        reason = refused[0].reason or "the exchange did not take the order"
+        failed = replace(
+            run.operation, status=OperationStatus.FAILED, reason=reason, finished_at=self._clock.now()
+        )
+        return replace(run, operation=failed)
+
+    async def _conclude(self, run: Run) -> Run:
+        """The last word of an operation and the card that says it are written together."""
+        at = run.fills[-1].fill.at if run.fills else run.hedge.opened_at
+        run = replace(run, hedge=closed_if_flat(run.hedge, at))
+        return await self._save(run, card=True)
+
+    # --- writing ----------------------------------------------------------------------------
+
+    async def _save(
+        self,
+        run: Run,
+        intents: Sequence[OrderIntent] = (),
+        *,
+        fills: Sequence[BookedFill] = (),
+        event: str = "",
+        card: bool = False,
+    ) -> Run:
+        now = self._clock.now()
+        run = replace(run, fills=(*run.fills, *fills))
+        await self._store.commit(
+            Changes(
+                hedges=(run.hedge,),
+                operations=(run.operation,),
+                intents=tuple(intents),
+                notes=tuple(IntentNote(i.client_order_id, now, event or i.status, i.reason) for i in intents),
+                fills=tuple(fills),
+                outbox=(self._card(_as_stored(run)),) if card else (),
+            )
+        )
+        if card:
+            self._notify()
+        return _as_stored(run)
+
+    async def _show(self, run: Run, *, priority: Priority = Priority.PROGRESS, anew: bool = False) -> None:
+        if run.operation.status.final:
+            return
+        await self._store.commit(Changes(outbox=(self._card(run, priority=priority, anew=anew),)))
+        self._notify()
+
+    def _card(self, run: Run, *, priority: Priority = Priority.PROGRESS, anew: bool = False) -> OutboxMessage:
+        return progress_card(
+            self._presenter,
+            Progress(run.user, run.operation, run.hedge, run.instrument, run.fills, self._clock.now()),
+            priority=priority,
+            anew=anew,
+        )
+
+
+def _as_stored(run: Run) -> Run:
+    return replace(
+        run,
+        hedge=replace(run.hedge, version=run.hedge.version + 1),
+        operation=replace(run.operation, version=run.operation.version + 1),
+    )
+
+
+def progress_card(
+    presenter: Presenter,
+    progress: Progress,
+    *,
+    priority: Priority = Priority.PROGRESS,
+    anew: bool = False,
+) -> OutboxMessage:
+    """``anew``: a message of its own, because an edit makes no sound."""
+    operation = progress.operation
+    reply = presenter.progress(progress)
+    slot = f"{operation.slot}:alarm" if anew else operation.slot
+    return OutboxMessage(
+        dedupe_key=f"{slot}:{operation.version}",
+        chat=_chat(operation, progress.user),
+        reply=replace(reply, slot=slot),
+        priority=priority,
+        not_before=progress.at,
+        replaces=None if anew else operation.card,
+    )
+
+
+def _chat(operation: Operation, user: User) -> ChatRef:
+    if operation.chat == str(user.home):
+        return user.home
+    platform, _, chat_id = operation.chat.partition(":")
+    return ChatRef(Platform(platform), chat_id, private=False)
+
+
+def _order_of(target: Target) -> Order:
+    purpose = Purpose.OPEN if target.action is LegAction.OPEN else Purpose.CLOSE
+    return Order(target.role, purpose, target.left)
+
+
+def _absorb(run: Run, intent: OrderIntent, outcome: Outcome) -> tuple[Run, OrderIntent, list[BookedFill]]:
+    if isinstance(outcome, Rejected):
+        after = intent.after(IntentEvent.REJECTED, reason=outcome.reason)
+        hopeless = outcome.kind in _HOPELESS or (outcome.kind == "InvalidOrder" and not intent.reduce_only)
+        operation = saga.refused(run.operation, intent, outcome.reason, hopeless=hopeless)
+        return replace(run.replacing(after), operation=operation), after, []
+    if not isinstance(outcome, Accepted):
+        after = intent.after(IntentEvent.LOST, reason=outcome.reason)
+        return run.replacing(after), after, []
+    booked = book_report(run.hedge, intent, outcome.report, run.instrument)
+    run = replace(run.replacing(booked.intent), hedge=booked.hedge)
+    if booked.fill is None:
+        return run, booked.intent, []
+    fill = booked.fill
+    operation = saga.filled(run.operation, intent, quantity=fill.quantity, price=fill.price, fee=fill.fee)
+    row = BookedFill(fill.venue_fill_id, run.hedge.account_id, run.hedge.id, intent.leg, fill)
+    return replace(run, operation=operation), booked.intent, [row]
+
+
+def _found(row: T | None) -> T:
+    if row is None:
+        raise InvariantBroken("the journal refers to a row that is not there")
+    return row

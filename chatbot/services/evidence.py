@@ -1,0 +1,84 @@
+"""What became of an order whose answer we never got: settled by evidence, never by sending again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+
+from chatbot.domain.hedge import Hedge
+from chatbot.domain.instrument import Instrument
+from chatbot.domain.intent import OrderIntent
+from chatbot.domain.ledger import fill_by_position, report_of_fills, venue_quantity
+from chatbot.domain.order import OrderReport
+from chatbot.ports import Clock, Venue
+from chatbot.services.reading import read_until_answered
+
+GRACE = timedelta(seconds=10)  # after the validity window: clocks differ and reads are stale
+LOOK_AGAIN = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    report: OrderReport
+
+
+@dataclass(frozen=True, slots=True)
+class NeverArrived:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """The leg moved, and not by this order."""
+
+    reason: str
+
+
+Verdict = Found | NeverArrived | Contradiction
+
+
+class Evidence:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    async def settle(
+        self, venue: Venue, hedge: Hedge, intent: OrderIntent, instrument: Instrument
+    ) -> Verdict:
+        """Looks until the order is found or can no longer arrive; then position and history decide."""
+        while True:
+            found = await self._look_up(venue, intent)
+            if found is not None:
+                return Found(found)
+            if self._clock.now() >= intent.valid_until + GRACE:
+                return await self._without_the_order(venue, hedge, intent, instrument)
+            await self._clock.sleep(LOOK_AGAIN)
+
+    async def _look_up(self, venue: Venue, intent: OrderIntent) -> OrderReport | None:
+        return await read_until_answered(
+            self._clock, lambda: venue.order(intent.symbol, intent.client_order_id)
+        )
+
+    async def _without_the_order(
+        self, venue: Venue, hedge: Hedge, intent: OrderIntent, instrument: Instrument
+    ) -> Verdict:
+        view = await read_until_answered(self._clock, lambda: venue.view({intent.symbol}))
+        since = hedge.fills_seen_at or hedge.opened_at
+        fills = await read_until_answered(self._clock, lambda: venue.fills(intent.symbol, since))
+        told = report_of_fills(intent, fills, instrument)
+        if told is not None:
+            return Found(told)
+        leg = hedge.leg(intent.leg)
+        if intent.type.conditional or venue_quantity(view, hedge, intent.leg) == leg.quantity:
+            return NeverArrived()
+        report = fill_by_position(
+            intent,
+            leg,
+            view.position(hedge.symbol, leg.side),
+            mark_price=view.markets[hedge.symbol].mark_price,
+            fee_rate=instrument.taker_fee_rate,
+            at=view.at,
+        )
+        foreign = [f for f in fills if f.client_order_id is None and f.position_side is leg.side]
+        if report is None or foreign:
+            return Contradiction(f"the {leg.side} leg changed, and not by order {intent.client_order_id}")
+        return Found(report)

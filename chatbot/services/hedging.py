@@ -1,0 +1,481 @@
+"""The hedge service: offers, confirmations, and the start of operations."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from decimal import Decimal
+
+from chatbot.chat import ChatRef, OutboxMessage
+from chatbot.domain.account import AccountView
+from chatbot.domain.hedge import Hedge, HedgeStatus, LegRole
+from chatbot.domain.instrument import ZERO, Instrument, Symbol
+from chatbot.domain.intent import IntentStatus, OrderIntent, Purpose
+from chatbot.domain.operation import Operation, OperationKind, Target
+from chatbot.domain.quote import (
+    AnyQuote,
+    AnyRequest,
+    CloseAllQuote,
+    CloseRequest,
+    CloseWay,
+    HedgeRequest,
+    LegAction,
+    OpenRequest,
+    PositionPrint,
+    Quote,
+    QuoteId,
+    QuoteKind,
+)
+from chatbot.domain.quoting import plan_unchanged, quote_close, quote_hedge, quote_open
+from chatbot.errors import BadArgument, Busy, Conflict, LimitExceeded, NotFound, QuoteExpired
+from chatbot.ports import (
+    Account,
+    AuditEntry,
+    Changes,
+    Clock,
+    IdSource,
+    Presenter,
+    Progress,
+    Store,
+    User,
+    Venue,
+    Venues,
+)
+from chatbot.services.bookkeeping import Bookkeeper
+from chatbot.services.driving import progress_card
+from chatbot.services.locks import AccountLocks
+from chatbot.services.people import People
+from chatbot.services.planning import (
+    DEADLINE,
+    Plan,
+    hedge_for,
+    operation_of,
+    plans_of,
+    symbols_of,
+)
+from chatbot.services.recovery import Supervisor
+
+USED = "That offer was used already. Nothing was sent."
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """Journaled; the cards follow. ``again``: the same tap was handled before (after a crash)."""
+
+    operations: tuple[Operation, ...]
+    again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Requoted:
+    """Nothing was sent: ``why``; here is a fresh offer."""
+
+    quote: Quote
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tap:
+    """A button of an offer, tapped by its owner. ``request_id`` makes a repetition after a crash harmless."""
+
+    user: User
+    chat: ChatRef
+    quote: Quote
+    choice: str
+    request_id: str
+    card: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteTerms:
+    lifetime: timedelta = timedelta(seconds=60)
+    band: Decimal = Decimal("0.003")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """A user's account with everything an offer needs, freshly read."""
+
+    user: User
+    account: Account
+    venue: Venue
+    instruments: Mapping[Symbol, Instrument]
+    hedges: tuple[Hedge, ...]
+    view: AccountView
+
+    def hedge_on(self, symbol: Symbol) -> Hedge | None:
+        return next((hedge for hedge in self.hedges if hedge.symbol == symbol), None)
+
+    def instrument(self, symbol: Symbol) -> Instrument:
+        found = self.instruments.get(symbol)
+        if found is None:
+            raise NotFound(f"{symbol} is not traded on {self.account.venue}.")
+        return found
+
+    @property
+    def hedges_margin(self) -> Decimal:
+        """Initial margin that positions of live hedges take up."""
+        symbols = {hedge.symbol for hedge in self.hedges}
+        used = [
+            self.instrument(p.symbol).notional(p.quantity, p.entry_price) / p.leverage
+            for p in self.view.positions
+            if p.symbol in symbols
+        ]
+        return sum(used, ZERO)
+
+
+class HedgeService:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        venues: Venues,
+        clock: Clock,
+        ids: IdSource,
+        people: People,
+        presenter: Presenter,
+        bookkeeper: Bookkeeper,
+        supervisor: Supervisor,
+        locks: AccountLocks,
+        terms: QuoteTerms,
+    ) -> None:
+        self._store = store
+        self._venues = venues
+        self._clock = clock
+        self._ids = ids
+        self._people = people
+        self._presenter = presenter
+        self._bookkeeper = bookkeeper
+        self._supervisor = supervisor
+        self._locks = locks
+        self._terms = terms
+
+    async def account(self, user: User) -> Account:
+        """The account that orders go to (for now: the paper account)."""
+        return await self._people.trading_account(user)
+
+    async def instruments(self, user: User) -> Mapping[Symbol, Instrument]:
+        return await self._venues.of(await self.account(user)).instruments()
+
+    # --- offers -----------------------------------------------------------------------------
+
+    async def offer_open(self, user: User, chat: ChatRef, request: OpenRequest) -> Quote:
+        return await self._offer(user, chat, QuoteKind.OPEN, request)
+
+    async def offer_hedge(self, user: User, chat: ChatRef, request: HedgeRequest) -> Quote:
+        return await self._offer(user, chat, QuoteKind.HEDGE, request)
+
+    async def offer_close(self, user: User, chat: ChatRef, request: CloseRequest) -> Quote:
+        return await self._offer(user, chat, QuoteKind.CLOSE, request)
+
+    async def offer_close_all(self, user: User, chat: ChatRef) -> Quote:
+        """NotFound when there is nothing to close."""
+        return await self._offer(user, chat, QuoteKind.CLOSE_ALL, None)
+
+    async def _offer(self, user: User, chat: ChatRef, kind: QuoteKind, request: AnyRequest | None) -> Quote:
+        desk = await self._desk(user, set() if request is None else {request.symbol})
+        quote = self._quote(desk, chat, kind, request)
+        await self._store.commit(Changes(quotes=(quote,)))
+        return quote
+
+    async def _desk(self, user: User, symbols: set[Symbol]) -> Desk:
+        account = await self.account(user)
+        venue = self._venues.of(account)
+        hedges = await self._store.live_hedges(account_id=account.id)
+        instruments = await venue.instruments()
+        if not symbols <= instruments.keys():
+            raise NotFound(f"{', '.join(symbols - instruments.keys())} is not traded on {account.venue}.")
+        view = await venue.view(symbols | {hedge.symbol for hedge in hedges})
+        return Desk(user, account, venue, instruments, hedges, view)
+
+    def _quote(self, desk: Desk, chat: ChatRef, kind: QuoteKind, request: AnyRequest | None) -> Quote:
+        offer = self._make_offer(desk, request)
+        symbols = {c.symbol for c in offer.closes} if isinstance(offer, CloseAllQuote) else {offer.symbol}
+        now = self._clock.now()
+        return Quote(
+            id=self._ids.quote_id(),
+            kind=kind,
+            user_id=desk.user.id,
+            account_id=desk.account.id,
+            chat=str(chat),
+            request=request,
+            offer=offer,
+            positions=tuple(
+                PositionPrint(p.symbol, p.side, p.quantity, p.entry_price)
+                for p in desk.view.positions
+                if p.symbol in symbols
+            ),
+            reference_prices=tuple((s, desk.view.markets[s].mark_price) for s in sorted(symbols)),
+            band=self._terms.band,
+            created_at=now,
+            expires_at=now + self._terms.lifetime,
+        )
+
+    def _make_offer(self, desk: Desk, request: AnyRequest | None) -> AnyQuote:
+        if request is None:
+            return self._close_all(desk)
+        hedge = desk.hedge_on(request.symbol)
+        instrument = desk.instrument(request.symbol)
+        caps = desk.user.preferences.caps
+        if isinstance(request, CloseRequest):
+            _require_agreement(hedge)
+            return quote_close(request, hedge, desk.view, instrument)
+        _require_running(desk)
+        if isinstance(request, HedgeRequest):
+            return quote_hedge(request, hedge, desk.view, instrument, caps, desk.hedges_margin)
+        _require_room(request, hedge)
+        return quote_open(request, desk.view, instrument, caps, desk.hedges_margin)
+
+    def _close_all(self, desk: Desk) -> CloseAllQuote:
+        symbols = sorted({position.symbol for position in desk.view.positions})
+        if not symbols:
+            raise NotFound("There is nothing to close: no position is open.")
+        return CloseAllQuote(
+            tuple(
+                quote_close(CloseRequest(s), desk.hedge_on(s), desk.view, desk.instrument(s)) for s in symbols
+            )
+        )
+
+    # --- confirmation -----------------------------------------------------------------------
+
+    async def confirm(
+        self,
+        user: User,
+        chat: ChatRef,
+        quote_id: QuoteId,
+        choice: str,
+        *,
+        request_id: str,
+        card: str | None = None,
+    ) -> Started | Requoted:
+        """``choice`` is "confirm", or the ``CloseWay`` for a close; ``card`` the message of the button.
+
+        On ``Started`` the card itself ("sending…", and every edit after it) is on its way through the
+        outbox, in the transaction that journaled the operation: the handler answers with a toast only.
+
+        Raises NotFound (unknown, forged, somebody else's), QuoteExpired (too late, used, canceled), Busy,
+        LimitExceeded, VenueUnavailable: in all of these nothing was sent.
+        """
+        quote = await self._own_quote(user, chat, quote_id)
+        if quote.used_by == request_id:
+            return Started(await self._store.operation_of_quote(quote_id), again=True)
+        _require_fresh(quote, self._clock)
+        plans = plans_of(quote, choice)
+        account = await self.account(user)
+        await self._require_calm(account)
+        tap = Tap(user, chat, quote, choice, request_id, card)
+        async with self._locks.of(account.id):
+            return await self._confirm(tap, plans)
+
+    async def _confirm(self, tap: Tap, plans: tuple[Plan, ...]) -> Started | Requoted:
+        quote = tap.quote
+        desk = await self._desk(tap.user, set(symbols_of(quote)))
+        why = plan_unchanged(quote, desk.view)
+        fresh = self._quote(desk, tap.chat, quote.kind, quote.request)  # raises where a limit no longer holds
+        if why is not None:
+            spent = (quote.id, tap.request_id, "requoted", self._clock.now())
+            await self._spend(Changes(spend_quote=spent, quotes=(fresh,)))
+            return Requoted(fresh, why)
+        await self._prepare_legs(desk, plans)
+        operations = await self._journal(desk, tap, plans)
+        for operation in operations:
+            self._supervisor.start(operation.id)
+        return Started(operations)
+
+    async def _own_quote(self, user: User, chat: ChatRef, quote_id: QuoteId) -> Quote:
+        quote = await self._store.quote(quote_id)
+        if quote is None or quote.user_id != user.id or quote.chat != str(chat):
+            raise NotFound("That button is not yours, or no longer known. Nothing was sent.")
+        return quote
+
+    async def _require_calm(self, account: Account) -> None:
+        if await self._store.unfinished_operations(account.id):
+            raise Busy(
+                "An order of this account is still being settled. Nothing was sent; try again in a moment."
+            )
+
+    async def _prepare_legs(self, desk: Desk, plans: tuple[Plan, ...]) -> None:
+        """Leverage and margin mode, where they are not what the plan says: before the first order."""
+        for plan in plans:
+            for leg in plan.legs:
+                setting = desk.view.leg_settings.get((plan.symbol, leg.side))
+                wanted = leg.setting
+                if leg.action is LegAction.OPEN and setting != wanted:
+                    await desk.venue.set_leg(plan.symbol, leg.side, wanted)
+
+    async def _journal(self, desk: Desk, tap: Tap, plans: tuple[Plan, ...]) -> tuple[Operation, ...]:
+        now = self._clock.now()
+        quote = tap.quote
+        hedges = await self._hedges_for(desk, quote, plans)
+        operations = tuple(
+            operation_of(
+                plan,
+                hedge,
+                quote,
+                operation_id=self._ids.operation_id(),
+                now=now,
+                card=tap.card if index == 0 else None,
+            )
+            for index, (plan, hedge) in enumerate(zip(plans, hedges, strict=True))
+        )
+        pairs = zip(operations, hedges, strict=True)
+        cards = tuple(self._sending_card(desk, operation, hedge) for operation, hedge in pairs)
+        await self._spend(
+            Changes(
+                spend_quote=(quote.id, tap.request_id, tap.choice, now),
+                hedges=hedges,
+                operations=operations,
+                outbox=cards,
+                audit=(AuditEntry(now, desk.user.id, "confirm", f"quote {quote.id} {tap.choice}"),),
+            )
+        )
+        return tuple(replace(operation, version=1) for operation in operations)
+
+    async def _hedges_for(self, desk: Desk, quote: Quote, plans: tuple[Plan, ...]) -> tuple[Hedge, ...]:
+        number = await self._store.next_hedge_number(desk.user.id)
+        hedges: list[Hedge] = []
+        for plan in plans:
+            known = desk.hedge_on(plan.symbol)
+            hedge_id = self._ids.hedge_id()
+            hedges.append(hedge_for(plan, known, desk.view, quote, hedge_id=hedge_id, number=number))
+            number += known is None
+        return tuple(hedges)
+
+    async def _spend(self, changes: Changes) -> None:
+        """The quote is marked used in the same transaction; whoever comes second finds it so."""
+        try:
+            await self._store.commit(changes)
+        except Conflict as error:
+            raise QuoteExpired(USED) from error
+
+    def _sending_card(self, desk: Desk, operation: Operation, hedge: Hedge) -> OutboxMessage:
+        instrument = desk.instrument(hedge.symbol)
+        progress = Progress(desk.user, operation, hedge, instrument, (), self._clock.now())
+        return progress_card(self._presenter, progress)
+
+    async def cancel(self, user: User, chat: ChatRef, quote_id: QuoteId, *, request_id: str) -> None:
+        quote = await self._own_quote(user, chat, quote_id)
+        if quote.used_by == request_id:
+            return
+        _require_fresh(quote, self._clock)
+        spent = (quote_id, request_id, "cancel", self._clock.now())
+        await self._spend(Changes(spend_quote=spent))
+
+    # --- the rest ---------------------------------------------------------------------------
+
+    async def adopt(self, user: User, number: int) -> Hedge:
+        """A frozen hedge takes over what the venue says."""
+        hedge = await self._store.hedge_by_number(user.id, number)
+        if hedge is None:
+            raise NotFound(f"You have no hedge #{number}.")
+        account = await self.account(user)
+        await self._require_calm(account)
+        await self._forget_unknowns(hedge)
+        return await self._bookkeeper.adopt(account, hedge)
+
+    async def _forget_unknowns(self, hedge: Hedge) -> None:
+        """Orders that nobody could explain end here: the user takes the venue's word."""
+        open_ends = [
+            replace(i, status=IntentStatus.ABSENT, reason="the user adopted what the exchange says")
+            for i in await self._store.intents(hedge_id=hedge.id)
+            if i.status in (IntentStatus.UNKNOWN, IntentStatus.JOURNALED)
+        ]
+        if open_ends and hedge.status is HedgeStatus.FROZEN:
+            await self._store.commit(Changes(intents=tuple(open_ends)))
+
+    async def finish_fired_pairs(self) -> None:
+        """Conditional closes of a pair fire together: where only one leg's did, the other leg is closed.
+
+        The user confirmed both legs at that price, so this is the same confirmation still being carried out.
+        """
+        for hedge in await self._store.live_hedges():
+            if hedge.offset is None or hedge.paired or hedge.status is HedgeStatus.FROZEN:
+                continue
+            if not await self._store.unfinished_operations(hedge.account_id):
+                await self._finish_fired_pair(hedge)
+
+    async def _finish_fired_pair(self, hedge: Hedge) -> None:
+        intents = await self._store.intents(hedge_id=hedge.id)
+        pair = _fired_pair(hedge, intents)
+        if pair is None:
+            return
+        origin = await self._store.operation(pair.operation_id)
+        if origin is None:
+            return
+        now = self._clock.now()
+        role = LegRole.OFFSET if pair.leg is LegRole.PRIMARY else LegRole.PRIMARY
+        price = pair.average_price or ZERO
+        rest = Target(role, LegAction.CLOSE, hedge.leg(role).quantity, price, stage=0)
+        operation = replace(
+            origin,
+            id=self._ids.operation_id(),
+            kind=OperationKind.CLOSE,
+            targets=(rest,),
+            started_at=now,
+            deadline_at=now + DEADLINE,
+            way=CloseWay.SINGLE,
+            stage=0,
+            finished_at=None,
+            status=type(origin.status).RUNNING,
+            reason="",
+            card=None,
+            version=0,
+        )
+        await self._store.commit(Changes(operations=(operation,)))
+        self._supervisor.start(operation.id)
+
+    async def idle(self) -> None:
+        """Returns when no operation is in flight."""
+        await self._supervisor.idle()
+
+
+def _fired_pair(hedge: Hedge, intents: tuple[OrderIntent, ...]) -> OrderIntent | None:
+    """The conditional close that fired while the other leg, meant to close with it, is still there."""
+    at_price = [i for i in intents if i.purpose is Purpose.CLOSE_AT_PRICE]
+    fired = [i for i in at_price if i.status is IntentStatus.FILLED and hedge.leg(i.leg).quantity == 0]
+    for intent in reversed(fired):
+        twins = [i for i in at_price if i.operation_id == intent.operation_id and i.leg is not intent.leg]
+        if any(hedge.leg(twin.leg).quantity > 0 for twin in twins):
+            return intent
+    return None
+
+
+def _require_fresh(quote: Quote, clock: Clock) -> None:
+    if quote.used_at is not None:
+        raise QuoteExpired(USED)
+    if clock.now() >= quote.expires_at:
+        raise QuoteExpired("That offer has expired. Nothing was sent; ask for a new one.")
+
+
+def _require_running(desk: Desk) -> None:
+    if desk.user.preferences.paused:
+        raise LimitExceeded("Trading is paused by /panic. `/panic off` resumes it.")
+    stuck = next((hedge for hedge in desk.hedges if hedge.status is HedgeStatus.FROZEN), None)
+    _require_agreement(stuck)
+
+
+def _require_agreement(hedge: Hedge | None) -> None:
+    if hedge is not None and hedge.status is HedgeStatus.FROZEN:
+        raise LimitExceeded(
+            f"#{hedge.number} is frozen: {hedge.reason}. "
+            f"`/adopt #{hedge.number}` takes over what the exchange says."
+        )
+
+
+def _require_room(request: OpenRequest, hedge: Hedge | None) -> None:
+    """One live hedge per symbol: a venue keeps one long and one short position on it."""
+    if hedge is None:
+        return
+    if hedge.offset is not None and hedge.offset.quantity > 0:
+        raise LimitExceeded(
+            f"{request.symbol} is hedged already as #{hedge.number}; "
+            f"close it first: `/close #{hedge.number}`."
+        )
+    if hedge.primary.quantity > 0 and hedge.primary.side is not request.side:
+        base = request.symbol.split("/")[0]
+        raise BadArgument(
+            f"You hold a {hedge.primary.side} on {base}; the opposite leg is a hedge.",
+            form="/hedge SYMBOL [RATIO%]",
+            example=f"/hedge {base}",
+        )

@@ -1,0 +1,72 @@
+"""Operations as supervised tasks: started by a confirmation, resumed at start, none holding up others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+
+from chatbot.domain.intent import OperationId
+from chatbot.errors import InvariantBroken
+from chatbot.ports import Clock, Store
+from chatbot.services.driving import Driver
+
+log = logging.getLogger(__name__)
+
+FIRST_PAUSE = 2.0
+LONGEST_PAUSE = 60.0
+
+
+class Supervisor:
+    def __init__(self, store: Store, driver: Driver, clock: Clock) -> None:
+        self._store = store
+        self._driver = driver
+        self._clock = clock
+        self._tasks: dict[OperationId, asyncio.Task[None]] = {}
+
+    def start(self, operation_id: OperationId) -> None:
+        if operation_id in self._tasks:
+            return
+        task = asyncio.create_task(self._supervise(operation_id), name=f"operation {operation_id}")
+        self._tasks[operation_id] = task
+        task.add_done_callback(lambda _: self._tasks.pop(operation_id, None))
+
+    async def resume_all(self) -> int:
+        """At start: whatever the journal holds as unfinished goes on. Returns how many."""
+        unfinished = await self._store.unfinished_operations()
+        for operation in unfinished:
+            log.warning("resuming operation %s of hedge %s", operation.id, operation.hedge_id)
+            self.start(operation.id)
+        return len(unfinished)
+
+    @property
+    def running(self) -> int:
+        return len(self._tasks)
+
+    async def idle(self) -> None:
+        while self._tasks:
+            await asyncio.wait(tuple(self._tasks.values()))
+
+    async def stop(self) -> None:
+        """Leaves what is in flight to the journal: the next start settles it."""
+        tasks = tuple(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _supervise(self, operation_id: OperationId) -> None:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                await self._driver.drive(operation_id)
+                return
+            except InvariantBroken as error:
+                log.error("operation %s is halted: %s", operation_id, error.message)
+                await self._driver.halt(operation_id, error.message)
+                return
+            except Exception:
+                log.exception("operation %s stumbled; it is tried again in %.0f s", operation_id, pause)
+            await self._clock.sleep(pause)
+            pause = min(LONGEST_PAUSE, pause * 2)

@@ -1,0 +1,294 @@
+"""Read models: what an account looks like now, from one reading of the venue and the ledger.
+
+The venue's word counts for what is held; the ledger adds what it cost. Nothing is written here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from chatbot.domain.account import AccountView, Balance, Position
+from chatbot.domain.funding import eaten_at, outlook
+from chatbot.domain.hedge import Hedge, HedgeId, HedgeStatus, Leg, LegRole
+from chatbot.domain.instrument import ZERO, Instrument, MarginMode, PositionSide, Symbol
+from chatbot.domain.margin import leg_liquidation, pair_liquidation
+from chatbot.domain.order import OrderReport, OrderType
+from chatbot.domain.pnl import Lock, lock_now, unrealized_pnl
+from chatbot.domain.quote import FundingOutlook, LegLiquidation
+from chatbot.errors import NotConnected, NotFound
+from chatbot.ports import Account, AlertEpisode, Clock, Store, User, Venues
+
+
+@dataclass(frozen=True, slots=True)
+class LegReport:
+    """A leg as the venue holds it; ``quantity`` 0: it is gone."""
+
+    role: LegRole
+    side: PositionSide
+    quantity: Decimal
+    entry_price: Decimal
+    mark_price: Decimal
+    pnl: Decimal  # unrealized
+    liquidation: LegLiquidation
+    leverage: Decimal
+    margin_mode: MarginMode
+
+
+@dataclass(frozen=True, slots=True)
+class StopReport:
+    """An order that rests on the venue and closes a leg by itself."""
+
+    kind: str  # "stop-loss"
+    side: PositionSide
+    price: Decimal
+    quantity: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class HedgeReport:
+    """``lock`` is worked out on what the venue holds, with the ledger's fees, funding and realized PnL."""
+
+    number: int
+    symbol: Symbol
+    instrument: Instrument
+    status: HedgeStatus
+    frozen: str  # why, empty when it is not
+    legs: tuple[LegReport, ...]
+    age: timedelta
+    net_exposure: Decimal
+    imbalance: Decimal
+    lock: Lock
+    funding: FundingOutlook
+    eaten_at: datetime | None  # venue time
+    pair_liquidation: LegLiquidation
+    stops: tuple[StopReport, ...]
+    alerts: tuple[tuple[str, datetime], ...]  # kind, since
+    currency: str
+
+
+@dataclass(frozen=True, slots=True)
+class PositionReport:
+    """A position that nothing hedges; ``number`` is that of the hedge it may become, ``None``: opened outside the bot.
+
+    ``widowed``: the other leg of its hedge is gone or was lifted. ``both_sides_open``: the symbol alone does not
+    tell which side is meant. ``pnl_share`` is of the entry notional.
+    """
+
+    number: int | None
+    symbol: Symbol
+    instrument: Instrument
+    leg: LegReport
+    pnl_share: Decimal
+    funding: FundingOutlook
+    funding_to_date: Decimal
+    fees_to_date: Decimal
+    widowed: bool
+    both_sides_open: bool
+    stops: tuple[StopReport, ...]
+    alerts: tuple[tuple[str, datetime], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StatusReport:
+    """``at`` is the venue's clock, ``read_at`` and ``now`` are ours."""
+
+    account: Account
+    at: datetime
+    read_at: datetime
+    now: datetime
+    balance: Balance
+    hedges: tuple[HedgeReport, ...]
+    positions: tuple[PositionReport, ...]
+
+    @property
+    def margin_ratio(self) -> Decimal | None:
+        return self.balance.margin_ratio
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    """Everything that was read."""
+
+    view: AccountView
+    instruments: Mapping[Symbol, Instrument]
+    episodes: tuple[AlertEpisode, ...]
+
+    def mark(self, symbol: Symbol) -> Decimal:
+        return self.view.markets[symbol].mark_price
+
+    def alerts(self, hedge_id: HedgeId | None) -> tuple[tuple[str, datetime], ...]:
+        return tuple((e.kind, e.since) for e in self.episodes if hedge_id and e.hedge_id == hedge_id)
+
+
+class Reporting:
+    def __init__(self, store: Store, venues: Venues, clock: Clock) -> None:
+        self._store = store
+        self._venues = venues
+        self._clock = clock
+
+    async def status(
+        self, user: User, *, symbol: Symbol | None = None, number: int | None = None
+    ) -> StatusReport:
+        """Of everything, of one symbol, or of one hedge; one read of the venue.
+
+        :raises NotFound: the user has no live hedge of that number
+        """
+        account = await self._account(user)
+        hedges = await self._store.live_hedges(account_id=account.id)
+        if number is not None:
+            hedges = _numbered(hedges, number)
+            symbol = hedges[0].symbol
+        venue = self._venues.of(account)
+        symbols = {hedge.symbol for hedge in hedges} | ({symbol} if symbol else set())
+        view = await venue.view(symbols)
+        desk = _Desk(view, await venue.instruments(), await self._store.active_episodes(user.id))
+        return _report(account, desk, hedges, self._clock.now(), symbol)
+
+    async def _account(self, user: User) -> Account:
+        accounts = await self._store.accounts(user.id)
+        if not accounts:
+            raise NotConnected
+        return accounts[0]
+
+
+def _numbered(hedges: tuple[Hedge, ...], number: int) -> tuple[Hedge, ...]:
+    found = tuple(hedge for hedge in hedges if hedge.number == number)
+    if not found:
+        raise NotFound(f"You have no open hedge #{number}.")
+    return found
+
+
+def _report(
+    account: Account, desk: _Desk, hedges: Iterable[Hedge], now: datetime, symbol: Symbol | None
+) -> StatusReport:
+    wanted = [hedge for hedge in hedges if symbol in (None, hedge.symbol)]
+    pairs = [hedge for hedge in wanted if _is_pair(hedge, desk)]
+    paired = {hedge.symbol for hedge in pairs}
+    known = {hedge.symbol: hedge for hedge in wanted}
+    alone = [p for p in desk.view.positions if p.symbol not in paired and symbol in (None, p.symbol)]
+    return StatusReport(
+        account=account,
+        at=desk.view.at,
+        read_at=desk.view.read_at,
+        now=now,
+        balance=desk.view.balance,
+        hedges=tuple(_hedge_report(hedge, desk) for hedge in pairs),
+        positions=tuple(_position_report(p, known.get(p.symbol), desk) for p in alone if p.quantity),
+    )
+
+
+def _is_pair(hedge: Hedge, desk: _Desk) -> bool:
+    """Both legs are there, or the hedge needs its owner. Else it is one position that nothing hedges."""
+    held = [desk.view.position(hedge.symbol, side) for side in PositionSide]
+    both = hedge.offset is not None and all(position is not None for position in held)
+    return both or hedge.status is HedgeStatus.FROZEN
+
+
+# --- a hedge ------------------------------------------------------------------------------------
+
+
+def _hedge_report(hedge: Hedge, desk: _Desk) -> HedgeReport:
+    instrument = desk.instruments[hedge.symbol]
+    legs = tuple(_leg_report(leg, desk, instrument) for leg in hedge.legs)
+    held = _as_held(hedge, legs)
+    view = desk.view
+    lock = lock_now(held, instrument, desk.mark(hedge.symbol), view.books.get(hedge.symbol))
+    funding = outlook(instrument, view.markets[hedge.symbol], legs)
+    return HedgeReport(
+        number=hedge.number,
+        symbol=hedge.symbol,
+        instrument=instrument,
+        status=hedge.status,
+        frozen=hedge.reason if hedge.status is HedgeStatus.FROZEN else "",
+        legs=legs,
+        age=view.at - hedge.opened_at,
+        net_exposure=held.net_exposure,
+        imbalance=held.imbalance,
+        lock=lock,
+        funding=funding,
+        eaten_at=eaten_at(lock.net, funding.net_per_day, view.at),
+        pair_liquidation=pair_liquidation(instrument, view),
+        stops=_stops(hedge.symbol, view.open_orders),
+        alerts=desk.alerts(hedge.id),
+        currency=instrument.settle,
+    )
+
+
+def _leg_report(leg: Leg, desk: _Desk, instrument: Instrument) -> LegReport:
+    position = desk.view.position(instrument.symbol, leg.side)
+    if position is None:
+        return _gone(leg, desk.mark(instrument.symbol))
+    return _held(leg.role, position, desk, instrument)
+
+
+def _gone(leg: Leg, mark: Decimal) -> LegReport:
+    nowhere = LegLiquidation(None, None)
+    return LegReport(
+        leg.role, leg.side, ZERO, leg.entry_price, mark, ZERO, nowhere, leg.leverage, leg.margin_mode
+    )
+
+
+def _held(role: LegRole, position: Position, desk: _Desk, instrument: Instrument) -> LegReport:
+    mark = desk.mark(position.symbol)
+    return LegReport(
+        role=role,
+        side=position.side,
+        quantity=position.quantity,
+        entry_price=position.entry_price,
+        mark_price=mark,
+        pnl=unrealized_pnl(instrument, position.side, position.quantity, position.entry_price, mark),
+        liquidation=leg_liquidation(instrument, position, desk.view),
+        leverage=position.leverage,
+        margin_mode=position.margin_mode,
+    )
+
+
+def _as_held(hedge: Hedge, legs: Iterable[LegReport]) -> Hedge:
+    """The ledger's costs on the venue's quantities."""
+    for leg in legs:
+        booked = hedge.leg(leg.role)
+        hedge = hedge.with_leg(replace(booked, quantity=leg.quantity, entry_price=leg.entry_price))
+    return hedge
+
+
+_STOP_NAMES = {
+    OrderType.STOP_LOSS: "stop-loss",
+    OrderType.TAKE_PROFIT: "take-profit",
+    OrderType.TRIGGER: "close at price",
+}
+
+
+def _stops(symbol: Symbol, orders: Iterable[OrderReport]) -> tuple[StopReport, ...]:
+    return tuple(
+        StopReport(_STOP_NAMES[order.type], order.position_side, order.trigger_price, order.quantity)
+        for order in orders
+        if order.symbol == symbol and order.trigger_price is not None and order.type in _STOP_NAMES
+    )
+
+
+# --- a position ---------------------------------------------------------------------------------
+
+
+def _position_report(position: Position, hedge: Hedge | None, desk: _Desk) -> PositionReport:
+    instrument = desk.instruments[position.symbol]
+    leg = _held(LegRole.PRIMARY, position, desk, instrument)
+    entry_notional = instrument.notional(position.quantity, position.entry_price)
+    own = None if hedge is None else hedge.leg_on(position.side)
+    opposite = desk.view.position(position.symbol, position.side.opposite)
+    return PositionReport(
+        number=None if hedge is None else hedge.number,
+        symbol=position.symbol,
+        instrument=instrument,
+        leg=leg,
+        pnl_share=leg.pnl / entry_notional if entry_notional else ZERO,
+        funding=outlook(instrument, desk.view.markets[position.symbol], (leg,)),
+        funding_to_date=ZERO if own is None else own.funding,
+        fees_to_date=ZERO if own is None else ZERO - own.fees_paid,
+        widowed=hedge is not None and hedge.offset is not None,
+        both_sides_open=opposite is not None,
+        stops=_stops(position.symbol, desk.view.open_orders),
+        alerts=() if hedge is None else desk.alerts(hedge.id),
+    )

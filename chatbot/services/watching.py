@@ -1,0 +1,355 @@
+"""Looks at accounts and tells what is wrong: books, finds, compares with what was told, writes what to say.
+
+What is said stands in the outbox in the same transaction as the episodes that remember it was said. A look
+that dies before that commit is simply made again: findings come from state (the venue, the ledger, the
+journal), never from having been there when it happened. The exceptions are a leg that shrank or grew, which
+the imbalance of the pair would show too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from chatbot.chat import OutboxMessage, Priority
+from chatbot.domain.causes import (
+    Intents,
+    deliberate,
+    end_of_hedge,
+    exposure_of,
+    lost_leg,
+    lost_role,
+    without_answer,
+)
+from chatbot.domain.dangers import change_alert, find, venue_finding
+from chatbot.domain.episodes import MEMORY, Episode, Step, step
+from chatbot.domain.hedge import AccountId, Hedge, HedgeStatus, UserId
+from chatbot.domain.operation import Operation
+from chatbot.domain.order import Fill
+from chatbot.domain.risk import Alert, AlertKind, AlertPhase, Finding, Gravity, LegCause
+from chatbot.domain.scene import LegEvidence, Scene, Watched, account_suffix
+from chatbot.errors import BadCredentials, MissingPermission, RateLimited, VenueError
+from chatbot.ports import Account, AlertEpisode, Changes, Clock, Presenter, Store, User, Venues
+from chatbot.services.bookkeeping import Bookkeeper, Books, LegChange
+
+log = logging.getLogger(__name__)
+
+# After a start: how far back, in venue time, and over how many hedges an untold end is looked for.
+CLOSED_WITHIN = timedelta(days=1)
+CLOSED_HEDGES = 10
+
+_PRIORITIES = {
+    Gravity.CRITICAL: Priority.CRITICAL,
+    Gravity.WARNING: Priority.WARNING,
+    Gravity.INFO: Priority.INFO,
+}
+_REASONS: tuple[tuple[type[VenueError], str], ...] = (
+    (RateLimited, "it asks us to slow down"),
+    (BadCredentials, "it does not accept the key"),
+    (MissingPermission, "the key may not read the account"),
+)
+
+
+def _nobody() -> None:
+    """Nobody waits for messages."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Telling:
+    """What one look leads to."""
+
+    alerts: tuple[Alert, ...]
+    episodes: tuple[Episode, ...]
+
+
+class WatchService:
+    """``notify`` is called after messages were written. ``parallel`` accounts are looked at in one go."""
+
+    def __init__(
+        self,
+        store: Store,
+        bookkeeper: Bookkeeper,
+        venues: Venues,
+        presenter: Presenter,
+        clock: Clock,
+        *,
+        notify: Callable[[], None] = _nobody,
+        parallel: int = 8,
+    ) -> None:
+        self._store = store
+        self._bookkeeper = bookkeeper
+        self._venues = venues
+        self._presenter = presenter
+        self._clock = clock
+        self._notify = notify
+        self._gate = asyncio.Semaphore(parallel)
+        self._locks: dict[AccountId, asyncio.Lock] = {}
+        # Cleared lately. Lost with the process: then a figure that trembles is told once more.
+        self._recent: dict[UserId, dict[str, Episode]] = {}
+        self._down_since: dict[AccountId, datetime] = {}
+        # Where the last look came to its end, so that nothing it booked is left untold.
+        self._complete: set[AccountId] = set()
+
+    async def look_at_all(self) -> None:
+        """The scheduler's job. What fails for one account is logged and stops no other."""
+        accounts = await self._store.accounts()
+        outcomes = await asyncio.gather(*map(self._look_gated, accounts), return_exceptions=True)
+        for account, outcome in zip(accounts, outcomes, strict=True):
+            if isinstance(outcome, BaseException):
+                log.error("a look failed", exc_info=outcome, extra={"account": account.id})
+
+    async def _look_gated(self, account: Account) -> tuple[Alert, ...]:
+        async with self._gate:
+            return await self.look_at(account)
+
+    async def look_at(self, account: Account) -> tuple[Alert, ...]:
+        """What was told. Nobody is told anything whose chat takes no messages."""
+        user = await self._store.user(account.user_id)
+        if user is None or not user.reachable:
+            return ()
+        async with self._locks.setdefault(account.id, asyncio.Lock()):
+            try:
+                return await self._look_and_tell(user, account)
+            except VenueError as error:
+                return await self._tell(user, await self._judge_silence(user, account, error))
+
+    async def _look_and_tell(self, user: User, account: Account) -> tuple[Alert, ...]:
+        complete = account.id in self._complete
+        self._complete.discard(account.id)
+        books = await self._bookkeeper.bring_up_to_date(account)
+        # Read after the books: one that ends in between must not look stuck.
+        running = await self._store.unfinished_operations(account.id)
+        told = await self._tell(user, await self._judge(user, books, running, complete=complete))
+        self._complete.add(account.id)
+        self._down_since.pop(account.id, None)
+        return told
+
+    # --- judging --------------------------------------------------------------------------------
+
+    async def _judge(
+        self, user: User, books: Books, running: Sequence[Operation], *, complete: bool
+    ) -> _Telling:
+        scene = await self._scene(books, running)
+        limits = user.preferences.alerts
+        ended = () if complete else await self._lately_closed(user, books)
+        happened = await self._happened(user, scene, books, ended)
+        back = venue_finding(books.account.id, books.account.venue, timedelta(0), "")
+        findings = (*find(scene, limits), back)
+        told_otherwise = {f"#{alert.number}:{AlertKind.IMBALANCE}" for alert in happened}
+        episodes = await self._episodes(user, books)
+        told = self._step(user, findings, episodes, told_otherwise=told_otherwise)
+        return _Telling((*happened, *told.alerts), told.episodes)
+
+    async def _judge_silence(self, user: User, account: Account, error: VenueError) -> _Telling:
+        """The venue cannot be read: a concern for those who have something there."""
+        since = self._down_since.setdefault(account.id, self._clock.now())
+        if not await self._store.live_hedges(account_id=account.id):
+            return _Telling((), ())
+        lasting = self._clock.now() - since
+        finding = venue_finding(account.id, account.venue, lasting, _reason(error))
+        log.warning("venue unreachable", extra={"account": account.id, "error": type(error).__name__})
+        known = await self._store.active_episodes(user.id)
+        told = self._step(user, (finding,), [_episode(e) for e in known if e.key == finding.key])
+        return _Telling(told.alerts, told.episodes)
+
+    def _step(
+        self,
+        user: User,
+        findings: Iterable[Finding],
+        episodes: Iterable[Episode],
+        *,
+        told_otherwise: Iterable[str] = (),
+    ) -> Step:
+        now = self._clock.now()
+        return step(
+            findings,
+            episodes,
+            user.preferences,
+            now,
+            recent=self._recent_of(user.id, now).values(),
+            told_otherwise=frozenset(told_otherwise),
+        )
+
+    async def _episodes(self, user: User, books: Books) -> list[Episode]:
+        """The active ones of this account."""
+        live = {hedge.id for hedge in books.hedges}
+        suffix = account_suffix(books.account.id)
+        return [
+            _episode(row)
+            for row in await self._store.active_episodes(user.id)
+            if row.key.endswith(suffix) or row.hedge_id in live or await self._was_ours(row, books.account)
+        ]
+
+    async def _was_ours(self, row: AlertEpisode, account: Account) -> bool:
+        if row.hedge_id is None:
+            return False
+        hedge = await self._store.hedge(row.hedge_id)
+        return hedge is None or hedge.account_id == account.id
+
+    # --- looking --------------------------------------------------------------------------------
+
+    async def _scene(self, books: Books, running: Sequence[Operation]) -> Scene:
+        account = books.account
+        instruments = await self._venues.of(account).instruments()
+        hedges = [hedge for hedge in books.hedges if hedge.symbol in books.view.markets]
+        watched = [await self._watched(hedge, books, running) for hedge in hedges]
+        return Scene(account.id, account.label, books.view, instruments, tuple(watched))
+
+    async def _watched(self, hedge: Hedge, books: Books, running: Sequence[Operation]) -> Watched:
+        operation = next((o for o in running if o.hedge_id == hedge.id), None)
+        if operation is not None:
+            return await self._in_operation(hedge, operation)
+        role = lost_role(hedge, books.view)
+        if role is None and not (hedge.paired and hedge.net_exposure):
+            return Watched(hedge)
+        fills, intents = await self._history(hedge)
+        return Watched(
+            hedge,
+            deliberate=deliberate(hedge, fills, intents),
+            lost=None if role is None else lost_leg(hedge, role, fills, intents),
+        )
+
+    async def _in_operation(self, hedge: Hedge, operation: Operation) -> Watched:
+        now = self._clock.now()
+        orders, lasting = without_answer(await self._store.intents(operation_id=operation.id), now)
+        return Watched(
+            hedge,
+            busy=True,
+            exposure=exposure_of(operation, hedge, now),
+            unknown_orders=orders,
+            unknown_for=lasting,
+        )
+
+    async def _history(self, hedge: Hedge) -> tuple[list[Fill], Intents]:
+        fills = [booked.fill for booked in await self._store.booked_fills(hedge.id)]
+        intents = await self._store.intents(hedge_id=hedge.id)
+        return sorted(fills, key=lambda fill: fill.at), {i.client_order_id: i for i in intents}
+
+    # --- what happened once ---------------------------------------------------------------------
+
+    async def _happened(self, user: User, scene: Scene, books: Books, ended: Sequence[Hedge]) -> list[Alert]:
+        closed = {change.hedge.id: change.hedge for change in books.changes if not change.hedge.live}
+        closed |= {hedge.id: hedge for hedge in ended}
+        ends = [await self._end(scene, hedge) for hedge in closed.values()]
+        moves = [
+            change_alert(scene, change.hedge, _evidence(change))
+            for change in books.changes
+            if change.hedge.live
+        ]
+        off = user.preferences.alerts.disabled
+        return [alert for alert in (*ends, *moves) if alert is not None and not _switched_off(alert, off)]
+
+    async def _end(self, scene: Scene, hedge: Hedge) -> Alert | None:
+        fills, intents = await self._history(hedge)
+        evidence = end_of_hedge(hedge, fills, intents)
+        return None if evidence is None else change_alert(scene, hedge, evidence)
+
+    async def _lately_closed(self, user: User, books: Books) -> Sequence[Hedge]:
+        """A process may have died between booking the end of a hedge and telling it.
+
+        One that was told already has a message in the outbox with the same key, which is not written twice.
+        """
+        newest = await self._store.next_hedge_number(user.id) - 1
+        found = []
+        for number in range(max(1, newest - CLOSED_HEDGES + 1), newest + 1):
+            hedge = await self._store.hedge_by_number(user.id, number)
+            if hedge is not None and _ended_lately(hedge, books):
+                found.append(hedge)
+        return found
+
+    # --- telling --------------------------------------------------------------------------------
+
+    async def _tell(self, user: User, telling: _Telling) -> tuple[Alert, ...]:
+        now = self._clock.now()
+        changes = Changes(
+            episodes=tuple(_row(user.id, episode) for episode in telling.episodes),
+            outbox=tuple(self._message(user, alert, now) for alert in telling.alerts),
+        )
+        if changes != Changes():
+            await self._store.commit(changes)
+        self._remember(user.id, telling.episodes, now)
+        if telling.alerts:
+            self._notify()
+        return telling.alerts
+
+    def _message(self, user: User, alert: Alert, now: datetime) -> OutboxMessage:
+        since = alert.since.isoformat()
+        return OutboxMessage(
+            dedupe_key=f"alert:{user.id}:{alert.key}:{since}:{alert.phase}:{alert.level}",
+            chat=user.home,
+            reply=self._presenter.alert(user, alert),
+            priority=_priority(alert),
+            not_before=now,
+        )
+
+    def _remember(self, user_id: UserId, episodes: Iterable[Episode], now: datetime) -> None:
+        recent = self._recent_of(user_id, now)
+        recent |= {e.key: e for e in episodes if e.cleared_at is not None and e.told_level >= 0}
+        self._recent[user_id] = recent
+
+    def _recent_of(self, user_id: UserId, now: datetime) -> dict[str, Episode]:
+        known = self._recent.get(user_id, {})
+        return {k: e for k, e in known.items() if e.cleared_at is not None and now - e.cleared_at < MEMORY}
+
+
+def _reason(error: VenueError) -> str:
+    return next((reason for kind, reason in _REASONS if isinstance(error, kind)), "it does not answer")
+
+
+def _priority(alert: Alert) -> Priority:
+    if alert.phase is AlertPhase.CLEAR and alert.gravity is Gravity.CRITICAL:
+        return Priority.WARNING
+    return _PRIORITIES[alert.gravity]
+
+
+def _switched_off(alert: Alert, disabled: frozenset[str]) -> bool:
+    return alert.kind is AlertKind.GROWN and alert.kind in disabled
+
+
+def _ended_lately(hedge: Hedge, books: Books) -> bool:
+    closed = hedge.status is HedgeStatus.CLOSED and hedge.closed_at is not None
+    if not closed or hedge.account_id != books.account.id:
+        return False
+    return hedge.closed_at is not None and books.view.at - hedge.closed_at < CLOSED_WITHIN
+
+
+def _evidence(change: LegChange) -> LegEvidence:
+    return LegEvidence(
+        change.role,
+        LegCause(change.cause.value),
+        after=change.after,
+        before=change.before,
+        at=change.at,
+        price=change.price,
+        realized=change.realized,
+    )
+
+
+def _episode(row: AlertEpisode) -> Episode:
+    return Episode(
+        key=row.key,
+        kind=row.kind,
+        level=row.level,
+        since=row.since,
+        told_level=row.told_level,
+        told_at=row.told_at,
+        hedge_id=row.hedge_id,
+        cleared_at=row.cleared_at,
+    )
+
+
+def _row(user_id: UserId, episode: Episode) -> AlertEpisode:
+    return AlertEpisode(
+        user_id=user_id,
+        key=episode.key,
+        kind=episode.kind,
+        level=episode.level,
+        since=episode.since,
+        told_level=episode.told_level,
+        told_at=episode.told_at,
+        hedge_id=episode.hedge_id,
+        cleared_at=episode.cleared_at,
+    )

@@ -1,0 +1,127 @@
+"""Domain values to columns and back: ``Decimal`` and instants exactly, compound values as JSON."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import Enum
+from functools import cache, cached_property
+from types import NoneType, UnionType
+from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from pydantic import TypeAdapter
+
+from chatbot.errors import InvariantBroken
+
+Cell = str | int | bytes | None
+Convert = Callable[[Any], Any]
+T = TypeVar("T")
+
+
+def instant_text(value: datetime) -> str:
+    """Always of one width, so that text sorts as time does."""
+    if value.tzinfo is None:
+        raise InvariantBroken("an instant without a time zone cannot be stored")
+    return value.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def instant_of(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def decimal_text(value: Decimal) -> str:
+    if not value.is_finite():
+        raise InvariantBroken(f"{value} is not an amount and cannot be stored")
+    return str(value)
+
+
+@cache
+def _adapter(shape: Any) -> TypeAdapter[Any]:
+    """Built on first use: start-up pays only for the shapes that it reads."""
+    return TypeAdapter(shape)
+
+
+def dump(shape: Any, value: object) -> str:
+    """JSON with decimals as strings."""
+    return _adapter(shape).dump_json(value).decode()
+
+
+def load(shape: Any, text: str) -> Any:
+    return _adapter(shape).validate_json(text)
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _optional(convert: Convert) -> Convert:
+    if convert is _same:
+        return _same
+    return lambda value: None if value is None else convert(value)
+
+
+def _without_none(hint: Any) -> tuple[Any, bool]:
+    if get_origin(hint) not in (UnionType, Union):
+        return hint, False
+    members = [member for member in get_args(hint) if member is not NoneType]
+    return (members[0], True) if len(members) == 1 else (hint, False)
+
+
+def _json_converters(shape: Any) -> tuple[Convert, Convert]:
+    return (lambda value: dump(shape, value)), (lambda text: load(shape, text))
+
+
+def _scalar_converters(kind: type) -> tuple[Convert, Convert] | None:
+    if kind is Decimal:
+        return decimal_text, Decimal
+    if kind is datetime:
+        return instant_text, instant_of
+    if kind is bool:
+        return int, bool
+    if issubclass(kind, Enum):
+        members = {member.value: member for member in kind}
+        return (lambda member: member.value), members.__getitem__
+    return (_same, _same) if kind in (str, int) else None
+
+
+def _converters(hint: Any) -> tuple[Convert, Convert]:
+    """How a field of this type is written and read."""
+    bare, optional = _without_none(hint)
+    bare = getattr(bare, "__supertype__", bare)  # a NewType is stored as what it stands for
+    pair = (_scalar_converters(bare) if isinstance(bare, type) else None) or _json_converters(bare)
+    return (_optional(pair[0]), _optional(pair[1])) if optional else pair
+
+
+class Record(Generic[T]):
+    """A dataclass, stored with one column per field, named alike, in the order of the fields.
+
+    ``omit`` names fields that live elsewhere; they must come last or be given by name to ``decode``.
+    """
+
+    def __init__(self, shape: type[T], *, omit: Sequence[str] = ()) -> None:
+        self._shape = shape
+        self._omit = frozenset(omit)
+
+    @cached_property
+    def fields(self) -> tuple[str, ...]:
+        assert dataclasses.is_dataclass(self._shape)  # noqa: S101 (tells the type checker; all callers are in this package)
+        return tuple(f.name for f in dataclasses.fields(self._shape) if f.name not in self._omit)
+
+    @cached_property
+    def _writers(self) -> tuple[tuple[str, Convert], ...]:
+        hints = get_type_hints(self._shape)
+        return tuple((name, _converters(hints[name])[0]) for name in self.fields)
+
+    @cached_property
+    def _readers(self) -> tuple[tuple[str, Convert], ...]:
+        hints = get_type_hints(self._shape)
+        return tuple((name, _converters(hints[name])[1]) for name in self.fields)
+
+    def encode(self, value: T) -> dict[str, Cell]:
+        return {name: write(getattr(value, name)) for name, write in self._writers}
+
+    def decode(self, cells: Sequence[Cell], **elsewhere: object) -> T:
+        read = {name: convert(cell) for (name, convert), cell in zip(self._readers, cells, strict=True)}
+        return self._shape(**read, **elsewhere)

@@ -1,0 +1,1 @@
+"""Alembic scripts; ``schema.migrate`` runs them."""

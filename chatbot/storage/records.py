@@ -1,0 +1,204 @@
+"""How each kind of value is written to columns and read from a row."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from chatbot.chat import ChatRef, OutboxMessage, Platform, Priority, Reply, UserRef
+from chatbot.domain.hedge import Hedge, Leg
+from chatbot.domain.intent import OrderIntent
+from chatbot.domain.operation import Operation
+from chatbot.domain.order import Fill, FundingPayment
+from chatbot.domain.preferences import Preferences
+from chatbot.domain.quote import (
+    AnyQuote,
+    AnyRequest,
+    CloseAllQuote,
+    CloseQuote,
+    CloseRequest,
+    HedgeQuote,
+    HedgeRequest,
+    OpenQuote,
+    OpenRequest,
+    Quote,
+    QuoteKind,
+)
+from chatbot.errors import InvariantBroken
+from chatbot.ports import (
+    Account,
+    AlertEpisode,
+    AuditEntry,
+    BookedFill,
+    BookedFunding,
+    IntentNote,
+    Owed,
+    User,
+)
+from chatbot.storage.codec import Cell, Record, dump, instant_of, instant_text, load
+from chatbot.storage.sql import Row
+
+
+class OutboxState(StrEnum):
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    SUPERSEDED = "superseded"
+    ABANDONED = "abandoned"
+
+
+ACCOUNT = Record(Account)
+HEDGE = Record(Hedge, omit=("primary", "offset"))
+LEG = Record(Leg)
+OPERATION = Record(Operation)
+INTENT = Record(OrderIntent)
+NOTE = Record(IntentNote)
+FILL = Record(Fill)
+BOOKED_FILL = Record(BookedFill, omit=("fill",))
+PAYMENT = Record(FundingPayment)
+BOOKED_FUNDING = Record(BookedFunding, omit=("payment",))
+EPISODE = Record(AlertEpisode)
+AUDIT = Record(AuditEntry)
+QUOTE = Record(Quote, omit=("request", "offer"))
+
+# --- people -------------------------------------------------------------------------------------
+
+_USER = Record(User, omit=("ref", "home", "preferences"))
+USER_COLUMNS = (*_USER.fields, "platform", "platform_id", "home", "preferences")
+CHAT_COLUMNS = ("id", "platform", "platform_id", "private")
+
+
+def user_cells(user: User) -> dict[str, Cell]:
+    return {
+        **_USER.encode(user),
+        "platform": user.ref.platform.value,
+        "platform_id": user.ref.id,
+        "home": str(user.home),
+        "preferences": dump(Preferences, user.preferences),
+    }
+
+
+def chat_cells(chat: ChatRef) -> dict[str, Cell]:
+    return {
+        "id": str(chat),
+        "platform": chat.platform.value,
+        "platform_id": chat.id,
+        "private": int(chat.private),
+    }
+
+
+def user_of(row: Row) -> User:
+    """``USER_COLUMNS``, then whether the home is private."""
+    width = len(_USER.fields)
+    platform, platform_id, home, preferences, private = row[width:]
+    return _USER.decode(
+        row[:width],
+        ref=UserRef(Platform(platform), platform_id),
+        home=chat_of(home, private=bool(private)),
+        preferences=load(Preferences, preferences),
+    )
+
+
+def chat_of(key: str, *, private: bool) -> ChatRef:
+    platform, _, chat_id = key.partition(":")
+    return ChatRef(Platform(platform), chat_id, private)
+
+
+# --- hedges and money ---------------------------------------------------------------------------
+
+
+def hedge_of(row: Row) -> Hedge:
+    """The columns of the hedge, of its primary leg, of its offset leg (all ``NULL`` where there is none)."""
+    first = len(HEDGE.fields)
+    second = first + len(LEG.fields)
+    offset = None if row[second] is None else LEG.decode(row[second:])
+    return HEDGE.decode(row[:first], primary=LEG.decode(row[first:second]), offset=offset)
+
+
+FILL_COLUMNS = (*BOOKED_FILL.fields, *FILL.fields)
+FUNDING_COLUMNS = (*BOOKED_FUNDING.fields, *PAYMENT.fields)
+
+
+def booked_fill_of(row: Row) -> BookedFill:
+    width = len(BOOKED_FILL.fields)
+    return BOOKED_FILL.decode(row[:width], fill=FILL.decode(row[width:]))
+
+
+def booked_funding_of(row: Row) -> BookedFunding:
+    width = len(BOOKED_FUNDING.fields)
+    return BOOKED_FUNDING.decode(row[:width], payment=PAYMENT.decode(row[width:]))
+
+
+# --- quotes -------------------------------------------------------------------------------------
+
+QUOTE_COLUMNS = (*QUOTE.fields, "request", "offer")
+
+_OFFERS: dict[QuoteKind, type[AnyQuote]] = {
+    QuoteKind.OPEN: OpenQuote,
+    QuoteKind.HEDGE: HedgeQuote,
+    QuoteKind.CLOSE: CloseQuote,
+    QuoteKind.CLOSE_ALL: CloseAllQuote,
+}
+_REQUESTS: dict[QuoteKind, type[AnyRequest]] = {
+    QuoteKind.OPEN: OpenRequest,
+    QuoteKind.HEDGE: HedgeRequest,
+    QuoteKind.CLOSE: CloseRequest,
+}
+
+
+def quote_cells(quote: Quote) -> dict[str, Cell]:
+    offer, request = _OFFERS[quote.kind], _REQUESTS.get(quote.kind)
+    if type(quote.offer) is not offer or (quote.request is not None and type(quote.request) is not request):
+        raise InvariantBroken(f"the offer or the request of quote {quote.kind} is of another kind")
+    asked = None if quote.request is None else dump(request, quote.request)
+    return {**QUOTE.encode(quote), "request": asked, "offer": dump(offer, quote.offer)}
+
+
+def quote_of(row: Row) -> Quote:
+    width = len(QUOTE.fields)
+    request, offer = row[width:]
+    kind = QuoteKind(row[QUOTE.fields.index("kind")])
+    asked = None if request is None else load(_REQUESTS[kind], request)
+    return QUOTE.decode(row[:width], request=asked, offer=load(_OFFERS[kind], offer))
+
+
+# --- mail ---------------------------------------------------------------------------------------
+
+# What a delivery reads; the rest of the row is about what became of it.
+OWED_COLUMNS = (
+    "id",
+    "dedupe_key",
+    "chat",
+    "private",
+    "reply",
+    "priority",
+    "not_before",
+    "replaces",
+    "tries",
+)
+OUTBOX_COLUMNS = ("dedupe_key", "chat", "private", "slot", "reply", "priority", "not_before", "replaces")
+
+
+def outbox_cells(message: OutboxMessage) -> dict[str, Cell]:
+    return {
+        "dedupe_key": message.dedupe_key,
+        "chat": str(message.chat),
+        "private": int(message.chat.private),
+        "slot": message.reply.slot,
+        "reply": dump(Reply, message.reply),
+        "priority": int(message.priority),
+        "not_before": instant_text(message.not_before),
+        "replaces": message.replaces,
+    }
+
+
+def owed_of(row: Row) -> Owed:
+    """``OWED_COLUMNS``, then the message that the slot remembers."""
+    row_id, key, chat, private, reply, priority, not_before, replaces, tries, remembered = row
+    message = OutboxMessage(
+        dedupe_key=key,
+        chat=chat_of(chat, private=bool(private)),
+        reply=load(Reply, reply),
+        priority=Priority(priority),
+        not_before=instant_of(not_before),
+        replaces=replaces,
+    )
+    return Owed(row_id, message, tries, edits=replaces or remembered)

@@ -1,0 +1,98 @@
+"""Which schema a database file has, and how it comes to the one that this program needs.
+
+SQLAlchemy and Alembic are imported only when there is something to create or to upgrade: at an ordinary start
+one statement tells that there is not.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+from chatbot.errors import StorageError
+from chatbot.storage.connection import connect, in_words
+
+REVISIONS = ("0001",)  # ascending; a test holds this against the scripts
+HEAD = REVISIONS[-1]
+
+
+def prepare(path: Path) -> None:
+    """Creates, upgrades (after a backup) or leaves alone. ``StorageError`` for a file that is not ours."""
+    try:
+        revision = _revision(path)
+    except sqlite3.Error as error:
+        raise in_words(error, path) from None
+    if revision == HEAD:
+        return
+    if revision is None:
+        create(path)
+        return
+    if revision not in REVISIONS:
+        raise StorageError(
+            f"the database {path} was written by a newer Hedgerow (its schema is {revision}, this one knows "
+            f"up to {HEAD}): install that version, or go back to the backup that it made"
+        )
+    backup(path, path.with_name(f"{path.name}.bak-{revision}"))
+    from chatbot.storage.migration import migrate  # noqa: PLC0415 (imports Alembic)
+
+    migrate(path)
+
+
+def _revision(path: Path) -> str | None:
+    """``None``: a new, empty database."""
+    connection = connect(path)
+    try:
+        tables = {
+            name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        }
+        if not tables:
+            return None
+        versions = (
+            connection.execute("SELECT version_num FROM alembic_version").fetchall()
+            if "alembic_version" in tables
+            else []
+        )
+    finally:
+        connection.close()
+    if len(versions) != 1:
+        raise StorageError(f"the database {path} belongs to another program; name another file")
+    return str(versions[0][0])
+
+
+def create(path: Path) -> None:
+    connection = connect(path)
+    try:
+        create_in(connection)
+    except sqlite3.Error as error:
+        raise in_words(error, path) from None
+    finally:
+        connection.close()
+
+
+def create_in(connection: sqlite3.Connection) -> None:
+    """The newest schema at once: what all migrations together come to (a test compares)."""
+    from chatbot.storage.creation import statements  # noqa: PLC0415 (imports SQLAlchemy)
+
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in statements():
+        connection.execute(statement)
+    connection.execute("INSERT INTO alembic_version (version_num) VALUES (?)", (HEAD,))
+    connection.execute("COMMIT")
+
+
+def backup(source: Path, target: Path) -> None:
+    """A consistent copy, complete under its name or not there at all."""
+    partial = target.with_name(f"{target.name}.part")
+    partial.unlink(missing_ok=True)
+    original, copy = connect(source), connect(partial)
+    try:
+        original.backup(copy)
+    except sqlite3.Error as error:
+        raise in_words(error, partial) from None
+    finally:
+        copy.close()
+        original.close()
+    with partial.open("rb") as written:
+        os.fsync(written.fileno())
+    partial.replace(target)

@@ -1,0 +1,314 @@
+"""The schema.
+
+Money is TEXT (a ``Decimal`` in and out, to the digit); instants are TEXT in ISO 8601, UTC, with microseconds,
+so that they sort; flags are 0 or 1; ``preferences``, ``targets``, ``request``, ``offer``, ``positions``,
+``reference_prices`` and ``reply`` are JSON. The unique constraints carry the invariants that no code path may
+break.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from sqlalchemy.schema import SchemaItem
+
+METADATA = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    }
+)
+
+
+def _table(name: str, *items: SchemaItem, rowid: bool = True) -> sa.Table:
+    return sa.Table(name, METADATA, *items, sqlite_strict=True, sqlite_with_rowid=rowid)
+
+
+def _text(name: str, *items: SchemaItem) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, *items, nullable=False)
+
+
+def _maybe(name: str, *items: SchemaItem) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, *items, nullable=True)
+
+
+def _number(name: str) -> sa.Column[int]:
+    return sa.Column(name, sa.Integer, nullable=False)
+
+
+def _key(name: str) -> sa.Column[str]:
+    return sa.Column(name, sa.Text, primary_key=True)
+
+
+def _sequence(name: str = "seq") -> sa.Column[int]:
+    return sa.Column(name, sa.Integer, primary_key=True)
+
+
+def _of(column: str) -> sa.ForeignKey:
+    return sa.ForeignKey(column)
+
+
+CHATS = _table("chats", _key("id"), _text("platform"), _text("platform_id"), _number("private"), rowid=False)
+
+USERS = _table(
+    "users",
+    _key("id"),
+    _text("platform"),
+    _text("platform_id"),
+    _text("home", _of("chats.id")),
+    _text("name"),
+    _text("created_at"),
+    _text("preferences"),
+    _number("reachable"),
+    sa.UniqueConstraint("platform", "platform_id"),
+    sa.Index(None, "home"),
+    rowid=False,
+)
+
+ACCOUNTS = _table(
+    "accounts",
+    _key("id"),
+    _text("user_id", _of("users.id")),
+    _text("venue"),
+    _text("label"),
+    _text("created_at"),
+    _text("frozen"),
+    sa.Index(None, "user_id"),
+    rowid=False,
+)
+
+HEDGES = _table(
+    "hedges",
+    _key("id"),
+    _number("number"),
+    _text("user_id", _of("users.id")),
+    _text("account_id", _of("accounts.id")),
+    _text("symbol"),
+    _text("opened_at"),
+    _text("status"),
+    _maybe("closed_at"),
+    _text("reason"),
+    _number("attempt"),
+    _number("version"),
+    _maybe("fills_seen_at"),
+    _maybe("funding_seen_at"),
+    sa.UniqueConstraint("user_id", "number"),
+    sa.Index(
+        "ix_hedges_live", "account_id", "symbol", unique=True, sqlite_where=sa.text("status <> 'closed'")
+    ),
+    sa.Index("ix_hedges_live_of_user", "user_id", "number", sqlite_where=sa.text("status <> 'closed'")),
+    rowid=False,
+)
+
+LEGS = _table(
+    "legs",
+    sa.Column("hedge_id", sa.Text, _of("hedges.id"), primary_key=True),
+    _key("role"),
+    _text("side"),
+    _text("quantity"),
+    _text("entry_price"),
+    _text("leverage"),
+    _text("margin_mode"),
+    _text("fees_paid"),
+    _text("funding"),
+    _text("realized_pnl"),
+    _number("adopted"),
+    rowid=False,
+)
+
+OPERATIONS = _table(
+    "operations",
+    _key("id"),
+    _text("kind"),
+    _text("user_id", _of("users.id")),
+    _text("account_id", _of("accounts.id")),
+    _text("hedge_id", _of("hedges.id")),
+    _text("symbol"),
+    _text("quote_id"),
+    _text("chat"),
+    _text("targets"),
+    _text("started_at"),
+    _text("deadline_at"),
+    _maybe("way"),
+    _text("status"),
+    _number("stage"),
+    _maybe("trim_role"),
+    _text("trim_quantity"),
+    _text("trim_filled"),
+    _number("trim_attempts"),
+    _maybe("finished_at"),
+    _text("reason"),
+    _maybe("card"),
+    _number("version"),
+    sa.Index(None, "quote_id"),
+    sa.Index(
+        "ix_operations_unfinished", "account_id", sqlite_where=sa.text("status IN ('running', 'trimming')")
+    ),
+    rowid=False,
+)
+
+INTENTS = _table(
+    "intents",
+    _sequence(),
+    _text("client_order_id"),
+    _text("operation_id", _of("operations.id")),
+    _text("hedge_id", _of("hedges.id")),
+    _text("account_id", _of("accounts.id")),
+    _text("symbol"),
+    _text("leg"),
+    _text("purpose"),
+    _text("side"),
+    _text("position_side"),
+    _text("type"),
+    _text("quantity"),
+    _number("reduce_only"),
+    _text("created_at"),
+    _text("valid_until"),
+    _maybe("limit_price"),
+    _maybe("trigger_price"),
+    _text("status"),
+    _text("venue_order_id"),
+    _text("filled_quantity"),
+    _maybe("average_price"),
+    _text("fee"),
+    _text("reason"),
+    sa.UniqueConstraint("client_order_id"),
+    sa.Index(None, "operation_id"),
+    sa.Index(None, "hedge_id"),
+)
+
+INTENT_NOTES = _table(
+    "intent_notes",
+    _sequence(),
+    _text("client_order_id", _of("intents.client_order_id")),
+    _text("at"),
+    _text("event"),
+    _text("detail"),
+    sa.Index(None, "client_order_id"),
+)
+
+FILLS = _table(
+    "fills",
+    _sequence(),
+    _text("key"),
+    _text("account_id", _of("accounts.id")),
+    _text("hedge_id", _of("hedges.id")),
+    _text("leg"),
+    _text("venue_fill_id"),
+    _text("symbol"),
+    _text("side"),
+    _text("position_side"),
+    _text("quantity"),
+    _text("price"),
+    _text("fee"),
+    _text("realized_pnl"),
+    _text("at"),
+    _maybe("client_order_id"),
+    _text("cause"),
+    sa.UniqueConstraint("account_id", "key"),
+    sa.Index(None, "hedge_id"),
+)
+
+FUNDING = _table(
+    "funding_payments",
+    _sequence(),
+    _text("account_id", _of("accounts.id")),
+    _text("hedge_id", _of("hedges.id")),
+    _text("venue_payment_id"),
+    _text("symbol"),
+    _text("side"),
+    _text("amount"),
+    _text("rate"),
+    _text("at"),
+    sa.UniqueConstraint("account_id", "venue_payment_id"),
+    sa.Index(None, "hedge_id"),
+)
+
+QUOTES = _table(
+    "quotes",
+    _key("id"),
+    _text("kind"),
+    _text("user_id", _of("users.id")),
+    _text("account_id", _of("accounts.id")),
+    _text("chat"),
+    _maybe("request"),
+    _text("offer"),
+    _text("positions"),
+    _text("reference_prices"),
+    _text("band"),
+    _text("created_at"),
+    _text("expires_at"),
+    _maybe("used_at"),
+    _maybe("used_by"),
+    _maybe("choice"),
+    sa.Index(None, "expires_at"),
+    rowid=False,
+)
+
+EPISODES = _table(
+    "alert_episodes",
+    _sequence(),
+    _text("user_id", _of("users.id")),
+    _text("key"),
+    _text("kind"),
+    _number("level"),
+    _text("since"),
+    _number("told_level"),
+    _maybe("told_at"),
+    _maybe("hedge_id", _of("hedges.id")),
+    _maybe("cleared_at"),
+    _text("detail"),
+    sa.UniqueConstraint("user_id", "key", "since"),
+    sa.Index(
+        "ix_alert_episodes_active", "user_id", "key", unique=True, sqlite_where=sa.text("cleared_at IS NULL")
+    ),
+)
+
+OUTBOX = _table(
+    "outbox",
+    _sequence("id"),
+    _text("dedupe_key"),
+    _text("chat"),
+    _number("private"),
+    _maybe("slot"),
+    _text("reply"),
+    _number("priority"),
+    _text("not_before"),
+    _maybe("replaces"),
+    _text("state"),  # pending, delivered, superseded, abandoned
+    _number("tries"),
+    _text("reason"),
+    _maybe("delivered_at"),
+    _maybe("message_id"),
+    sa.UniqueConstraint("dedupe_key"),
+    sa.Index("ix_outbox_pending", "priority", "id", sqlite_where=sa.text("state = 'pending'")),
+    sa.Index("ix_outbox_pending_slot", "chat", "slot", sqlite_where=sa.text("state = 'pending'")),
+)
+
+MESSAGE_SLOTS = _table("message_slots", _key("chat"), _key("slot"), _text("message_id"), rowid=False)
+
+INBOX = _table(
+    "inbox",
+    _sequence(),
+    _text("id"),
+    _text("received_at"),
+    _text("request"),
+    _number("handled"),
+    sa.UniqueConstraint("id"),
+    sa.Index("ix_inbox_unhandled", "seq", sqlite_where=sa.text("handled = 0")),
+)
+
+CURSORS = _table("cursors", _key("name"), _number("value"), rowid=False)
+
+SECRETS = _table("secrets", _key("name"), sa.Column("value", sa.LargeBinary, nullable=False), rowid=False)
+
+AUDIT = _table(
+    "audit",
+    _sequence(),
+    _text("at"),
+    _maybe("user_id", _of("users.id")),
+    _text("action"),
+    _text("detail"),
+    sa.Index(None, "user_id", "at"),
+)

@@ -1,0 +1,482 @@
+"""Where the prices of the paper exchange come from: made up, recorded, or set by a test.
+
+A feed answers two questions: at which instants of market time did prices change, and what were they. The
+exchange steps through the instants. Live prices are a feed too; they live in ``live_prices.py``.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import math
+import random
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import Protocol
+
+from chatbot.domain.instrument import Symbol
+from chatbot.errors import SettingsError
+
+BTC = Symbol("BTC/USDT:USDT")
+ETH = Symbol("ETH/USDT:USDT")
+SOL = Symbol("SOL/USDT:USDT")
+BTC_INVERSE = Symbol("BTC/USD:BTC")
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """One symbol at one instant. ``mid`` is the middle of the book; the rate is per funding interval.
+
+    ``next_funding_at`` is given where the source knows it; else it follows the instrument's interval.
+    """
+
+    mark: Decimal
+    mid: Decimal
+    index: Decimal
+    funding_rate: Decimal
+    next_funding_at: datetime | None = None
+    funding_interval: timedelta | None = None
+
+
+class PriceFeed(Protocol):
+    """``name`` identifies the market in the state file; with ``real_time`` market time is the clock's."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def symbols(self) -> Sequence[Symbol]: ...
+
+    @property
+    def real_time(self) -> bool: ...
+
+    @property
+    def ends_at(self) -> datetime | None:
+        """The market stands still from here on."""
+        ...
+
+    @property
+    def max_age(self) -> timedelta | None:
+        """Prices older than this are too old to trade at."""
+        ...
+
+    def start(self, now: datetime, resumed: datetime | None) -> datetime:
+        """Market time zero: ``resumed`` from an earlier run, else chosen by the feed at clock ``now``."""
+        ...
+
+    def ticks(self, after: datetime, until: datetime) -> Iterator[datetime]:
+        """Instants at which prices changed, ascending; what is still waiting to take effect does so now."""
+        ...
+
+    def latest(self, until: datetime) -> datetime | None:
+        """The instant of the prices in force at ``until``; ``None`` when there is none yet."""
+        ...
+
+    def prices(self, symbol: Symbol, at: datetime) -> Prices | None:
+        """``None``: that instant brought no price of this symbol."""
+        ...
+
+
+# --- simulated ----------------------------------------------------------------------------------
+
+SIGNIFICANT = Decimal("1e-10")
+SECONDS_A_DAY = 86_400
+SHORTEST_WAVE = 2.0  # seconds
+WAVES = 22  # the longest lasts 2 x 2^21 s, 48 days: beyond that the price returns to its start
+# Waves of all lengths up to the lag add up to this many times the variance of one wave.
+WAVE_GAIN = 6.0
+JUMP_CELL = 6 * 3600
+JUMP_HALF_LIFE = 3 * 3600.0
+JUMP_CHANCE = 0.4
+JUMP_SCALE = 0.022
+JUMP_RAMP = 20.0  # seconds from start to full height
+CELLS_REMEMBERED = 9
+INTEREST = 0.0001
+DAMPENER = 0.0002
+RATE_CAP = 0.0075
+
+
+@dataclass(frozen=True, slots=True)
+class Coin:
+    """``volatility`` is that of a day; ``beta`` how much of the common movement the coin shares."""
+
+    symbol: Symbol
+    start_price: float
+    beta: float
+    own_volatility: float
+    hours: int  # the funding interval
+
+
+COMMON_VOLATILITY = 0.045
+COINS = (
+    Coin(BTC, 64_000.0, 1.0, 0.0, 8),
+    Coin(ETH, 2_000.0, 1.15, 0.025, 8),
+    Coin(SOL, 150.0, 1.35, 0.045, 4),
+    Coin(BTC_INVERSE, 64_000.0, 1.0, 0.0, 8),
+)
+
+
+class Wave:
+    """Value noise of one length: random heights at the cell borders, straight lines between them."""
+
+    __slots__ = ("_amplitude", "_cell", "_key", "_left", "_length", "_right")
+
+    def __init__(self, key: str, *, length: float, amplitude: float) -> None:
+        self._key = key
+        self._length = length
+        self._amplitude = amplitude
+        self._cell = -1
+        self._left = self._right = 0.0
+
+    def at(self, seconds: float) -> float:
+        position = seconds / self._length
+        cell = int(position)
+        if cell != self._cell:
+            self._left = self._height(cell)
+            self._right = self._height(cell + 1)
+            self._cell = cell
+        return self._left + (self._right - self._left) * (position - cell)
+
+    def _height(self, cell: int) -> float:
+        return random.Random(f"{self._key}:{cell}").gauss(0.0, self._amplitude)
+
+
+class Walk:
+    """Waves of doubling length: Brownian motion up to the longest, yet any instant can be asked for."""
+
+    def __init__(self, key: str, volatility: float) -> None:
+        self._waves = [
+            Wave(
+                f"{key}:{number}",
+                length=(length := SHORTEST_WAVE * 2**number),
+                amplitude=volatility * math.sqrt(length / SECONDS_A_DAY / WAVE_GAIN),
+            )
+            for number in range(WAVES)
+        ]
+        self._origin = sum(wave.at(0.0) for wave in self._waves)
+
+    def at(self, seconds: float) -> float:
+        return sum(wave.at(seconds) for wave in self._waves) - self._origin
+
+
+class Jumps:
+    """Sudden moves of a few percent that fade over hours: crashes, squeezes, and the way back."""
+
+    def __init__(self, key: str) -> None:
+        self._key = key
+        self._known: dict[int, tuple[float, float]] = {}
+
+    def at(self, seconds: float) -> float:
+        newest = int(seconds // JUMP_CELL)
+        cells = range(max(0, newest - CELLS_REMEMBERED), newest + 1)
+        return sum(self._height(cell, seconds) for cell in cells)
+
+    def _height(self, cell: int, seconds: float) -> float:
+        starts, size = self._jump(cell)
+        age = seconds - starts
+        if size == 0.0 or age <= 0:
+            return 0.0
+        return float(size * min(1.0, age / JUMP_RAMP) * 0.5 ** (age / JUMP_HALF_LIFE))
+
+    def _jump(self, cell: int) -> tuple[float, float]:
+        if cell not in self._known:
+            self._known[cell] = self._make(cell)
+        return self._known[cell]
+
+    def _make(self, cell: int) -> tuple[float, float]:
+        dice = random.Random(f"{self._key}:{cell}")
+        size = dice.gauss(0.0, JUMP_SCALE) if dice.random() < JUMP_CHANCE else 0.0
+        return (cell + dice.random()) * JUMP_CELL, size
+
+
+def funding_rate(premium: float, hours: int) -> float:
+    """Premium pulled toward the interest rate, capped, for an interval of ``hours``."""
+    pull = min(max(INTEREST - premium, -DAMPENER), DAMPENER)
+    return min(max(premium + pull, -RATE_CAP), RATE_CAP) * hours / 8
+
+
+class SimulatedFeed:
+    """Made-up prices: a pure function of seed and seconds since the start, so a restart goes on exactly.
+
+    ``step`` sets only how finely the exchange walks; the price at an instant does not depend on it.
+    """
+
+    real_time = False
+    ends_at: datetime | None = None
+    max_age: timedelta | None = None
+
+    def __init__(self, seed: int = 7, *, step: timedelta = timedelta(seconds=1)) -> None:
+        self.name = f"simulated:{seed}"
+        self.symbols: Sequence[Symbol] = tuple(coin.symbol for coin in COINS)
+        self._step = step
+        self._started_at = datetime(2026, 1, 1, tzinfo=UTC)
+        self._coins = {coin.symbol: coin for coin in COINS}
+        self._common = Walk(f"{seed}:common", COMMON_VOLATILITY)
+        self._own = {
+            coin.symbol: Walk(f"{seed}:{coin.symbol}", coin.own_volatility)
+            for coin in COINS
+            if coin.own_volatility
+        }
+        self._jumps = Jumps(f"{seed}:jumps")
+        self._premium = Walk(f"{seed}:premium", 0.0012)
+        self._cache: dict[Symbol, tuple[datetime, Prices]] = {}
+
+    @classmethod
+    def at_speed(cls, seed: int, speed: Decimal) -> SimulatedFeed:
+        """Fast markets are walked in larger steps, so that a second of ours stays cheap."""
+        seconds = 1 if speed <= 60 else 10 if speed <= 600 else 60
+        return cls(seed, step=timedelta(seconds=seconds))
+
+    def start(self, now: datetime, resumed: datetime | None) -> datetime:
+        self._started_at = resumed or now.replace(second=0, microsecond=0)
+        self._cache.clear()
+        return self._started_at
+
+    def ticks(self, after: datetime, until: datetime) -> Iterator[datetime]:
+        number = (after - self._started_at) // self._step + 1
+        at = self._started_at + number * self._step
+        while at <= until:
+            yield at
+            at += self._step
+
+    def latest(self, until: datetime) -> datetime | None:
+        return self._started_at + (until - self._started_at) // self._step * self._step
+
+    def prices(self, symbol: Symbol, at: datetime) -> Prices:
+        known = self._cache.get(symbol)
+        if known is None or known[0] != at:
+            known = (at, self._make((at - self._started_at).total_seconds(), self._coins[symbol]))
+            self._cache[symbol] = known
+        return known[1]
+
+    def _make(self, seconds: float, coin: Coin) -> Prices:
+        jump = self._jumps.at(seconds)
+        movement = coin.beta * (self._common.at(seconds) + jump)
+        if own := self._own.get(coin.symbol):
+            movement += own.at(seconds)
+        index = coin.start_price * math.exp(movement)
+        # A crash leaves the perpetual under its index, a squeeze above it: funding follows.
+        premium = math.tanh(self._premium.at(seconds) / 0.002) * 0.002 + 0.03 * jump
+        mark = index * (1 + premium)
+        rate = funding_rate(premium, coin.hours)
+        return Prices(_exact(mark), _exact(mark * 1.000_02), _exact(index), _rate(rate))
+
+
+def _exact(price: float) -> Decimal:
+    return Decimal(f"{price:.4f}")
+
+
+def _rate(rate: float) -> Decimal:
+    return Decimal(f"{rate:.8f}")
+
+
+# --- replayed -----------------------------------------------------------------------------------
+
+COLUMNS = ("ts", "mark", "mid", "index", "funding_rate")
+EXPECTED = (
+    "a CSV file with the columns ts,mark,mid,index,funding_rate; ts in epoch milliseconds, ascending; "
+    "funding_rate only on the rows where funding was settled, for example "
+    "1759881600000,121286.5,121336.2,121340.1,0.00002542"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    at: datetime
+    mark: Decimal
+    mid: Decimal
+    index: Decimal
+    funding_rate: Decimal | None
+
+
+class ReplayFeed:
+    """Recorded prices of one symbol; the others of the catalog are absent.
+
+    After the last row the market stands still, its time included.
+    Between settlements the rate shown is that of the next settlement in the file, as an exchange shows
+    the running estimate of it.
+    """
+
+    real_time = False
+    max_age: timedelta | None = None
+
+    def __init__(self, rows: Sequence[Row], *, name: str, symbol: Symbol = BTC) -> None:
+        self.name = name
+        self.symbols: Sequence[Symbol] = (symbol,)
+        self._instants = [row.at for row in rows]
+        self._prices = _with_coming_rates(rows)
+        self.ends_at: datetime | None = self._instants[-1]
+
+    @classmethod
+    def read(cls, path: Path, *, symbol: Symbol = BTC) -> ReplayFeed:
+        """Raises ``SettingsError`` naming the line that is wrong and what is expected."""
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise _bad_file(path, "it cannot be read as text") from error
+        digest = hashlib.sha256(text.encode()).hexdigest()[:12]
+        return cls(_parse_rows(path, text), name=f"replay:{digest}", symbol=symbol)
+
+    def start(self, now: datetime, resumed: datetime | None) -> datetime:
+        return self._instants[0]
+
+    def ticks(self, after: datetime, until: datetime) -> Iterator[datetime]:
+        yield from self._instants[bisect_right(self._instants, after) : bisect_right(self._instants, until)]
+
+    def latest(self, until: datetime) -> datetime | None:
+        return self._instants[max(0, bisect_right(self._instants, until) - 1)]
+
+    def prices(self, symbol: Symbol, at: datetime) -> Prices:
+        return self._prices[at]
+
+
+def _with_coming_rates(rows: Sequence[Row]) -> dict[datetime, Prices]:
+    known = [row.funding_rate for row in rows if row.funding_rate is not None]
+    rate = known[-1] if known else Decimal(0)
+    prices: dict[datetime, Prices] = {}
+    for row in reversed(rows):
+        rate = rate if row.funding_rate is None else row.funding_rate
+        prices[row.at] = Prices(row.mark, row.mid, row.index, rate)
+    return prices
+
+
+def _bad_file(path: Path, problem: str) -> SettingsError:
+    return SettingsError(
+        f"HEDGEROW_PAPER__MARKET: cannot replay {path.name}: {problem}. Expected {EXPECTED}."
+    )
+
+
+def _parse_rows(path: Path, text: str) -> list[Row]:
+    reader = csv.reader(io.StringIO(text))
+    header = [name.strip().lower() for name in next(reader, [])]
+    if missing := [name for name in COLUMNS if name not in header]:
+        problem = "the file is empty" if not header else f"line 1 has no column {', '.join(missing)}"
+        raise _bad_file(path, problem)
+    places = {name: header.index(name) for name in COLUMNS}
+    rows: list[Row] = []
+    for cells in reader:
+        if cells:
+            rows.append(_parse_row(path, reader.line_num, cells, places, rows[-1].at if rows else None))
+    if not rows:
+        raise _bad_file(path, "there is no row after the header")
+    return rows
+
+
+def _parse_row(
+    path: Path, line: int, cells: list[str], places: Mapping[str, int], before: datetime | None
+) -> Row:
+    try:
+        values = {name: cells[place].strip() for name, place in places.items()}
+        row = Row(
+            _instant(values["ts"]),
+            _price("mark", values["mark"]),
+            _price("mid", values["mid"]),
+            _price("index", values["index"]),
+            _number("funding_rate", values["funding_rate"]) if values["funding_rate"] else None,
+        )
+    except IndexError:
+        raise _bad_file(path, f"line {line} has only {len(cells)} columns") from None
+    except ValueError as error:
+        raise _bad_file(path, f"line {line}: {error}") from None
+    if before is not None and row.at <= before:
+        raise _bad_file(path, f"line {line}: ts is not later than the one before it")
+    return row
+
+
+def _instant(text: str) -> datetime:
+    # ASCII digits only, and short enough to be an instant: int() takes more than a timestamp should have.
+    if not (text.isascii() and text.isdigit() and len(text) <= 14):
+        raise ValueError(f"ts {text[:20]!r} is no number of milliseconds")
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(text))
+
+
+def _number(name: str, text: str) -> Decimal:
+    try:
+        number = Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"{name} {text[:20]!r} is no number") from None
+    if not number.is_finite() or abs(number) > 10**12:
+        raise ValueError(f"{name} {text[:20]!r} is no usable number")
+    return number
+
+
+def _price(name: str, text: str) -> Decimal:
+    price = _number(name, text)
+    if price < SIGNIFICANT:
+        raise ValueError(f"{name} {text[:20]!r} is not a price above zero")
+    return price.quantize(SIGNIFICANT).normalize() if price.as_tuple().exponent < -10 else price  # type: ignore[operator]
+
+
+# --- scripted -----------------------------------------------------------------------------------
+
+
+class ScriptedFeed:
+    """A test or the demo sets the prices; each change takes effect at the exchange's next step, in order."""
+
+    real_time = False
+    ends_at: datetime | None = None
+    max_age: timedelta | None = None
+
+    def __init__(
+        self,
+        prices: Mapping[Symbol, Decimal | Prices],
+        *,
+        started_at: datetime | None = None,
+        name: str = "scripted",
+    ) -> None:
+        self.name = name
+        self.symbols: Sequence[Symbol] = tuple(prices)
+        self._started_at = started_at
+        self._waiting: list[dict[Symbol, Prices]] = []
+        self._current = {symbol: _as_prices(value) for symbol, value in prices.items()}
+        self._last = dict(self._current)
+        self._changed_at: datetime | None = None
+
+    def set(
+        self,
+        symbol: Symbol,
+        price: Decimal | None = None,
+        *,
+        mid: Decimal | None = None,
+        index: Decimal | None = None,
+        funding_rate: Decimal | None = None,
+    ) -> None:
+        """``price`` moves mark, mid and index together; the others then change one of them."""
+        before = self._last[symbol]
+        price = before.mark if price is None else price
+        moved = price != before.mark
+        prices = replace(
+            before,
+            mark=price,
+            mid=mid if mid is not None else price if moved else before.mid,
+            index=index if index is not None else price if moved else before.index,
+            funding_rate=before.funding_rate if funding_rate is None else funding_rate,
+        )
+        self._last[symbol] = prices
+        self._waiting.append({symbol: prices})
+
+    def start(self, now: datetime, resumed: datetime | None) -> datetime:
+        started_at = resumed or self._started_at or now
+        self._changed_at = started_at
+        return started_at
+
+    def ticks(self, after: datetime, until: datetime) -> Iterator[datetime]:
+        while self._waiting:
+            self._current.update(self._waiting.pop(0))
+            self._changed_at = until
+            yield until
+
+    def latest(self, until: datetime) -> datetime | None:
+        return self._changed_at
+
+    def prices(self, symbol: Symbol, at: datetime) -> Prices:
+        return self._current[symbol]
+
+
+def _as_prices(value: Decimal | Prices) -> Prices:
+    return value if isinstance(value, Prices) else Prices(value, value, value, Decimal("0.0001"))

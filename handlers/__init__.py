@@ -1,0 +1,85 @@
+"""The chat commands. ``COMMANDS`` is the whole list: help, the platforms' menus and the router come from it."""
+
+from __future__ import annotations
+
+from handlers.adopt import adopt
+from handlers.alerts import alerts
+from handlers.close import close
+from handlers.context import Command
+from handlers.hedge import hedge
+from handlers.open import open_position
+from handlers.panic import panic
+from handlers.paper import paper
+from handlers.risk import risk
+from handlers.settings import settings
+from handlers.start import help_, start
+from handlers.status import status
+
+COMMANDS: tuple[Command, ...] = (
+    Command("/start", "greets and says what is connected", "/start", "/start", start),
+    Command("/help", "lists the commands, explains one", "/help [COMMAND]", "/help hedge", help_),
+    Command(
+        "/open",
+        "opens a position: quote first, then your word",
+        "/open SYMBOL long|short SIZE [10x] [isolated|cross] [sl PRICE] [tp PRICE]",
+        "/open BTC long 0.05 10x",
+        open_position,
+        more="Sizes: `0.05` coins, `1000usdt` of notional, `25%` of your free margin. The order does not matter.",
+    ),
+    Command(
+        "/hedge",
+        "locks a position's profit with the opposite leg",
+        "/hedge [SYMBOL|#ID] [RATIO%] [sl PRICE] [tp PRICE]",
+        "/hedge BTC",
+        hedge,
+        more="Positions opened elsewhere on the account can be hedged too. Without a name: all that are not hedged.",
+    ),
+    Command(
+        "/status",
+        "shows what is open and what threatens it",
+        "/status [SYMBOL|#ID]",
+        "/status #3",
+        status,
+    ),
+    Command(
+        "/close",
+        "closes: offset first, both at once, or the offset only",
+        "/close [SYMBOL|#ID] [50%] [at PRICE]",
+        "/close #3 50%",
+        close,
+    ),
+    Command(
+        "/alerts",
+        "what you are warned of, snooze, quiet hours",
+        "/alerts [liquidation|margin|imbalance|funding|eaten|target|quiet|snooze|on|off|reset] [VALUES]",
+        "/alerts quiet 23:00-07:00",
+        alerts,
+    ),
+    Command(
+        "/risk",
+        "caps on what can be opened",
+        "/risk [leverage|share|notional|reserve] [VALUE|off]",
+        "/risk leverage 10",
+        risk,
+        private=True,
+    ),
+    Command(
+        "/settings",
+        "your time zone",
+        "/settings [zone NAME]",
+        "/settings zone Europe/Berlin",
+        settings,
+        private=True,
+    ),
+    Command("/panic", "pauses new openings, offers to close everything", "/panic [off]", "/panic", panic),
+    Command(
+        "/paper",
+        "the simulated account: balance, deposit, start over",
+        "/paper [balance|deposit AMOUNT|reset|elsewhere SYMBOL long|short QUANTITY [close]]",
+        "/paper deposit 500",
+        paper,
+        private=True,
+        more="`elsewhere` trades on the simulated exchange behind the bot's back, to see what the bot makes of it.",
+    ),
+    Command("/adopt", "a frozen hedge takes over what the exchange says", "/adopt #ID", "/adopt #3", adopt),
+)

@@ -1,0 +1,55 @@
+"""``/close``: every way out with its expected result, by quote and confirmation."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from chatbot.chat import Reply, Text
+from chatbot.domain.quote import CloseRequest
+from chatbot.services.reporting import StatusReport
+from handlers.context import Call
+from handlers.figures import subject_name
+from handlers.quote_cards import quote_card
+from handlers.subjects import Subject, arguments_of, subject_of
+
+
+async def close(call: Call) -> Reply:
+    arguments = await arguments_of(call)
+    at = arguments.price_after(("at",), "the closing price")
+    fraction = arguments.percent("the share to close")
+    subject = await subject_of(call, arguments)
+    arguments.done()
+    if subject is None:
+        report = await call.services.reporting.status(call.user)
+        live = _live(report)
+        if len(live) != 1:
+            return _choice(call, report)
+        subject = live[0]
+    request = CloseRequest(subject.symbol, fraction or Decimal(1), at)
+    quote = await call.services.hedging.offer_close(call.user, call.request.chat, request)
+    instruments = await call.services.hedging.instruments(call.user)
+    return quote_card(call.look, quote, instruments)
+
+
+def _live(report: StatusReport) -> list[Subject]:
+    hedges = [Subject(hedge.symbol, hedge.number) for hedge in report.hedges]
+    return hedges + [Subject(position.symbol, position.number) for position in report.positions]
+
+
+def _choice(call: Call, report: StatusReport) -> Reply:
+    live = _live(report)
+    if not live:
+        return Reply(
+            blocks=(Text("**There is nothing to close.** `/open BTC long 0.05 10x` opens a position."),)
+        )
+    rest = " ".join(word for word in call.words)
+    buttons = []
+    for subject in live:
+        named = f"#{subject.number}" if subject.number is not None else str(subject.symbol)
+        command = f"/close {named} {rest}".rstrip()
+        buttons.append(
+            (call.button(f"Close {subject_name(subject.number, subject.symbol)}", command, replaces=True),)
+        )
+    return Reply(
+        blocks=(Text("**Which one?** Each shows its expected result first."),), buttons=tuple(buttons)
+    )

@@ -1,0 +1,144 @@
+"""Cards of closing: every way with the result it is expected to give and the risk in between."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from chatbot.chat import Button, Text
+from chatbot.domain.instrument import ZERO, Instrument, PositionSide, Symbol
+from chatbot.domain.quote import CloseAllQuote, CloseQuote, CloseWay, CloseWayQuote, LegPlan, QuoteId
+from handlers.buttons import CANCEL, CONFIRM
+from handlers.figures import Block, liquidation, subject_name, warning_blocks
+from handlers.look import Look
+from handlers.tables import line, note, table
+from handlers.text import (
+    fitted_money,
+    fitted_price,
+    fitted_quantity,
+    listing,
+    plain,
+    price,
+    share,
+    sum_of_money,
+    unit_of,
+)
+
+Rows = tuple[tuple[Button, ...], ...]
+
+_HEADS = {
+    CloseWay.OFFSET_FIRST: "offset first, then primary",
+    CloseWay.AT_ONCE: "both at once",
+    CloseWay.OFFSET_ONLY: "only the offset leg",
+    CloseWay.AT_PRICE: "both, at a price",
+    CloseWay.SINGLE: "close it",
+}
+_LABELS = {
+    CloseWay.OFFSET_FIRST: "Offset first",
+    CloseWay.AT_ONCE: "Both at once",
+    CloseWay.OFFSET_ONLY: "Only the offset",
+    CloseWay.AT_PRICE: "At that price",
+    CloseWay.SINGLE: "Close",
+}
+
+
+def close_blocks(offer: CloseQuote, instrument: Instrument) -> list[Block]:
+    lines = [row for way in offer.ways for row in _way_lines(way, offer.lock_currency, instrument)]
+    return [Text(_title(offer, instrument)), table(lines), *warning_blocks(offer.warnings)]
+
+
+def _title(offer: CloseQuote, instrument: Instrument) -> str:
+    part = "" if offer.fraction == 1 else f"{share(offer.fraction)} of "
+    expected = sum_of_money(offer.ways[0].total, offer.lock_currency)
+    name = subject_name(offer.hedge_number, offer.symbol, instrument)
+    return f"**Close {part}{name}, expected ~{expected}** · mark {price(offer.mark_price, instrument)}"
+
+
+def _way_lines(way: CloseWayQuote, currency: str, instrument: Instrument) -> list[str]:
+    return [
+        _HEADS[way.way],
+        *(_order_line(plan, instrument) for plan in way.plans),
+        *([line("  slippage", f"~{_money(way.slippage_cost, currency)}")] if way.slippage_cost else []),
+        line("  realizes", f"~{_money(way.realized, currency)}"),
+        line("  in total", f"~{_money(way.total, currency)}"),
+        *(row for text in _risks(way, instrument) for row in _indented(text)),
+    ]
+
+
+def _money(amount: Decimal, currency: str) -> str:
+    return fitted_money(amount, currency, 18)
+
+
+def _indented(text: str) -> list[str]:
+    return [f"  {row.strip()}" for row in note(f"  {text}")]
+
+
+def _order_line(plan: LegPlan, instrument: Instrument) -> str:
+    at = plan.trigger_price
+    worth = (
+        fitted_price(plan.expected_price, instrument, 11) if at is None else fitted_price(at, instrument, 11)
+    )
+    what = f"  {plan.order_side} {fitted_quantity(plan.quantity, instrument, 8)} ({plan.side})"
+    return line(what, f"{'~' if at is None else 'at '}{worth}")
+
+
+def _risks(way: CloseWayQuote, instrument: Instrument) -> list[str]:
+    texts = []
+    if way.exposure_between:
+        texts.append(f"between: {_exposure(way.exposure_between, instrument)}")
+    elif way.way is CloseWay.AT_ONCE:
+        texts.append("no gap between the legs")
+    if way.exposure_after:
+        left = f"then: {_exposure(way.exposure_after, instrument)}"
+        after = way.liquidation_after
+        texts.append(left if after is None else f"{left}, liq {liquidation(after, instrument, 14)}")
+    return texts
+
+
+def _exposure(signed: Decimal, instrument: Instrument) -> str:
+    side = PositionSide.LONG if signed > 0 else PositionSide.SHORT
+    return f"{side} {fitted_quantity(abs(signed), instrument, 12)} {unit_of(instrument)}"
+
+
+def close_buttons(look: Look, quote_id: QuoteId, offer: CloseQuote, instrument: Instrument) -> Rows:
+    ways = tuple(look.buttons.offer(_label(way, instrument), quote_id, way.way) for way in offer.ways)
+    cancel = look.buttons.offer("Cancel", quote_id, CANCEL)
+    rows = [ways[start : start + 2] for start in range(0, len(ways), 2)]
+    return (*rows, (cancel,)) if len(ways) > 1 else ((*ways, cancel),)
+
+
+def _label(way: CloseWayQuote, instrument: Instrument) -> str:
+    at = way.plans[0].trigger_price if way.plans else None
+    return _LABELS[way.way] if at is None else f"At {price(at, instrument)}"
+
+
+# --- everything ---------------------------------------------------------------------------------
+
+
+def close_all_blocks(offer: CloseAllQuote, instruments: Mapping[Symbol, Instrument]) -> list[Block]:
+    totals = listing([sum_of_money(t, c) for c, t in _totals(offer).items()], last="and")
+    rows = [row for close in offer.closes for row in _close_lines(close, instruments[close.symbol])]
+    warnings = [warning for close in offer.closes for warning in close.warnings]
+    return [Text(f"**🛑 Close everything, expected ~{totals}**"), table(rows), *warning_blocks(warnings)]
+
+
+def _totals(offer: CloseAllQuote) -> dict[str, Decimal]:
+    totals: dict[str, Decimal] = {}
+    for close in offer.closes:
+        totals[close.lock_currency] = totals.get(close.lock_currency, ZERO) + close.ways[0].total
+    return totals
+
+
+def _close_lines(close: CloseQuote, instrument: Instrument) -> list[str]:
+    way = close.ways[0]
+    name = subject_name(close.hedge_number, close.symbol, instrument)
+    legs = [f"{plan.side} {plain(plan.quantity)}" for plan in way.plans]
+    return [
+        line(name, f"~{_money(way.total, close.lock_currency)}"),
+        *_indented(f"{_HEADS[way.way]}: {', '.join(legs)}"),
+    ]
+
+
+def close_all_buttons(look: Look, quote_id: QuoteId) -> Rows:
+    close = look.buttons.offer("Close everything", quote_id, CONFIRM)
+    return ((close, look.buttons.offer("Cancel", quote_id, CANCEL)),)

@@ -1,0 +1,70 @@
+"""What a handler is given, and what a command is."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from chatbot.chat import Button, Reply, Request, RequestKind, UserRef
+from chatbot.ports import Clock, PaperDesk, Store, User
+from chatbot.services.hedging import HedgeService
+from chatbot.services.people import People
+from chatbot.services.reporting import Reporting
+from handlers.buttons import Buttons
+from handlers.look import Look
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """``market`` says in a word or two what the paper account trades on ("simulated market")."""
+
+    hedging: HedgeService
+    reporting: Reporting
+    people: People
+    paper: PaperDesk
+    store: Store
+    clock: Clock
+    buttons: Buttons
+    allowed_users: frozenset[UserRef] = frozenset()
+    show_balances_in_groups: bool = False
+    market: str = "simulated market"
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One command of one user. ``words`` are what follows its name."""
+
+    request: Request
+    user: User
+    words: tuple[str, ...]
+    services: Services
+    commands: tuple[Command, ...] = ()
+
+    @property
+    def clicked(self) -> bool:
+        return self.request.kind is RequestKind.CLICK
+
+    @property
+    def look(self) -> Look:
+        balances = self.request.chat.private or self.services.show_balances_in_groups
+        return Look(self.user, str(self.request.chat), self.services.buttons, balances)
+
+    def button(self, label: str, command: str, *, replaces: bool = False) -> Button:
+        """A button that types ``command`` for this user in this chat."""
+        return self.look.button(label, command, replaces=replaces)
+
+
+Handler = Callable[[Call], Awaitable[Reply | Sequence[Reply]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A row of the table of commands. ``form`` and ``example`` answer every mistake; ``more`` is for ``/help``."""
+
+    name: str
+    summary: str
+    form: str
+    example: str
+    handler: Handler
+    private: bool = False  # shows or sets what others in a group have no business to see
+    more: str = ""

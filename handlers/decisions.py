@@ -1,0 +1,60 @@
+"""Taps on the buttons of an offer: confirm one of its ways, or cancel it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chatbot.chat import Reply, Text
+from chatbot.errors import QuoteExpired
+from chatbot.services.hedging import Requoted, Started
+from handlers.buttons import CANCEL, Decision
+from handlers.context import Call
+from handlers.quote_cards import expired_card, quote_card
+
+
+async def decide(call: Call, decision: Decision) -> Sequence[Reply]:
+    if decision.choice == CANCEL:
+        return await _cancel(call, decision)
+    try:
+        return await _confirm(call, decision)
+    except QuoteExpired as error:
+        return await _expired(call, decision, error)
+
+
+async def _confirm(call: Call, decision: Decision) -> Sequence[Reply]:
+    request = call.request
+    outcome = await call.services.hedging.confirm(
+        call.user,
+        request.chat,
+        decision.quote_id,
+        decision.choice,
+        request_id=request.id,
+        card=None if request.message is None else request.message.id,
+    )
+    match outcome:
+        case Started():
+            # The card itself is on its way already, in the transaction that journaled the orders.
+            return (Reply(toast="Confirmed."),)
+        case Requoted(quote, why):
+            instruments = await call.services.hedging.instruments(call.user)
+            card = quote_card(call.look, quote, instruments, why=why)
+            return (_in_place(card, "Nothing was sent: see the new offer."),)
+
+
+async def _cancel(call: Call, decision: Decision) -> Sequence[Reply]:
+    request = call.request
+    await call.services.hedging.cancel(call.user, request.chat, decision.quote_id, request_id=request.id)
+    return (_in_place(Reply(blocks=(Text("Canceled. Nothing was sent."),)), "Canceled."),)
+
+
+async def _expired(call: Call, decision: Decision, error: QuoteExpired) -> Sequence[Reply]:
+    """An offer that ran out loses its buttons; one that was used keeps its card, which tells how it went."""
+    quote = await call.services.store.quote(decision.quote_id)
+    if quote is None or quote.used_at is not None:
+        raise error
+    card = expired_card(call.look, quote, await call.services.hedging.instruments(call.user))
+    return (_in_place(card, error.message),)
+
+
+def _in_place(reply: Reply, toast: str) -> Reply:
+    return Reply(reply.blocks, reply.buttons, reply.severity, edit=True, toast=toast)

@@ -1,0 +1,28 @@
+"""``/hedge``: the offset leg against a position that the bot opened or found on the exchange."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from chatbot.chat import Reply
+from chatbot.domain.quote import HedgeRequest
+from handlers.context import Call
+from handlers.quote_cards import quote_card
+from handlers.status_cards import unhedged_card
+from handlers.subjects import arguments_of, refuse_while_paused, subject_of
+
+
+async def hedge(call: Call) -> Reply:
+    arguments = await arguments_of(call)
+    stop_loss, take_profit = arguments.stop_loss(), arguments.take_profit()
+    ratio = arguments.percent("the share to hedge")
+    side = arguments.side()
+    subject = await subject_of(call, arguments)
+    arguments.done()
+    refuse_while_paused(call)
+    if subject is None:
+        return unhedged_card(call.look, await call.services.reporting.status(call.user))
+    request = HedgeRequest(subject.symbol, side, ratio or Decimal(1), stop_loss, take_profit)
+    quote = await call.services.hedging.offer_hedge(call.user, call.request.chat, request)
+    instruments = await call.services.hedging.instruments(call.user)
+    return quote_card(call.look, quote, instruments)

@@ -1,0 +1,57 @@
+"""``/panic``: no new openings from now on, and a way out of everything, confirmed once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from chatbot.chat import Button, Reply, Severity, Text
+from chatbot.errors import BadArgument, NotFound, UserError, VenueError
+from handlers.context import Call
+from handlers.quote_cards import quote_card
+from handlers.text import echo
+
+PAUSED = "🛑 **New openings are paused.** /open and /hedge refuse until you resume; /close works as always."
+
+
+async def panic(call: Call) -> Reply:
+    words = [word.lower() for word in call.words]
+    if words in (["off"], ["resume"]):
+        return await _resume(call)
+    if words:
+        raise BadArgument(f"I do not know what `{echo(call.words[0])}` means here.")
+    await _set_paused(call, paused=True)
+    return await _way_out(call)
+
+
+async def _resume(call: Call) -> Reply:
+    await _set_paused(call, paused=False)
+    return Reply(blocks=(Text("✅ **Resumed.** /open and /hedge work again."),), severity=Severity.SUCCESS)
+
+
+async def _set_paused(call: Call, *, paused: bool) -> None:
+    if call.user.preferences.paused is not paused:
+        await call.services.people.choose(call.user, replace(call.user.preferences, paused=paused))
+
+
+async def _way_out(call: Call) -> Reply:
+    """The pause stands whatever comes of the offer."""
+    resume = (call.button("Resume", "/panic off", replaces=True),)
+    try:
+        quote = await call.services.hedging.offer_close_all(call.user, call.request.chat)
+        instruments = await call.services.hedging.instruments(call.user)
+    except NotFound:
+        return _paused("Nothing is open, so there is nothing to close.", resume)
+    except (UserError, VenueError) as error:
+        again = call.button("Close everything…", "/panic", replaces=True)
+        return _paused(f"An offer to close everything could not be made: {error.message}", (again, *resume))
+    card = quote_card(call.look, quote, instruments)
+    return replace(
+        card,
+        blocks=(Text(PAUSED), *card.blocks),
+        buttons=(*card.buttons, resume),
+        severity=Severity.CRITICAL,
+    )
+
+
+def _paused(text: str, buttons: tuple[Button, ...]) -> Reply:
+    return Reply(blocks=(Text(f"{PAUSED}\n{text}"),), buttons=(buttons,), severity=Severity.CRITICAL)

@@ -1,0 +1,253 @@
+"""The card of an order on its way: sending, filled 0.3 of 0.5, done, failed, trimmed, frozen."""
+
+from __future__ import annotations
+
+from chatbot.chat import Button, Reply, Severity, Text
+from chatbot.domain.hedge import Hedge, HedgeStatus
+from chatbot.domain.instrument import ZERO, Instrument
+from chatbot.domain.operation import Operation, OperationKind, OperationStatus, Target
+from chatbot.ports import Progress
+from handlers.figures import Block, subject_name
+from handlers.look import Look
+from handlers.results import lock_of, part_result, whole_result
+from handlers.tables import table
+from handlers.text import amount_of, listing, plain, price, seconds, sum_of_money, unit_of
+
+_DOING = {OperationKind.OPEN: "Opening", OperationKind.HEDGE: "Hedging", OperationKind.CLOSE: "Closing"}
+_SYMBOL = {OperationKind.OPEN: "📈", OperationKind.HEDGE: "🔒", OperationKind.CLOSE: "✅"}
+
+
+def progress_card(look: Look, progress: Progress) -> Reply:
+    match progress.operation.status:
+        case OperationStatus.RUNNING:
+            return _running(progress)
+        case OperationStatus.TRIMMING:
+            return _trimming(progress)
+        case OperationStatus.FAILED:
+            return _failed(look, progress)
+        case OperationStatus.FROZEN:
+            return _frozen(look, progress)
+        case OperationStatus.DONE:
+            return _done(look, progress)
+
+
+def _name(progress: Progress) -> str:
+    return subject_name(progress.hedge.number, progress.hedge.symbol, progress.instrument)
+
+
+# --- on its way ---------------------------------------------------------------------------------
+
+
+def _running(progress: Progress) -> Reply:
+    operation = progress.operation
+    legs = "\n".join(_leg_so_far(operation, target, progress) for target in operation.targets)
+    head = f"**{_SYMBOL[operation.kind]} {_DOING[operation.kind]} {_name(progress)}…**"
+    return Reply(blocks=(Text(f"{head}\n{legs}"),), severity=Severity.INFO, slot=operation.slot)
+
+
+def _leg_so_far(operation: Operation, target: Target, progress: Progress) -> str:
+    return f"{_side(target, progress.hedge)}: {_state(operation, target, progress.instrument)}"
+
+
+def _side(target: Target, hedge: Hedge) -> str:
+    return f"{hedge.leg(target.role).side} leg"
+
+
+def _state(operation: Operation, target: Target, instrument: Instrument) -> str:
+    wanted = amount_of(target.quantity, instrument)
+    if target.filled >= target.quantity > 0:
+        return f"filled {wanted}{_at(target, instrument)}"
+    if target.filled:
+        return f"filled {plain(target.filled)} of {wanted}{_at(target, instrument)}"
+    if target.given_up:
+        return target.given_up
+    if target.stage > operation.stage:
+        return "waits for the other leg"
+    return f"sending {wanted}" if target.attempts < 2 else f"sending {wanted}, attempt {target.attempts}"
+
+
+def _at(target: Target, instrument: Instrument) -> str:
+    average = target.average_price
+    return "" if average is None else f" at {price(average, instrument)}"
+
+
+def _trimming(progress: Progress) -> Reply:
+    operation = progress.operation
+    tried = f", attempt {operation.trim_attempts}" if operation.trim_attempts > 1 else ""
+    words = (
+        f"**⚠️ {_name(progress)}: bringing the legs back together**\n"
+        f"One leg could not be filled{_because(operation)}. {_trimmed(progress)}{tried}."
+    )
+    return Reply(blocks=(Text(words),), severity=Severity.WARNING, slot=operation.slot)
+
+
+def _because(operation: Operation) -> str:
+    return f" ({operation.reason})" if operation.reason else ""
+
+
+def _trimmed(progress: Progress) -> str:
+    operation, instrument = progress.operation, progress.instrument
+    if operation.trim_role is None:
+        return ""
+    side = progress.hedge.leg(operation.trim_role).side
+    done = f"{plain(operation.trim_filled)} of {amount_of(operation.trim_quantity, instrument)}"
+    return f"The {side} leg is trimmed by the gap: {done}"
+
+
+# --- came to nothing ----------------------------------------------------------------------------
+
+
+def _failed(look: Look, progress: Progress) -> Reply:
+    operation = progress.operation
+    what = {
+        OperationKind.OPEN: "not opened",
+        OperationKind.HEDGE: "not hedged",
+        OperationKind.CLOSE: "not closed",
+    }
+    reason = operation.reason or "the order was not filled in time"
+    filled = [target for target in operation.targets if target.filled]
+    fate = "\n".join(_leg_so_far(operation, target, progress) for target in filled) or "Nothing was filled."
+    words = f"**⚠️ {_name(progress)} {what[operation.kind]}**: {reason}.\n{fate}"
+    return Reply(
+        blocks=(Text(words),),
+        buttons=((look.button("Status", "/status"),),),
+        severity=Severity.WARNING,
+        slot=operation.slot,
+    )
+
+
+def _frozen(look: Look, progress: Progress) -> Reply:
+    operation, hedge = progress.operation, progress.hedge
+    words = (
+        f"**🛑 {_name(progress)} is frozen**: {operation.reason or hedge.reason}.\n"
+        "No order is sent for it until you choose. Look at the exchange; then adopt what it says, or put it right there."
+    )
+    buttons = (
+        look.button("Adopt what the exchange says", f"/adopt #{hedge.number}"),
+        look.button("Status", f"/status #{hedge.number}"),
+    )
+    return Reply(blocks=(Text(words),), buttons=(buttons,), severity=Severity.CRITICAL, slot=operation.slot)
+
+
+# --- done ---------------------------------------------------------------------------------------
+
+
+def _done(look: Look, progress: Progress) -> Reply:
+    blocks = {OperationKind.OPEN: _opened, OperationKind.HEDGE: _hedged, OperationKind.CLOSE: _closed}
+    operation = progress.operation
+    trimmed = [Text(f"⚠️ {_trimmed(progress)}{_because(operation)}.")] if operation.trim_quantity else []
+    noted = [Text(f"⚠️ {operation.reason}.")] if operation.reason and not operation.trim_quantity else []
+    return Reply(
+        blocks=(*blocks[operation.kind](progress), *trimmed, *noted),
+        buttons=_done_buttons(look, progress),
+        severity=Severity.WARNING if trimmed else Severity.SUCCESS,
+        slot=operation.slot,
+    )
+
+
+def _done_buttons(look: Look, progress: Progress) -> tuple[tuple[Button, ...], ...]:
+    hedge = progress.hedge
+    number = f"#{hedge.number}"
+    status = look.button("Status", f"/status {number}" if hedge.live else "/status")
+    if not hedge.live:
+        return ((status,),)
+    close = look.button("Close…", f"/close {number}")
+    if hedge.paired:
+        return ((status, close),)
+    return ((status, look.button("Hedge", f"/hedge {number}"), close),)
+
+
+def _opened(progress: Progress) -> list[Block]:
+    hedge, instrument = progress.hedge, progress.instrument
+    leg = hedge.primary
+    head = f"**✅ {_name(progress)} {leg.side} {plain(leg.quantity)} {unit_of(instrument)} is open**"
+    return [Text(f"{head}\n{_fills(progress)}"), *_stops(progress)]
+
+
+def _fills(progress: Progress) -> str:
+    operation, instrument = progress.operation, progress.instrument
+    took = operation.finished_at - operation.started_at if operation.finished_at else None
+    rows = [_fill(target, progress) for target in operation.targets if target.filled]
+    last = f" Took {seconds(took)}." if took is not None else ""
+    fee = sum((target.fee for target in operation.targets), ZERO)
+    return "\n".join(rows) + f"\nFee {sum_of_money(fee, instrument.settle, sign=False)}.{last}"
+
+
+def _fill(target: Target, progress: Progress) -> str:
+    instrument = progress.instrument
+    average = target.average_price or target.expected_price
+    return (
+        f"{_side(target, progress.hedge).capitalize()}: filled {plain(target.filled)} at {price(average, instrument)} "
+        f"(quote {price(target.expected_price, instrument)})."
+    )
+
+
+def _stops(progress: Progress) -> list[Block]:
+    instrument = progress.instrument
+    prices = [
+        (name, at)
+        for target in progress.operation.targets
+        for name, at in (("stop-loss", target.stop_loss), ("take-profit", target.take_profit))
+        if at is not None
+    ]
+    if not prices:
+        return []
+    return [
+        Text(
+            "On the exchange: " + ", ".join(f"{name} at {price(at, instrument)}" for name, at in prices) + "."
+        )
+    ]
+
+
+def _hedged(progress: Progress) -> list[Block]:
+    lock = lock_of(progress)
+    head = f"**✅ {_name(progress)} is hedged: ~{sum_of_money(lock.net, lock.currency)} locked**"
+    return [Text(f"{head}\n{_fills(progress)}"), table(lock.lines), *_stops(progress)]
+
+
+def _closed(progress: Progress) -> list[Block]:
+    if any(target.trigger_price is not None for target in progress.operation.targets):
+        return [_resting(progress)]
+    if progress.hedge.status is not HedgeStatus.CLOSED:
+        return _partly_closed(progress)
+    result = whole_result(progress)
+    head = f"**✅ {_name(progress)} closed: {sum_of_money(result.net, result.currency)}**"
+    adopted = [leg.side for leg in progress.hedge.legs if leg.adopted]
+    unknown = (
+        f"\nWhat the {listing(adopted, last='and')} leg cost before I knew of it is not in here."
+        if adopted
+        else ""
+    )
+    return [
+        Text(f"{head}\n{_fills(progress)}{_already_gone(progress)}"),
+        table(result.lines),
+        *([Text(unknown.strip())] if unknown else []),
+    ]
+
+
+def _already_gone(progress: Progress) -> str:
+    """A leg that is gone already is not an error: the rest is closed, and the card says so."""
+    gone = [_side(target, progress.hedge) for target in progress.operation.targets if not target.filled]
+    return f"\nThe {listing(gone, last='and')} was gone already." if gone else ""
+
+
+def _resting(progress: Progress) -> Text:
+    instrument = progress.instrument
+    orders = [
+        f"{_side(target, progress.hedge)}: {amount_of(target.quantity, instrument)} at {price(target.trigger_price, instrument)}"
+        for target in progress.operation.targets
+        if target.trigger_price is not None
+    ]
+    head = f"**✅ {_name(progress)} closes by itself at a price**"
+    return Text(
+        "\n".join([head, *orders, "The orders rest on the exchange and only reduce; I watch the pair."])
+    )
+
+
+def _partly_closed(progress: Progress) -> list[Block]:
+    hedge, instrument = progress.hedge, progress.instrument
+    result = part_result(progress)
+    left = [f"{leg.side} {amount_of(leg.quantity, instrument)}" for leg in hedge.legs if leg.quantity]
+    head = f"**✅ {_name(progress)}: realized {sum_of_money(result.net, result.currency)}**"
+    rest = f"Left open: {listing(left, last='and')}." + ("" if hedge.paired else " It is not hedged now.")
+    return [Text(f"{head}\n{_fills(progress)}{_already_gone(progress)}"), table(result.lines), Text(rest)]

@@ -1,0 +1,253 @@
+"""Cards of offers: what will be sent, what it costs, and what the account looks like afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+
+from chatbot.chat import Button, Reply, Severity, Text
+from chatbot.domain.instrument import Instrument, PositionSide, Symbol
+from chatbot.domain.quote import CloseAllQuote, CloseQuote, HedgeQuote, OpenQuote, Quote
+from handlers.buttons import CANCEL, CONFIRM
+from handlers.close_cards import close_all_blocks, close_all_buttons, close_blocks, close_buttons
+from handlers.figures import (
+    Block,
+    distance,
+    funding_lines,
+    leverage,
+    liquidation,
+    margin_lines,
+    warning_blocks,
+)
+from handlers.look import Look
+from handlers.tables import RULE, line, pair, table
+from handlers.text import (
+    adding_up,
+    duration,
+    fitted_money,
+    fitted_price,
+    fitted_quantity,
+    money,
+    money_decimals,
+    percent,
+    plain,
+    price,
+    short_name,
+    sum_of_money,
+    unit_of,
+)
+
+Instruments = Mapping[Symbol, Instrument]
+Rows = tuple[tuple[Button, ...], ...]
+
+
+def quote_card(look: Look, quote: Quote, instruments: Instruments, *, why: str = "") -> Reply:
+    """``why`` says what became of the offer that this one replaces."""
+    replaced = [Text(f"⚠️ {why}")] if why else []
+    return Reply(
+        blocks=(*replaced, *_blocks(look, quote, instruments), Text(_validity(quote, instruments))),
+        buttons=_buttons(look, quote, instruments),
+        severity=Severity.INFO,
+    )
+
+
+def expired_card(look: Look, quote: Quote, instruments: Instruments) -> Reply:
+    """The same figures without the buttons."""
+    blocks = _blocks(look, quote, instruments)
+    return Reply(blocks=(*blocks, Text("This offer has expired; nothing was sent.")))
+
+
+def _blocks(look: Look, quote: Quote, instruments: Instruments) -> list[Block]:
+    match quote.offer:
+        case OpenQuote() as offer:
+            return _open_blocks(look, offer, instruments[offer.symbol])
+        case HedgeQuote() as offer:
+            return _hedge_blocks(look, offer, instruments[offer.symbol])
+        case CloseQuote() as offer:
+            return close_blocks(offer, instruments[offer.symbol])
+        case CloseAllQuote() as offer:
+            return close_all_blocks(offer, instruments)
+
+
+def _buttons(look: Look, quote: Quote, instruments: Instruments) -> Rows:
+    match quote.offer:
+        case CloseQuote() as offer:
+            return close_buttons(look, quote.id, offer, instruments[offer.symbol])
+        case CloseAllQuote():
+            return close_all_buttons(look, quote.id)
+        case _:
+            confirm = look.buttons.offer("Confirm", quote.id, CONFIRM)
+            return ((confirm, look.buttons.offer("Cancel", quote.id, CANCEL)),)
+
+
+def _validity(quote: Quote, instruments: Instruments) -> str:
+    valid = f"Valid {duration(quote.expires_at - quote.created_at)}"
+    if not quote.reference_prices:
+        return valid
+    symbol, reference = quote.reference_prices[0]
+    prices = price(reference, instruments[symbol]) if len(quote.reference_prices) == 1 else "these prices"
+    return f"{valid}, within ±{percent(quote.band)} of {prices}"
+
+
+# --- open ---------------------------------------------------------------------------------------
+
+
+def _open_blocks(look: Look, offer: OpenQuote, instrument: Instrument) -> list[Block]:
+    lines = table(
+        _open_order_lines(offer, instrument),
+        margin_lines(look, offer.margin_needed, offer.margin_free, instrument.settle),
+        RULE,
+        _open_liquidation_lines(offer, instrument),
+        RULE,
+        funding_lines(look, offer.funding, instrument.settle, (offer.plan.side,)),
+        _stop_lines(offer, instrument),
+    )
+    return [Text(_open_title(offer, instrument)), lines, *warning_blocks(offer.warnings)]
+
+
+def _open_title(offer: OpenQuote, instrument: Instrument) -> str:
+    plan = offer.plan
+    what = f"{short_name(offer.symbol, instrument)} {plan.side} {plain(plan.quantity)}"
+    return (
+        f"**📈 {what} at ~{price(plan.expected_price, instrument)}**"
+        f" · {leverage(plan.leverage)} {plan.margin_mode}, quantity in {unit_of(instrument)}"
+    )
+
+
+def _open_order_lines(offer: OpenQuote, instrument: Instrument) -> list[str]:
+    plan = offer.plan
+    unit = instrument.base if instrument.settle == instrument.base else instrument.quote
+    return [
+        line("quantity", fitted_quantity(plan.quantity, instrument, 20)),
+        line("price", f"~{fitted_price(plan.expected_price, instrument, 20)}"),
+        line("slippage", f"~{min(abs(plan.slippage_bps), 9999):.1f} bps"),
+        line("notional", f"~{fitted_money(offer.notional, unit, 20, sign=False)}"),
+        line("fee", f"~{fitted_money(0 - abs(plan.fee), instrument.settle, 20)}"),
+    ]
+
+
+def _open_liquidation_lines(offer: OpenQuote, instrument: Instrument) -> list[str]:
+    before = offer.liquidation_before
+    after = liquidation(offer.liquidation, instrument, 20)
+    lines = [] if before is None else [line("liq before", liquidation(before, instrument, 20))]
+    return [*lines, line("liq after" if lines else "liq", after), line("  away", distance(offer.liquidation))]
+
+
+def _stop_lines(offer: OpenQuote, instrument: Instrument) -> list[str]:
+    stops = (
+        ("stop-loss", offer.plan.stop_loss, offer.loss_at_stop),
+        ("take-profit", offer.plan.take_profit, offer.gain_at_target),
+    )
+    lines = []
+    for label, at, result in stops:
+        if at is not None:
+            lines.append(line(label, fitted_price(at, instrument, 20)))
+        if at is not None and result is not None:
+            lines.append(line("  result there", f"~{fitted_money(result, instrument.settle, 16)}"))
+    return [RULE, *lines] if lines else []
+
+
+# --- hedge --------------------------------------------------------------------------------------
+
+
+def _hedge_blocks(look: Look, offer: HedgeQuote, instrument: Instrument) -> list[Block]:
+    lines = table(
+        _leg_lines(offer, instrument),
+        RULE,
+        _lock_lines(offer),
+        RULE,
+        funding_lines(look, offer.funding, instrument.settle, tuple(PositionSide)),
+        RULE,
+        margin_lines(look, offer.margin_needed, offer.margin_free, instrument.settle),
+        _after_lines(offer, instrument),
+    )
+    coin = [Text("This lock is in coin; what it is worth in dollars still moves.")] if offer.inverse else []
+    return [Text(_hedge_title(offer, instrument)), lines, *coin, *warning_blocks(offer.warnings)]
+
+
+def _hedge_title(offer: HedgeQuote, instrument: Instrument) -> str:
+    name = short_name(offer.symbol, instrument)
+    lock = sum_of_money(offer.net_lock, offer.lock_currency)
+    held = f"{offer.primary_side} {plain(offer.primary_quantity)} {unit_of(instrument)}"
+    difference = money(abs(offer.costs_more), offer.lock_currency, sign=False)
+    than = f"costs {difference} more" if offer.costs_more >= 0 else f"gives {difference} more"
+    return (
+        f"**🔒 Lock ~{lock} on {name}** · {held} from {price(offer.primary_entry, instrument)}\n"
+        f"Closing now instead gives **~{money(offer.close_now_net, offer.lock_currency)}**. The hedge {than}, "
+        f"keeps your entry, and ties up {sum_of_money(offer.margin_needed, instrument.settle, sign=False)}."
+    )
+
+
+def _leg_lines(offer: HedgeQuote, instrument: Instrument) -> list[str]:
+    plan = offer.plan
+    rows = (
+        ("quantity", _q(offer.primary_quantity, instrument), _q(plan.quantity, instrument)),
+        (
+            "entry",
+            fitted_price(offer.primary_entry, instrument, 12),
+            _estimate(plan.expected_price, instrument),
+        ),
+        ("leverage", leverage(offer.primary_leverage), leverage(plan.leverage)),
+        ("margin", str(offer.primary_margin_mode), str(plan.margin_mode)),
+        ("liq now", liquidation(offer.liquidation_before, instrument, 12), "-"),
+        (
+            "liq after",
+            liquidation(offer.primary_after, instrument, 12),
+            liquidation(offer.offset_after, instrument, 12),
+        ),
+        ("away", distance(offer.primary_after), distance(offer.offset_after)),
+        *((label, "", fitted_price(at, instrument, 12)) for label, at in _stops(offer)),
+    )
+    long_first = offer.primary_side is PositionSide.LONG
+    return [
+        pair("", "long", "short"),
+        *(
+            pair(label, *((primary, offset) if long_first else (offset, primary)))
+            for label, primary, offset in rows
+        ),
+    ]
+
+
+def _stops(offer: HedgeQuote) -> list[tuple[str, Decimal]]:
+    stops = (("stop", offer.plan.stop_loss), ("target", offer.plan.take_profit))
+    return [(label, at) for label, at in stops if at is not None]
+
+
+def _q(value: Decimal, instrument: Instrument) -> str:
+    return fitted_quantity(value, instrument, 12)
+
+
+def _estimate(value: Decimal, instrument: Instrument) -> str:
+    return f"~{fitted_price(value, instrument, 11)}"
+
+
+def _lock_lines(offer: HedgeQuote) -> list[str]:
+    """The column adds up to the last digit that is shown."""
+    currency = offer.lock_currency
+    labels = (
+        "fees paid" if not offer.fees_paid_estimated else "fees paid ~",
+        "fee to open ~",
+        "fees to close ~",
+        "spread to close ~",
+        "funding so far",
+    )
+    exact = (offer.fees_paid, offer.fee_to_open, offer.fees_to_close, offer.spread_cost, offer.funding_so_far)
+    shown = adding_up(offer.net_lock, offer.gross_lock, exact, money_decimals(currency))
+    return [
+        line("gross lock ~", fitted_money(offer.gross_lock, currency, 20)),
+        *(line(label, fitted_money(cost, currency, 16)) for label, cost in zip(labels, shown, strict=True)),
+        line("net lock ~", fitted_money(offer.net_lock, currency, 20)),
+    ]
+
+
+def _after_lines(offer: HedgeQuote, instrument: Instrument) -> list[str]:
+    after = offer.pair_after
+    lines = [
+        line("net exposure", fitted_quantity(offer.net_exposure_after, instrument, 18, sign=True)),
+        line("pair liq", liquidation(after, instrument, 20)),
+        *([line("  away", distance(after))] if after.price is not None else []),
+    ]
+    if offer.rounding_rest:
+        worth = fitted_money(offer.rounding_rest_notional, instrument.quote, 9, sign=False)
+        lines.append(line("not hedged", f"{plain(offer.rounding_rest)[:10]} (~{worth})"))
+    return lines

@@ -1,0 +1,225 @@
+"""From a request to replies: who may speak, what is meant, and what is said when it went wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import difflib
+import logging
+import weakref
+from collections.abc import Sequence
+from dataclasses import replace
+from hashlib import blake2s
+
+from chatbot.chat import Platform, Reply, Request, RequestKind, Severity, Text, UserRef
+from chatbot.errors import (
+    BadArgument,
+    Busy,
+    Conflict,
+    NotFound,
+    OutcomeUnknown,
+    QuoteExpired,
+    UserError,
+    VenueError,
+    VenueUnavailable,
+)
+from chatbot.ports import User
+from handlers.arguments import AmbiguousSymbol
+from handlers.buttons import Decision, InvalidButton, Navigation, fits
+from handlers.context import Call, Command, Services
+from handlers.decisions import decide
+from handlers.text import echo
+
+log = logging.getLogger(__name__)
+
+MAX_TEXT = 1_000  # longer than any command can be
+MAX_TOAST = 200
+# What a tap meets every day and a word beside the button says well enough.
+_TOAST_ONLY = (InvalidButton, QuoteExpired, NotFound, Busy)
+
+
+class Router:
+    def __init__(self, services: Services, commands: Sequence[Command]) -> None:
+        self._services = services
+        self._commands = tuple(commands)
+        self._by_name = {command.name: command for command in commands}
+        # Kept only while somebody holds or waits for them.
+        self._locks: weakref.WeakValueDictionary[UserRef, asyncio.Lock] = weakref.WeakValueDictionary()
+
+    async def handle(self, request: Request) -> Sequence[Reply]:
+        """Never raises for what a user or a venue did; the replies are in the order to be sent."""
+        if not self._allowed(request.user):
+            return _to_a_stranger(request)
+        if not _concerns_us(request):
+            return ()
+        lock = self._locks.setdefault(request.user, asyncio.Lock())
+        async with lock:
+            return await self._answer(request)
+
+    def _allowed(self, user: UserRef) -> bool:
+        return user.platform is Platform.CONSOLE or user in self._services.allowed_users
+
+    async def _answer(self, request: Request) -> Sequence[Reply]:
+        try:
+            return await self._dispatch(request)
+        except Exception:
+            # Whatever a command meets, the bot goes on for everybody else.
+            number = error_number(request)
+            log.exception("request failed", extra={"error": number, "user": str(request.user)})
+            return _apology(request, number)
+
+    async def _dispatch(self, request: Request) -> Sequence[Reply]:
+        services = self._services
+        user = await services.people.meet(request.user, request.chat, request.user_name)
+        if request.kind is RequestKind.COMMAND:
+            return await self._command(request, user, request.text)
+        try:
+            meaning = services.buttons.decode(request.text, user=request.user, chat=request.chat)
+        except InvalidButton as error:
+            return (Reply(toast=_toast(error.message)),)
+        match meaning:
+            case Navigation(command, replaces):
+                return await self._navigate(request, user, command, replaces=replaces)
+            case Decision():
+                return await self._decide(request, user, meaning)
+
+    async def _navigate(
+        self, request: Request, user: User, command: str, *, replaces: bool
+    ) -> Sequence[Reply]:
+        replies = await self._command(request, user, command)
+        if not replaces or not replies:
+            return replies
+        return (replace(replies[0], edit=True), *replies[1:])
+
+    async def _decide(self, request: Request, user: User, decision: Decision) -> Sequence[Reply]:
+        call = Call(request, user, (), self._services, self._commands)
+        try:
+            return await decide(call, decision)
+        except _TOAST_ONLY as error:
+            return (Reply(toast=_toast(error.message)),)
+        except (UserError, VenueError, Conflict) as error:
+            return (explain(error),)
+
+    async def _command(self, request: Request, user: User, text: str) -> Sequence[Reply]:
+        words = text[:MAX_TEXT].split()
+        if not words or not words[0].startswith("/"):
+            return (_say("I listen to commands; /help lists them."),)
+        name, words = words[0].lower(), words[1:]
+        command = self._by_name.get(name.partition("@")[0])
+        if command is None:
+            return (self._unknown(name),)
+        call = Call(request, user, tuple(words), self._services, self._commands)
+        if command.private and not request.chat.private:
+            return (_say(f"`{command.name}` only in a private chat, please: others can read this one."),)
+        if len(text) > MAX_TEXT:
+            return (_complain(BadArgument("That is too long for a command; nothing was done."), command),)
+        return await self._call(call, command)
+
+    async def _call(self, call: Call, command: Command) -> Sequence[Reply]:
+        try:
+            answer = await command.handler(call)
+        except AmbiguousSymbol as error:
+            return (_choice(call, command, error),)
+        except BadArgument as error:
+            return (_complain(error, command),)
+        except (UserError, VenueError, Conflict) as error:
+            return (explain(error),)
+        return (answer,) if isinstance(answer, Reply) else answer
+
+    def _unknown(self, name: str) -> Reply:
+        near = difflib.get_close_matches(name[:32], self._by_name, n=1, cutoff=0.6)
+        hint = f"Did you mean `{near[0]}`?" if near else "/help lists what I know."
+        return _say(f"I do not know `{echo(name)}`. {hint}")
+
+
+# --- words ----------------------------------------------------------------------------------------
+
+
+def error_number(request: Request) -> str:
+    """The same for the same request: told to the user and written to the log."""
+    return f"E-{blake2s(request.id.encode('utf-8', 'surrogatepass'), digest_size=3).hexdigest()}"
+
+
+def _concerns_us(request: Request) -> bool:
+    """In a group only what is meant for us; in private a plain word gets a pointer to the help."""
+    if request.kind is RequestKind.CLICK or request.chat.private:
+        return True
+    return request.text.lstrip().startswith("/")
+
+
+def _to_a_stranger(request: Request) -> Sequence[Reply]:
+    if not request.chat.private:
+        return ()
+    if request.kind is RequestKind.CLICK:
+        return (Reply(toast=_toast(f"I do not know you. Your id is {request.user}.")),)
+    return (_say(f"I do not know you yet: give the owner of this bot your id, `{echo_id(request.user)}`."),)
+
+
+def echo_id(user: UserRef) -> str:
+    return "".join(char for char in str(user)[:64] if char.isalnum() or char in ":_-")
+
+
+def _apology(request: Request, number: str) -> Sequence[Reply]:
+    words = f"Something went wrong on my side ({number}). If you tapped a money button, look at /status before you try again."
+    if request.kind is RequestKind.CLICK:
+        return (
+            Reply(
+                blocks=(Text(words),), severity=Severity.WARNING, toast=f"Something went wrong ({number})."
+            ),
+        )
+    return (_say(words, Severity.WARNING),)
+
+
+def explain(error: UserError | VenueError | Conflict) -> Reply:
+    """One sentence on what was wrong, and what to do where that is not the same."""
+    match error:
+        case BadArgument():
+            return _say(_with_form(error))
+        case UserError():
+            return _say(error.message)
+        case VenueUnavailable():
+            return _say(
+                f"{_sentence(error.message)} Nothing was sent; try again in a moment.", Severity.WARNING
+            )
+        case OutcomeUnknown():
+            return _say(f"{_sentence(error.message)} /status shows what is known.", Severity.WARNING)
+        case VenueError():
+            return _say(
+                f"The exchange refused: {_sentence(error.message)} Nothing was done.", Severity.WARNING
+            )
+        case _:
+            return _say("That changed while you were typing; look at /status and try again.")
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def _complain(error: BadArgument, command: Command) -> Reply:
+    return _say(_with_form(error.with_form(form=command.form, example=command.example)))
+
+
+def _with_form(error: BadArgument) -> str:
+    form = f"\nForm: `{error.form}`" if error.form else ""
+    example = f"\nExample: `{error.example}`" if error.example else ""
+    return f"{error.message}{form}{example}"
+
+
+def _choice(call: Call, command: Command, error: AmbiguousSymbol) -> Reply:
+    """The same command once for each market that was meant, as far as a button can carry it."""
+    lines = [(choice, _with_word(call, command, error.word, choice)) for choice in error.choices]
+    buttons = tuple((call.button(choice, text, replaces=True),) for choice, text in lines if fits(text))
+    return Reply(blocks=(Text(error.message),), buttons=buttons)
+
+
+def _with_word(call: Call, command: Command, word: str, choice: str) -> str:
+    words = [choice if typed == word else typed for typed in call.words]
+    return " ".join([command.name, *words])
+
+
+def _say(text: str, severity: Severity = Severity.NEUTRAL) -> Reply:
+    return Reply(blocks=(Text(text),), severity=severity)
+
+
+def _toast(text: str) -> str:
+    plain = text.replace("**", "").replace("`", "")
+    return plain if len(plain) <= MAX_TOAST else plain[: MAX_TOAST - 1] + "…"

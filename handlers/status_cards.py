@@ -1,0 +1,293 @@
+"""Cards of what is: one per hedge, one per position that nothing hedges."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from chatbot.chat import Button, Reply, Severity, Text
+from chatbot.domain.hedge import HedgeStatus
+from chatbot.domain.instrument import Instrument, PositionSide
+from chatbot.domain.quote import LegLiquidation
+from chatbot.services.reporting import HedgeReport, LegReport, PositionReport, StatusReport, StopReport
+from handlers.figures import (
+    Block,
+    distance,
+    funding_lines,
+    leverage,
+    liquidation,
+    subject_name,
+    warning_blocks,
+)
+from handlers.look import Look
+from handlers.tables import RULE, line, pair, table
+from handlers.text import (
+    day,
+    duration,
+    fitted_money,
+    fitted_price,
+    fitted_quantity,
+    money,
+    percent,
+    plain,
+    price,
+    short_name,
+    sum_of_money,
+    unit_of,
+)
+
+STALE = timedelta(seconds=10)
+Rows = tuple[tuple[Button, ...], ...]
+
+
+def status_cards(look: Look, report: StatusReport) -> tuple[Reply, ...]:
+    """Hedges first, then what is not hedged; with nothing live, what to do about it."""
+    hedges = tuple(hedge_card(look, report, hedge) for hedge in report.hedges)
+    positions = tuple(position_card(look, report, position) for position in report.positions)
+    return hedges + positions or (nothing_card(look, report),)
+
+
+def nothing_card(look: Look, report: StatusReport) -> Reply:
+    lines = [
+        "**Nothing is open.**",
+        "Open a position with `/open BTC long 0.05 10x`, then lock its profit with `/hedge BTC`.",
+    ]
+    if look.balances:
+        lines.insert(
+            1, f"Free margin {sum_of_money(report.balance.free, report.balance.currency, sign=False)}."
+        )
+    refresh = look.button("Refresh", "/status", replaces=True)
+    return Reply(
+        blocks=(Text("\n".join(lines)), *_notices(look, report)),
+        buttons=((refresh, look.button("Help", "/help")),),
+    )
+
+
+# --- a hedge ------------------------------------------------------------------------------------
+
+
+def hedge_card(look: Look, report: StatusReport, hedge: HedgeReport) -> Reply:
+    instrument = hedge.instrument
+    lines = table(
+        _leg_rows(hedge),
+        RULE,
+        _pair_lines(hedge),
+        _margin_ratio_line(look, report),
+        RULE,
+        funding_lines(look, hedge.funding, instrument.settle, tuple(PositionSide)),
+        _cost_lines(look, hedge),
+    )
+    return Reply(
+        blocks=(Text(_title(hedge)), lines, *_hedge_notices(look, report, hedge)),
+        buttons=_hedge_buttons(look, hedge),
+        severity=_severity(hedge),
+    )
+
+
+def _title(hedge: HedgeReport) -> str:
+    name = subject_name(hedge.number, hedge.symbol, hedge.instrument)
+    lock = money(hedge.lock.net, hedge.currency)
+    return f"**🔒 {name} · locked ~{lock} {hedge.currency}** · {duration(hedge.age)}"
+
+
+def _leg_rows(hedge: HedgeReport) -> list[str]:
+    instrument = hedge.instrument
+    legs = {leg.side: leg for leg in hedge.legs}
+    long, short = (legs.get(side) for side in PositionSide)
+    rows = zip(_LABELS, _column(long, instrument), _column(short, instrument), strict=True)
+    return [pair("", "long", "short"), *(pair(*row) for row in rows)]
+
+
+_LABELS = ("quantity", "entry", "mark", "PnL", "liq", "away", "leverage", "margin")
+
+
+def _column(leg: LegReport | None, instrument: Instrument) -> tuple[str, ...]:
+    if leg is None or not leg.quantity:
+        return ("gone", *("-" for _ in _LABELS[1:]))
+    return (
+        fitted_quantity(leg.quantity, instrument, 12),
+        fitted_price(leg.entry_price, instrument, 12),
+        fitted_price(leg.mark_price, instrument, 12),
+        fitted_money(leg.pnl, instrument.settle, 12),
+        liquidation(leg.liquidation, instrument, 12),
+        distance(leg.liquidation),
+        leverage(leg.leverage),
+        str(leg.margin_mode),
+    )
+
+
+def _pair_lines(hedge: HedgeReport) -> list[str]:
+    instrument = hedge.instrument
+    return [
+        line(
+            "net exposure",
+            f"{fitted_quantity(hedge.net_exposure, instrument, 14, sign=True)} {unit_of(instrument)}",
+        ),
+        line("imbalance", percent(hedge.imbalance)),
+        line("gross lock", fitted_money(hedge.lock.gross, hedge.currency, 20)),
+        line("net lock now", f"~{fitted_money(hedge.lock.net, hedge.currency, 18)}"),
+        line("nearest liq", _nearest(hedge.pair_liquidation, instrument)),
+    ]
+
+
+def _nearest(value: LegLiquidation, instrument: Instrument) -> str:
+    return f"{liquidation(value, instrument, 14)} {distance(value)}" if value.price is not None else "none"
+
+
+def _margin_ratio_line(look: Look, report: StatusReport) -> list[str]:
+    ratio = report.margin_ratio
+    return [line("margin ratio", "-" if ratio is None else percent(ratio))] if look.balances else []
+
+
+def _cost_lines(look: Look, hedge: HedgeReport) -> list[str]:
+    if hedge.eaten_at is None:
+        eaten = "never at this rate" if hedge.lock.net > 0 else "nothing locked"
+    else:
+        eaten = day(hedge.eaten_at, look.zone)
+    return [
+        line("funding so far", fitted_money(hedge.lock.funding, hedge.currency, 18)),
+        line("fees so far", fitted_money(hedge.lock.fees_paid, hedge.currency, 18)),
+        line("lock eaten", eaten),
+    ]
+
+
+def _hedge_notices(look: Look, report: StatusReport, hedge: HedgeReport) -> list[Block]:
+    instrument = hedge.instrument
+    near = [
+        f"{leg.side} leg {percent(leg.liquidation.distance)} from liquidation"
+        for leg in hedge.legs
+        if leg.quantity and leg.liquidation.distance is not None and distance(leg.liquidation).endswith("!")
+    ]
+    frozen = (
+        [f"frozen: {hedge.frozen}; /adopt #{hedge.number} takes over what the exchange says"]
+        if hedge.frozen
+        else []
+    )
+    gone = [
+        f"the {leg.side} leg is gone: what is left is not hedged" for leg in hedge.legs if not leg.quantity
+    ]
+    told = [f"alert since {duration(report.now - since)}: {kind}" for kind, since in hedge.alerts]
+    stops = Text(f"stops: {_stops(hedge.stops, instrument)}")
+    return [*warning_blocks([*frozen, *gone, *near, *told]), stops, *_notices(look, report)]
+
+
+def _stops(stops: tuple[StopReport, ...], instrument: Instrument) -> str:
+    if not stops:
+        return "none"
+    return ", ".join(
+        f"{stop.side} {stop.kind} {price(stop.price, instrument)} ({plain(stop.quantity)})" for stop in stops
+    )
+
+
+def _notices(look: Look, report: StatusReport) -> list[Block]:
+    age = report.now - report.read_at
+    texts = [f"⏱ These figures are {duration(age)} old."] if age > STALE else []
+    if look.user.preferences.paused:
+        texts.append("New openings are paused: `/panic off` resumes.")
+    return [Text("\n".join(texts))] if texts else []
+
+
+def _hedge_buttons(look: Look, hedge: HedgeReport) -> Rows:
+    number = f"#{hedge.number}"
+    refresh = look.button("Refresh", f"/status {number}", replaces=True)
+    close = look.button("Close…", f"/close {number}")
+    if hedge.frozen:
+        return ((refresh, look.button("Adopt what the exchange says", f"/adopt {number}")),)
+    if any(not leg.quantity for leg in hedge.legs):
+        return ((refresh, look.button("Restore the hedge", f"/hedge {number}"), close),)
+    return ((refresh, close),)
+
+
+def _severity(hedge: HedgeReport) -> Severity:
+    if hedge.status is HedgeStatus.FROZEN or any(not leg.quantity for leg in hedge.legs):
+        return Severity.CRITICAL
+    near = any(distance(leg.liquidation).endswith("!") for leg in hedge.legs)
+    return Severity.WARNING if near else Severity.NEUTRAL
+
+
+# --- a position ---------------------------------------------------------------------------------
+
+
+def position_card(look: Look, report: StatusReport, position: PositionReport) -> Reply:
+    instrument, leg = position.instrument, position.leg
+    rows = table(
+        line("entry", fitted_price(leg.entry_price, instrument, 20)),
+        line("mark", fitted_price(leg.mark_price, instrument, 20)),
+        line("liq", liquidation(leg.liquidation, instrument, 20)),
+        line("  away", distance(leg.liquidation)),
+        line("margin", f"{leverage(leg.leverage)} {leg.margin_mode}"),
+        _margin_ratio_line(look, report),
+        RULE,
+        funding_lines(look, position.funding, instrument.settle, (leg.side,)),
+        _history_lines(position),
+    )
+    notices = [
+        *([] if position.number is not None else ["Opened outside the bot; /hedge takes it over."]),
+        f"stops: {_stops(position.stops, instrument)}",
+        *(f"⚠️ alert since {duration(report.now - since)}: {kind}" for kind, since in position.alerts),
+    ]
+    return Reply(
+        blocks=(Text(position_title(position)), rows, Text("\n".join(notices)), *_notices(look, report)),
+        buttons=_position_buttons(look, position),
+    )
+
+
+def position_title(position: PositionReport) -> str:
+    instrument, leg = position.instrument, position.leg
+    name = subject_name(position.number, position.symbol, instrument)
+    gain = f"{money(leg.pnl, instrument.settle)} {instrument.settle}"
+    return (
+        f"**📈 {name} {leg.side} {plain(leg.quantity)}, not hedged** "
+        f"{gain} ({percent(position.pnl_share, sign=True)} of entry)"
+    )
+
+
+def _history_lines(position: PositionReport) -> list[str]:
+    if position.number is None:
+        return []
+    currency = position.instrument.settle
+    return [
+        line("funding so far", fitted_money(position.funding_to_date, currency, 18)),
+        line("fees so far", fitted_money(position.fees_to_date, currency, 18)),
+    ]
+
+
+def _position_buttons(look: Look, position: PositionReport) -> Rows:
+    named = (
+        f"#{position.number}"
+        if position.number is not None
+        else short_name(position.symbol, position.instrument)
+    )
+    return (
+        (
+            look.button("Refresh", f"/status {named}", replaces=True),
+            hedge_button(look, position),
+            look.button("Close…", f"/close {named}"),
+        ),
+    )
+
+
+def hedge_button(look: Look, position: PositionReport) -> Button:
+    name = short_name(position.symbol, position.instrument)
+    command = f"/hedge #{position.number}" if position.number is not None else f"/hedge {name}"
+    return look.button(
+        f"Hedge {name}", f"{command} {position.leg.side}" if position.both_sides_open else command
+    )
+
+
+def unhedged_card(look: Look, report: StatusReport) -> Reply:
+    """`/hedge` without an argument: what there is to hedge, each with its result and a button."""
+    if not report.positions:
+        hint = (
+            "Every position is hedged."
+            if report.hedges
+            else "Nothing is open: `/open BTC long 0.05 10x` opens a position."
+        )
+        return Reply(
+            blocks=(Text(f"**There is nothing to hedge.** {hint}"),),
+            buttons=((look.button("Status", "/status"),),),
+        )
+    lines = "\n".join(position_title(position) for position in report.positions)
+    return Reply(
+        blocks=(Text(lines), *_notices(look, report)),
+        buttons=tuple((hedge_button(look, position),) for position in report.positions),
+    )

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chatbot.venues.feeds import ETH
+from chatbot.venues.paper import LostReply, LostRequest
+from tests.contract.venue_contract import VenueContract, VenueUnderTest
+from tests.venues.paper_trader import Trader
+
+
+class PaperUnderTest(VenueUnderTest):
+    def __init__(self, state: Path | None) -> None:
+        self._trader = Trader(state=state)
+        self.venue = self._trader.venue
+        self.clock = self._trader.clock
+        self.symbol = ETH
+
+    async def lose_next_request(self) -> None:
+        self._trader.faults.on_orders(LostRequest())
+
+    async def lose_next_reply(self) -> None:
+        self._trader.faults.on_orders(LostReply())
+
+    def close(self) -> None:
+        self._trader.exchange.close()
+
+
+class TestPaperVenue(VenueContract):
+    @pytest.fixture(params=["in memory", "on disk"])
+    def subject(self, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[VenueUnderTest]:
+        subject = PaperUnderTest(tmp_path / "paper.db" if request.param == "on disk" else None)
+        yield subject
+        subject.close()

@@ -1,0 +1,280 @@
+"""The saga as rules: what comes next, from what the journal holds."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+
+from chatbot.domain import saga
+from chatbot.domain.hedge import AccountId, Hedge, HedgeId, Leg, LegRole, UserId
+from chatbot.domain.instrument import PositionSide, Symbol
+from chatbot.domain.intent import (
+    IntentEvent,
+    IntentStatus,
+    OperationId,
+    OrderIntent,
+    Purpose,
+    client_order_id,
+)
+from chatbot.domain.operation import Operation, OperationKind, OperationStatus, Target
+from chatbot.domain.order import OrderType
+from chatbot.domain.quote import CloseWay, LegAction, QuoteId
+from chatbot.domain.saga import Step
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+BTC = Symbol("BTC/USDT:USDT")
+ONE = Decimal(1)
+PRIMARY, OFFSET = LegRole.PRIMARY, LegRole.OFFSET
+
+
+def hedge(primary: str = "1", offset: str | None = "1") -> Hedge:
+    long = Leg(PRIMARY, PositionSide.LONG, Decimal(primary), Decimal(100))
+    short = None if offset is None else Leg(OFFSET, PositionSide.SHORT, Decimal(offset), Decimal(110))
+    return Hedge(HedgeId("h"), 1, UserId("u"), AccountId("a"), BTC, long, NOW, offset=short)
+
+
+def target(role: LegRole, action: LegAction, *, stage: int = 0, quantity: str = "1") -> Target:
+    return Target(role, action, Decimal(quantity), Decimal(100), stage)
+
+
+def operation(kind: OperationKind, *targets: Target, way: CloseWay | None = None) -> Operation:
+    return Operation(
+        OperationId("o"),
+        kind,
+        UserId("u"),
+        AccountId("a"),
+        HedgeId("h"),
+        BTC,
+        QuoteId("q"),
+        "console:1",
+        targets,
+        NOW,
+        NOW + timedelta(seconds=30),
+        way=way,
+    )
+
+
+OPENING = operation(OperationKind.OPEN, target(PRIMARY, LegAction.OPEN))
+HEDGING = operation(OperationKind.HEDGE, target(OFFSET, LegAction.OPEN))
+CLOSING = operation(
+    OperationKind.CLOSE,
+    target(OFFSET, LegAction.CLOSE),
+    target(PRIMARY, LegAction.CLOSE, stage=1),
+    way=CloseWay.OFFSET_FIRST,
+)
+AT_ONCE = operation(
+    OperationKind.CLOSE,
+    target(OFFSET, LegAction.CLOSE),
+    target(PRIMARY, LegAction.CLOSE),
+    way=CloseWay.AT_ONCE,
+)
+
+
+def intent(
+    role: LegRole,
+    purpose: Purpose,
+    status: IntentStatus = IntentStatus.JOURNALED,
+    *,
+    quantity: str = "1",
+) -> OrderIntent:
+    side = PositionSide.LONG if role is PRIMARY else PositionSide.SHORT
+    return OrderIntent(
+        client_order_id(HedgeId("h"), role, purpose, 1),
+        OperationId("o"),
+        HedgeId("h"),
+        AccountId("a"),
+        BTC,
+        role,
+        purpose,
+        side.closing,
+        side,
+        OrderType.MARKET,
+        Decimal(quantity),
+        True,
+        NOW,
+        NOW,
+        status=status,
+    )
+
+
+def fill(op: Operation, role: LegRole, quantity: str, purpose: Purpose = Purpose.CLOSE) -> Operation:
+    return saga.filled(
+        op, intent(role, purpose), quantity=Decimal(quantity), price=Decimal(100), fee=Decimal(0)
+    )
+
+
+def tried(op: Operation, role: LegRole, times: int) -> Operation:
+    return op.with_target(replace(op.target(role), attempts=times))
+
+
+def step(op: Operation, *intents: OrderIntent, of: Hedge | None = None, now: datetime = NOW) -> Step:
+    return saga.next_step(op, of or hedge(), intents, now)
+
+
+def test_nothing_is_sent_while_an_outcome_is_open() -> None:
+    for status in (IntentStatus.JOURNALED, IntentStatus.UNKNOWN, IntentStatus.OPEN):
+        assert step(HEDGING, intent(OFFSET, Purpose.OPEN, status)) is Step.SETTLE
+
+
+def test_the_primary_waits_until_the_offset_is_closed() -> None:
+    assert [t.role for t in saga.to_place(CLOSING, NOW)] == [OFFSET]
+    closed = fill(CLOSING, OFFSET, "1")
+    assert step(closed, of=hedge(offset="0")) is Step.ENTER_NEXT_STAGE
+    assert [t.role for t in saga.to_place(saga.enter_next_stage(closed), NOW)] == [PRIMARY]
+
+
+def test_both_legs_of_a_close_at_once_go_together() -> None:
+    assert [t.role for t in saga.to_place(AT_ONCE, NOW)] == [OFFSET, PRIMARY]
+
+
+def test_a_leg_that_is_gone_is_no_error_and_the_rest_is_closed() -> None:
+    gone = saga.leg_holds(CLOSING, OFFSET, Decimal(0))
+    assert step(gone, of=hedge(offset="0")) is Step.ENTER_NEXT_STAGE
+
+
+def test_a_leg_that_shrank_is_closed_to_what_it_holds() -> None:
+    shrunk = saga.leg_holds(CLOSING, OFFSET, Decimal("0.4"))
+    assert shrunk.target(OFFSET).left == Decimal("0.4")
+
+
+def test_three_attempts_and_no_more() -> None:
+    assert step(tried(HEDGING, OFFSET, 2)) is Step.PLACE
+    assert step(tried(HEDGING, OFFSET, 3)) is Step.FALL_BACK
+
+
+def test_an_opening_is_not_started_after_its_deadline() -> None:
+    assert step(HEDGING, now=HEDGING.deadline_at) is Step.FALL_BACK
+    assert saga.fall_back(HEDGING, NOW).status is OperationStatus.FAILED
+
+
+def test_a_close_that_has_not_begun_is_not_started_long_after_it_was_confirmed() -> None:
+    assert step(CLOSING, now=CLOSING.deadline_at) is Step.FALL_BACK
+
+
+def test_a_close_that_has_begun_goes_on_after_its_deadline() -> None:
+    begun = saga.enter_next_stage(fill(CLOSING, OFFSET, "1"))
+    assert step(begun, of=hedge(offset="0"), now=begun.deadline_at) is Step.PLACE
+
+
+def test_an_unfilled_hedge_leaves_the_position_as_it_was() -> None:
+    failed = saga.fall_back(tried(HEDGING, OFFSET, 3), NOW)
+    assert (failed.status, failed.trim_quantity) == (OperationStatus.FAILED, 0)
+
+
+def test_a_half_filled_hedge_trims_the_primary_by_exactly_the_gap() -> None:
+    half = tried(fill(HEDGING, OFFSET, "0.6", Purpose.OPEN), OFFSET, 3)
+    trimming = saga.fall_back(half, NOW)
+    assert trimming.status is OperationStatus.TRIMMING
+    assert (trimming.trim_role, trimming.trim_quantity) == (PRIMARY, Decimal("0.4"))
+
+
+def test_a_primary_that_will_not_close_is_trimmed_until_it_is_closed() -> None:
+    naked = tried(saga.enter_next_stage(fill(CLOSING, OFFSET, "1")), PRIMARY, 3)
+    trimming = saga.fall_back(naked, NOW)
+    assert (trimming.trim_role, trimming.trim_quantity) == (PRIMARY, ONE)
+    for _ in range(20):
+        trimming = saga.sent(trimming, intent(PRIMARY, Purpose.TRIM))
+    assert step(trimming, now=NOW + timedelta(days=1)) is Step.TRIM
+    done = fill(trimming, PRIMARY, "1", Purpose.TRIM)
+    assert step(done, of=hedge("0", "0")) is Step.FINISH
+
+
+def test_a_half_closed_offset_trims_the_primary_by_as_much() -> None:
+    half = tried(fill(CLOSING, OFFSET, "0.3"), OFFSET, 3)
+    trimming = saga.fall_back(half, NOW)
+    assert (trimming.trim_role, trimming.trim_quantity) == (PRIMARY, Decimal("0.3"))
+
+
+def test_of_two_legs_at_once_the_one_left_behind_is_trimmed() -> None:
+    ahead = tried(fill(AT_ONCE, PRIMARY, "1"), OFFSET, 3)
+    trimming = saga.fall_back(ahead, NOW)
+    assert (trimming.trim_role, trimming.trim_quantity) == (OFFSET, ONE)
+
+
+def test_trimming_a_leg_that_is_gone_is_done() -> None:
+    trimming = saga.fall_back(tried(fill(HEDGING, OFFSET, "0.6", Purpose.OPEN), OFFSET, 3), NOW)
+    emptied = saga.leg_holds(trimming, PRIMARY, Decimal(0))
+    assert step(emptied, of=hedge("0", "0.6")) is Step.FINISH
+
+
+def test_a_partly_filled_opening_is_kept_and_protected() -> None:
+    stopped = OPENING.with_target(replace(OPENING.targets[0], stop_loss=Decimal(90)))
+    part = saga.fall_back(tried(fill(stopped, PRIMARY, "0.4", Purpose.OPEN), PRIMARY, 3), NOW)
+    assert part.status is OperationStatus.RUNNING
+    assert step(part, of=hedge("0.4", None)) is Step.PROTECT
+    (stop,) = saga.stops_missing(part, ())
+    assert (stop.purpose, stop.trigger_price, stop.quantity) == (
+        Purpose.STOP_LOSS,
+        Decimal(90),
+        Decimal("0.4"),
+    )
+
+
+def test_a_refused_stop_is_not_tried_again() -> None:
+    stopped = OPENING.with_target(replace(OPENING.targets[0], stop_loss=Decimal(90)))
+    done = fill(stopped, PRIMARY, "1", Purpose.OPEN)
+    refused = intent(PRIMARY, Purpose.STOP_LOSS, IntentStatus.REJECTED)
+    assert step(done, refused, of=hedge(offset=None)) is Step.FINISH
+
+
+def test_a_resting_stop_does_not_hold_up_the_operation() -> None:
+    resting = intent(PRIMARY, Purpose.STOP_LOSS, IntentStatus.OPEN)
+    done = fill(OPENING, PRIMARY, "1", Purpose.OPEN)
+    assert step(done, resting, of=hedge(offset=None)) is Step.FINISH
+
+
+def test_stops_larger_than_their_leg_are_tidied_away() -> None:
+    resting = intent(PRIMARY, Purpose.STOP_LOSS, IntentStatus.OPEN)
+    closed = fill(saga.enter_next_stage(fill(CLOSING, OFFSET, "1")), PRIMARY, "1")
+    assert step(closed, resting, of=hedge("0", "0")) is Step.TIDY
+
+
+def test_a_hopeless_refusal_is_not_repeated() -> None:
+    refused = saga.refused(HEDGING, intent(OFFSET, Purpose.OPEN), "no margin", hopeless=True)
+    assert step(refused) is Step.FALL_BACK
+    assert saga.fall_back(refused, NOW).reason == "no margin"
+
+
+def test_a_refusal_is_no_news_once_the_leg_is_filled() -> None:
+    refused = saga.refused(HEDGING, intent(OFFSET, Purpose.OPEN), "busy", hopeless=False)
+    assert fill(refused, OFFSET, "1", Purpose.OPEN).reason == ""
+
+
+def test_a_finished_operation_rests() -> None:
+    for status in (OperationStatus.DONE, OperationStatus.FAILED, OperationStatus.FROZEN):
+        assert step(replace(HEDGING, status=status)) is Step.REST
+
+
+@pytest.mark.parametrize("attempts", range(8))
+def test_waiting_grows_and_has_an_end(attempts: int) -> None:
+    assert saga.back_off(attempts) <= saga.back_off(attempts + 1) <= 60
+
+
+def test_every_status_and_situation_has_its_step_or_cannot_be() -> None:
+    impossible = {
+        (OperationStatus.TRIMMING, saga.Situation.GAVE_UP),
+        (OperationStatus.TRIMMING, saga.Situation.STAGE_DONE),
+    }
+    live = (OperationStatus.RUNNING, OperationStatus.TRIMMING)
+    every = {(status, situation) for status in live for situation in saga.Situation}
+    assert set(saga.STEPS) == every - impossible
+
+
+def test_client_order_ids_fit_every_venue_and_name_one_wish() -> None:
+    made = {
+        client_order_id(HedgeId("a1B2c3D4e5"), role, purpose, attempt)
+        for role in LegRole
+        for purpose in Purpose
+        for attempt in range(1, 200)
+    }
+    assert len(made) == 2 * len(Purpose) * 199
+    assert all(len(i) <= 28 and i.isalnum() and i.isascii() for i in made)
+
+
+def test_a_lost_answer_is_never_taken_for_a_refusal() -> None:
+    lost = intent(OFFSET, Purpose.OPEN).after(IntentEvent.LOST)
+    with pytest.raises(Exception, match="impossible"):
+        lost.after(IntentEvent.REJECTED)

@@ -1,0 +1,351 @@
+"""The outbox on a virtual clock, with the real limits and the mailbox in memory."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import pytest
+
+from chatbot.chat import ChatRef, OutboxMessage, Platform, Priority, Reply, Text
+from chatbot.clock import VirtualClock
+from chatbot.errors import ChatUnreachable, DeliverLater, DeliveryError, StorageError
+from chatbot.ports import Delivered
+from chatbot.pushing.memory import MemoryMailbox, RowState
+from chatbot.pushing.outbox import MAX_TRIES, Outbox
+from tests.pushing.mail import START, RecordingMessenger, group, owed, private
+
+
+@dataclass
+class Office:
+    """Everything around one outbox."""
+
+    clock: VirtualClock = field(default_factory=lambda: VirtualClock(START))
+    mailbox: MemoryMailbox = field(default_factory=MemoryMailbox)
+    messenger: RecordingMessenger = field(init=False)
+    outbox: Outbox = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.messenger = RecordingMessenger(self.clock)
+        self.outbox = Outbox(self.mailbox, [self.messenger], self.clock)
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        running = asyncio.create_task(self.outbox.run())
+        try:
+            yield
+        finally:
+            await self.outbox.stop(drain_seconds=0)
+            await running
+
+    async def owe(self, *messages: OutboxMessage) -> None:
+        await self.mailbox.settle(outbox=messages)
+        self.outbox.notify()
+        await self.settle()
+
+    async def settle(self) -> None:
+        """Lets everything run that can without time passing."""
+        for _ in range(20):
+            await self.clock.advance(0)
+
+    def use_gate(self) -> asyncio.Event:
+        """Deliveries end only after it is set."""
+        gate = asyncio.Event()
+
+        class GatedMessenger(RecordingMessenger):
+            async def deliver(self, chat: ChatRef, reply: Reply, *, edits: str | None) -> str | None:
+                await gate.wait()
+                return await RecordingMessenger.deliver(self, chat, reply, edits=edits)
+
+        self.messenger = GatedMessenger(self.clock)
+        self.outbox = Outbox(self.mailbox, [self.messenger], self.clock)
+        return gate
+
+    def states(self) -> Counter[RowState]:
+        return Counter(row.state for row in self.mailbox.rows.values())
+
+    async def pass_time(self, seconds: float, *, step: float = 0.05) -> None:
+        for _ in range(round(seconds / step)):
+            await self.clock.advance(step)
+            await self.settle()
+
+
+@pytest.fixture
+async def office() -> AsyncIterator[Office]:
+    office = Office()
+    async with office.open():
+        yield office
+
+
+def most_within(seconds: float, instants: Sequence[float]) -> int:
+    return max((sum(start <= at < start + seconds for at in instants) for start in instants), default=0)
+
+
+async def test_what_is_owed_is_delivered_and_marked(office: Office) -> None:
+    await office.owe(owed("one", private(1)), owed("two", private(2)))
+    await office.outbox.idle()
+    assert sorted(office.messenger.texts) == ["one", "two"]
+    assert office.states() == {RowState.DELIVERED: 2}
+
+
+async def test_what_was_owed_at_the_start_is_delivered() -> None:
+    office = Office()
+    await office.mailbox.settle(outbox=[owed("from before", private(1))])
+    async with office.open():
+        await office.outbox.idle()
+    assert office.messenger.texts == ["from before"]
+
+
+async def test_within_a_chat_the_order_is_kept(office: Office) -> None:
+    await office.owe(*(owed(str(number), private(1)) for number in range(8)))
+    await office.pass_time(6)
+    assert office.messenger.texts == [str(number) for number in range(8)]
+
+
+async def test_a_private_chat_gets_three_at_once_and_then_one_a_second(office: Office) -> None:
+    await office.owe(*(owed(str(number), private(1)) for number in range(9)))
+    await office.pass_time(8)
+    assert [round(sent.seconds, 3) for sent in office.messenger.sent] == [0, 0, 0, 1, 2, 3, 4, 5, 6]
+
+
+async def test_a_group_gets_no_more_than_twenty_a_minute(office: Office) -> None:
+    calm = [owed(f"info {number}", group(1), priority=Priority.INFO) for number in range(60)]
+    await office.owe(*calm)
+    await office.pass_time(30, step=1)
+    critical = [owed(f"critical {number}", group(1), priority=Priority.CRITICAL) for number in range(5)]
+    await office.owe(*critical)
+    await office.pass_time(150, step=1)
+    instants = [sent.seconds for sent in office.messenger.sent]
+    assert most_within(60, instants) == 20
+    assert instants[:18] == [0.0] * 18
+    assert instants[18:20] == [30.0, 30.0], "two places are kept for critical messages"
+    assert office.messenger.texts[18:23] == [f"critical {number}" for number in range(5)]
+
+
+async def test_no_more_than_thirty_leave_in_any_second(office: Office) -> None:
+    await office.owe(*(owed(str(number), private(number), priority=Priority.INFO) for number in range(200)))
+    await office.pass_time(9)
+    instants = [sent.seconds for sent in office.messenger.sent]
+    assert len(instants) == 200
+    assert most_within(1, instants) <= 30
+    assert instants[-1] < 200 / 25
+
+
+async def test_a_critical_message_overtakes_a_burst_of_200(office: Office) -> None:
+    await office.owe(
+        *(owed(f"digest {number}", private(number % 40), priority=Priority.INFO) for number in range(200))
+    )
+    await office.pass_time(1.5)
+    before = len(office.messenger.sent)
+    await office.owe(
+        owed("reply", private(7), priority=Priority.REPLY),
+        owed("naked leg", private(8), priority=Priority.CRITICAL),
+    )
+    await office.clock.advance(0)
+    assert office.messenger.texts[before] == "naked leg"
+    await office.pass_time(1.0)
+    after = office.messenger.texts[before:]
+    assert after.index("naked leg") < after.index("reply")
+    assert all(sent.seconds <= 2.5 for sent in office.messenger.sent if sent.text == "reply")
+
+
+async def test_a_critical_message_goes_first_in_its_own_chat(office: Office) -> None:
+    await office.owe(*(owed(f"info {number}", private(1), priority=Priority.INFO) for number in range(20)))
+    await office.pass_time(0.5)
+    await office.owe(owed("critical", private(1), priority=Priority.CRITICAL))
+    await office.pass_time(1)
+    assert office.messenger.texts[3] == "critical"
+
+
+async def test_of_several_states_of_a_card_only_the_newest_goes(office: Office) -> None:
+    await office.owe(*(owed(f"state {number}", private(1), slot="op:1") for number in range(5)))
+    await office.outbox.idle()
+    assert office.messenger.texts == ["state 4"]
+    assert office.states() == {RowState.SUPERSEDED: 4, RowState.DELIVERED: 1}
+
+
+async def test_the_next_state_of_a_card_edits_its_message(office: Office) -> None:
+    for number in range(3):
+        await office.owe(owed(f"state {number}", private(1), slot="op:1"))
+        await office.outbox.idle()
+    assert [sent.edits for sent in office.messenger.sent] == [None, "1001", "1001"]
+
+
+async def test_a_state_that_comes_while_the_first_is_on_its_way_edits_it_too(office: Office) -> None:
+    office.messenger.takes = 0.2
+    await office.owe(owed("state 0", private(1), slot="op:1"))
+    await office.clock.advance(0.1)
+    await office.owe(owed("state 1", private(1), slot="op:1"))
+    await office.pass_time(1)
+    assert [(sent.text, sent.edits) for sent in office.messenger.sent] == [
+        ("state 0", None),
+        ("state 1", "1001"),
+    ]
+
+
+async def test_the_clicked_message_is_replaced(office: Office) -> None:
+    await office.owe(owed("done", private(1), replaces="77"))
+    await office.outbox.idle()
+    assert office.messenger.sent[0].edits == "77"
+
+
+async def test_one_slow_chat_does_not_hold_up_the_others() -> None:
+    office = Office()
+    office.outbox = Outbox(office.mailbox, [office.messenger], office.clock, limits={})
+    office.messenger.takes = 1.0
+    async with office.open():
+        await office.owe(*(owed(str(number), private(number)) for number in range(50)))
+        await office.clock.advance(1.0)
+        assert len(office.messenger.sent) == 50
+
+
+async def test_what_is_not_due_yet_waits_and_is_not_waited_for(office: Office) -> None:
+    await office.owe(owed("later", private(1), after=30))
+    await office.outbox.idle()
+    assert office.messenger.texts == []
+    await office.clock.advance(29)
+    assert office.messenger.texts == []
+    await office.clock.advance(1)
+    assert office.messenger.texts == ["later"]
+
+
+async def test_what_comes_due_is_not_hidden_by_a_chat_that_is_held(office: Office) -> None:
+    office.messenger.trouble = once(lambda text: text == "flooded", DeliverLater(retry_after=100))
+    await office.owe(
+        owed("flooded", private(1)), owed("behind it", private(1)), owed("later", private(2), after=5)
+    )
+    await office.pass_time(7, step=0.5)
+    assert office.messenger.texts == ["later"]
+
+
+def once(applies: Callable[[str], bool], error: Exception) -> Callable[[ChatRef, str], None]:
+    return times(1, applies, error)
+
+
+def times(count: int, applies: Callable[[str], bool], error: Exception) -> Callable[[ChatRef, str], None]:
+    left = [count]
+
+    def trouble(chat: ChatRef, text: str) -> None:
+        if applies(text) and left[0]:
+            left[0] -= 1
+            raise error
+
+    return trouble
+
+
+async def test_a_429_holds_its_chat_only_and_the_order_in_it_stays(office: Office) -> None:
+    office.messenger.trouble = once(lambda text: text == "a1", DeliverLater(retry_after=4))
+    await office.owe(
+        owed("a1", private(1)), owed("a2", private(1)), owed("b1", private(2)), owed("b2", private(2))
+    )
+    await office.pass_time(5)
+    assert [(sent.text, round(sent.seconds, 3)) for sent in office.messenger.sent] == [
+        ("b1", 0),
+        ("b2", 0),
+        ("a1", 4),
+        ("a2", 4),
+    ]
+
+
+async def test_a_dead_network_is_tried_less_and_less_often_and_nothing_is_lost(office: Office) -> None:
+    office.messenger.trouble = times(6, lambda text: True, DeliverLater(retry_after=1))
+    await office.owe(owed("alert", private(1), priority=Priority.CRITICAL))
+    await office.pass_time(44, step=1)
+    assert office.messenger.texts == []
+    await office.pass_time(2, step=1)
+    assert [sent.seconds for sent in office.messenger.sent] == [1 + 2 + 4 + 8 + 15 + 15]
+
+
+async def test_a_chat_that_blocked_us_is_owed_nothing_more(office: Office) -> None:
+    office.messenger.trouble = once(lambda text: True, ChatUnreachable())
+    await office.owe(owed("one", private(1)), owed("two", private(1)))
+    await office.outbox.idle()
+    assert office.messenger.tried == ["one"]
+    assert office.mailbox.unreachable == {private(1)}
+    assert office.states() == {RowState.ABANDONED: 2}
+
+
+async def test_a_message_that_cannot_be_sent_does_not_stop_its_chat_and_is_given_up(office: Office) -> None:
+    office.messenger.trouble = times(99, lambda text: text == "poison", ZeroDivisionError("boom"))
+    await office.owe(owed("poison", private(1)), owed("fine", private(1)))
+    await office.outbox.idle()
+    assert office.messenger.texts == ["fine"]
+    await office.pass_time(200, step=1)
+    assert office.messenger.tried.count("poison") == MAX_TRIES
+    assert office.states() == {RowState.DELIVERED: 1, RowState.ABANDONED: 1}
+
+
+async def test_a_refused_message_is_tried_again(office: Office) -> None:
+    office.messenger.trouble = once(lambda text: True, DeliveryError())
+    await office.owe(owed("refused", private(1)))
+    await office.pass_time(2)
+    assert office.messenger.texts == ["refused"]
+
+
+async def test_a_platform_that_does_not_run_waits_without_being_in_the_way(office: Office) -> None:
+    elsewhere = ChatRef(Platform.DISCORD, "5")
+    await office.owe(owed("to discord", elsewhere), owed("to telegram", private(1)))
+    await office.outbox.idle()
+    assert office.messenger.texts == ["to telegram"]
+    assert office.states() == {RowState.OWED: 1, RowState.DELIVERED: 1}
+
+
+class ForgetfulMailbox(MemoryMailbox):
+    """Its disk is full for a while."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.failures = 0
+        self.batches: list[int] = []
+
+    async def delivered(self, results: Sequence[Delivered], now: datetime) -> None:
+        if self.failures:
+            self.failures -= 1
+            raise StorageError("disk full")
+        self.batches.append(len(results))
+        await super().delivered(results, now)
+
+
+async def test_a_mark_that_could_not_be_written_is_written_later_and_nothing_is_sent_twice() -> None:
+    mailbox = ForgetfulMailbox()
+    mailbox.failures = 3
+    office = Office(mailbox=mailbox)
+    async with office.open():
+        await office.owe(owed("one", private(1)))
+        await office.pass_time(5, step=0.5)
+    assert office.messenger.tried == ["one"]
+    assert office.states() == {RowState.DELIVERED: 1}
+
+
+async def test_marks_are_written_together() -> None:
+    mailbox = ForgetfulMailbox()
+    office = Office(mailbox=mailbox)
+    gate = office.use_gate()
+    async with office.open():
+        await office.owe(*(owed(str(number), private(number)) for number in range(25)))
+        gate.set()
+        await office.settle()
+    assert mailbox.batches == [25]
+
+
+async def test_at_a_graceful_stop_what_is_on_its_way_is_marked_and_nothing_more_begins() -> None:
+    office = Office()
+    gate = office.use_gate()
+    running = asyncio.create_task(office.outbox.run())
+    await office.owe(owed("on its way", private(1)), owed("behind it", private(1)))
+    await office.clock.advance(0)
+    stopping = asyncio.create_task(office.outbox.stop(drain_seconds=5))
+    await office.clock.advance(0)
+    gate.set()
+    await stopping
+    await running
+    assert office.messenger.texts == ["on its way"]
+    assert office.states() == {RowState.DELIVERED: 1, RowState.OWED: 1}
+
+
+async def test_a_stop_before_the_start_returns() -> None:
+    await Office().outbox.stop()

@@ -1,0 +1,348 @@
+"""A database file is new, current, older, newer, or not ours; each is told apart and none is harmed."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import stat
+import sys
+import tomllib
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+from alembic.script import ScriptDirectory
+
+from chatbot.errors import StorageError
+from chatbot.storage import changes, mailbox, records, schema, store
+from chatbot.storage.connection import connect, connect_reader, connect_writer
+from chatbot.storage.database import database_path, open_database, upgrade
+from chatbot.storage.migration import config, migrate
+from chatbot.storage.ownership import Ownership
+from chatbot.storage.tables import METADATA
+
+ROOT = Path(__file__).parents[2]
+
+BREAKS_IN_THE_FOURTH = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+def upgrade():
+    op.create_table("extra", sa.Column("id", sa.Text, primary_key=True))
+    op.add_column("accounts", sa.Column("color", sa.Text))
+    op.execute("INSERT INTO extra VALUES ('half')")
+    op.execute("INSERT INTO nowhere VALUES (1)")
+"""
+ADDS_A_COLUMN = """
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+
+def upgrade():
+    op.add_column("accounts", sa.Column("color", sa.Text))
+"""
+
+
+def rows(connection: sqlite3.Connection, sql: str) -> list[tuple[object, ...]]:
+    return sorted(connection.execute(sql).fetchall(), key=str)
+
+
+def facts(path: Path) -> dict[str, object]:
+    """The schema as the database itself tells it, however it was written down."""
+    connection = sqlite3.connect(path)
+    tables = rows(connection, "SELECT name, wr, strict FROM pragma_table_list WHERE schema = 'main'")
+    found: dict[str, object] = {"tables": tables}
+    for (name,) in rows(connection, "SELECT name FROM sqlite_master WHERE type = 'table'"):
+        found[f"{name} columns"] = connection.execute(f"PRAGMA table_xinfo({name})").fetchall()
+        references = f'SELECT "table", "from", "to", on_delete FROM pragma_foreign_key_list(\'{name}\')'
+        found[f"{name} references"] = rows(connection, references)
+        unique = 'SELECT "unique", partial, (SELECT group_concat(name) FROM pragma_index_info(i.name)) '
+        found[f"{name} indexes"] = rows(connection, f"{unique} FROM pragma_index_list('{name}') i")
+    found["indexes"] = rows(
+        connection, "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql NOT NULL"
+    )
+    connection.close()
+    return found
+
+
+def revision(path: Path) -> str:
+    connection = sqlite3.connect(path)
+    (found,) = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+    connection.close()
+    return str(found)
+
+
+def url(path: Path) -> str:
+    return f"sqlite+aiosqlite:///{path}"
+
+
+def test_the_migrations_lead_to_the_schema_that_is_created(tmp_path: Path) -> None:
+    migrate(tmp_path / "migrated.db")
+    schema.create(tmp_path / "created.db")
+    assert facts(tmp_path / "migrated.db") == facts(tmp_path / "created.db")
+    assert revision(tmp_path / "migrated.db") == revision(tmp_path / "created.db") == schema.HEAD
+
+
+def test_the_revisions_known_at_start_are_those_of_the_scripts(tmp_path: Path) -> None:
+    scripts = ScriptDirectory.from_config(config(tmp_path / "any.db"))
+    assert tuple(reversed([script.revision for script in scripts.walk_revisions()])) == schema.REVISIONS
+
+
+def test_the_scripts_are_packaged() -> None:
+    migrations = files("chatbot.storage") / "migrations"
+    assert (migrations / "env.py").is_file()
+    assert (migrations / "versions" / "0001_first_schema.py").is_file()
+    packaging = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert packaging["package-data"]["chatbot.storage"] == ["migrations/**/*"]
+
+
+def test_every_table_is_strict(tmp_path: Path) -> None:
+    schema.create(tmp_path / "t.db")
+    connection = sqlite3.connect(tmp_path / "t.db")
+    strict = {name for (name,) in connection.execute("SELECT name FROM pragma_table_list WHERE strict")}
+    connection.close()
+    assert strict == set(METADATA.tables)
+
+
+@pytest.mark.parametrize(
+    ("table", "columns"),
+    [
+        ("users", records.USER_COLUMNS),
+        ("accounts", records.ACCOUNT.fields),
+        ("hedges", records.HEDGE.fields),
+        ("legs", ("hedge_id", *records.LEG.fields)),
+        ("operations", records.OPERATION.fields),
+        ("intents", ("seq", *records.INTENT.fields)),
+        ("intent_notes", ("seq", *records.NOTE.fields)),
+        ("fills", ("seq", *records.FILL_COLUMNS)),
+        ("funding_payments", ("seq", *records.FUNDING_COLUMNS)),
+        ("quotes", records.QUOTE_COLUMNS),
+        ("alert_episodes", ("seq", *records.EPISODE.fields)),
+        ("audit", ("seq", *records.AUDIT.fields)),
+    ],
+)
+def test_a_table_has_a_column_for_every_field(table: str, columns: tuple[str, ...]) -> None:
+    assert set(METADATA.tables[table].columns.keys()) == set(columns)
+
+
+def statements() -> Iterator[str]:
+    for module in (changes, store, mailbox):
+        for value in vars(module).values():
+            texts = value if isinstance(value, tuple) else (value,)
+            yield from (
+                t for t in texts if isinstance(t, str) and re.match("(SELECT|INSERT|UPDATE|DELETE) ", t)
+            )
+
+
+@pytest.fixture
+def empty() -> Iterator[sqlite3.Connection]:
+    connection = connect(None)
+    schema.create_in(connection)
+    yield connection
+    connection.close()
+
+
+def plan_of(connection: sqlite3.Connection, sql: str) -> str:
+    params = dict.fromkeys(re.findall(r":(\w+)", sql))
+    return "; ".join(step[3] for step in connection.execute(f"EXPLAIN QUERY PLAN {sql}", params))
+
+
+def test_every_statement_fits_the_tables(empty: sqlite3.Connection) -> None:
+    found = list(statements())
+    assert len(found) > 50
+    for sql in found:
+        plan_of(empty, sql)
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        store._USER_BY_REF,
+        store._ACCOUNTS_OF,
+        f"{store._LIVE} AND user_id = :user_id",
+        f"{store._LIVE} AND account_id = :account_id",
+        f"{store._INTENTS} WHERE operation_id = :operation_id",
+        store._EPISODES,
+        mailbox._HOME_IS_BACK,
+    ],
+)
+def test_what_every_update_asks_is_found_by_an_index(empty: sqlite3.Connection, sql: str) -> None:
+    assert "SCAN" not in plan_of(empty, sql)
+
+
+@pytest.mark.parametrize(
+    ("sql", "index"),
+    [
+        (store._LIVE, "ix_hedges_live"),
+        (store._UNFINISHED_OPERATIONS, "ix_operations_unfinished"),
+        (mailbox._DUE, "ix_outbox_pending"),
+        (mailbox._UNHANDLED, "ix_inbox_unhandled"),
+    ],
+)
+def test_what_is_alive_is_found_without_reading_what_is_done(
+    empty: sqlite3.Connection, sql: str, index: str
+) -> None:
+    plan = plan_of(empty, sql)
+    assert f"INDEX {index}" in plan
+    assert "TEMP B-TREE" not in plan
+
+
+async def test_an_ordinary_start_imports_neither_alembic_nor_sqlalchemy(tmp_path: Path) -> None:
+    await upgrade(url(tmp_path / "t.db"))
+    script = (
+        "import asyncio, sys; from chatbot.storage.database import upgrade; "
+        f"asyncio.run(upgrade({url(tmp_path / 't.db')!r})); "
+        "print(sorted({'alembic', 'sqlalchemy'} & set(sys.modules)))"
+    )
+    process = os.popen(f'{sys.executable} -c "{script}"')  # noqa: S605 (our own words)
+    assert process.read() == "[]\n"
+    assert process.close() is None
+
+
+async def test_an_old_database_is_copied_and_upgraded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, scripts = tmp_path / "h 100%.db", tmp_path / "scripts"
+    await upgrade(url(path))
+    pretend_next_revision(monkeypatch, scripts, ADDS_A_COLUMN)
+    await upgrade(url(path))
+    assert revision(path) == "0002"
+    saved = path.with_name(f"{path.name}.bak-0001")
+    assert revision(saved) == "0001"
+    assert stat.S_IMODE(saved.stat().st_mode) == 0o600
+    assert "color" in str(facts(path)["accounts columns"])
+
+
+async def test_a_migration_that_fails_leaves_the_database_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, scripts = tmp_path / "t.db", tmp_path / "scripts"
+    await upgrade(url(path))
+    before = facts(path)
+    pretend_next_revision(monkeypatch, scripts, BREAKS_IN_THE_FOURTH)
+    with pytest.raises(StorageError, match="nowhere") as failure:
+        await upgrade(url(path))
+    assert "Traceback" not in failure.value.message
+    assert facts(path) == before
+    assert revision(path) == "0001"
+    assert revision(path.with_name("t.db.bak-0001")) == "0001"
+
+
+def pretend_next_revision(monkeypatch: pytest.MonkeyPatch, scripts: Path, text: str) -> None:
+    scripts.mkdir()
+    (scripts / "0002_next.py").write_text(text)
+    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002"))
+    monkeypatch.setattr(schema, "HEAD", "0002")
+    monkeypatch.setattr("chatbot.storage.migration.migrate", lambda path: migrate(path, more=[scripts]))
+
+
+async def test_a_newer_database_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    await upgrade(url(path))
+    connection = sqlite3.connect(path)
+    connection.execute("UPDATE alembic_version SET version_num = '0999'")
+    connection.commit()
+    connection.close()
+    with pytest.raises(StorageError, match="newer Hedgerow.*0999"):
+        await upgrade(url(path))
+    assert revision(path) == "0999"
+
+
+async def test_a_file_that_is_no_database_is_refused_and_kept(tmp_path: Path) -> None:
+    path = tmp_path / "notes.txt"
+    path.write_text("my notes, " * 200)
+    with pytest.raises(StorageError, match="not a database"):
+        await upgrade(url(path))
+    assert path.read_text() == "my notes, " * 200
+
+
+async def test_a_database_of_another_program_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE songs (name)")
+    connection.close()
+    with pytest.raises(StorageError, match="another program"):
+        await upgrade(url(path))
+
+
+async def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(StorageError, match="nowhere/t.db does not exist"):
+        await upgrade(url(tmp_path / "nowhere" / "t.db"))
+
+
+async def test_a_folder_is_no_database(tmp_path: Path) -> None:
+    (tmp_path / "t.db").mkdir()
+    with pytest.raises(StorageError, match="t.db cannot be opened"):
+        await upgrade(url(tmp_path / "t.db"))
+
+
+def test_a_folder_that_may_not_be_written_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o500)
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)  # for the administrator no folder is closed
+    try:
+        with pytest.raises(StorageError, match="cannot be written"):
+            Ownership.take(tmp_path / "t.db")
+    finally:
+        if is_root:
+            os.seteuid(0)
+        tmp_path.chmod(0o700)
+
+
+async def test_a_refused_file_is_let_go(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    path.write_text("not yet " * 200)
+    with pytest.raises(StorageError):
+        await upgrade(url(path))
+    path.unlink()
+    await upgrade(url(path))
+
+
+async def test_nobody_else_may_read_the_database(tmp_path: Path) -> None:
+    async with open_database(url(tmp_path / "t.db")) as database:
+        await database.mailbox.secret("buttons")
+        modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in tmp_path.iterdir()}
+    assert {"t.db", "t.db-wal", "t.db.lock"} <= set(modes)
+    assert set(modes.values()) == {0o600}
+
+
+def test_the_connections_are_safe(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    schema.create(path)
+    writer, reader = connect_writer(path), connect_reader(path)
+    settings = {
+        name: writer.execute(f"PRAGMA {name}").fetchone()[0]
+        for name in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout")
+    }
+    assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
+    with pytest.raises(sqlite3.OperationalError, match="readonly"):
+        reader.execute("DELETE FROM users")
+    reader.close()
+    writer.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "path"),
+    [
+        ("sqlite+aiosqlite:///hedgerow.db", Path("hedgerow.db")),
+        ("sqlite+aiosqlite:////var/lib/hedgerow.db", Path("/var/lib/hedgerow.db")),
+        ("sqlite+aiosqlite://", None),
+        ("sqlite+aiosqlite:///:memory:", None),
+    ],
+)
+def test_an_address_names_a_file_or_memory(text: str, path: Path | None) -> None:
+    assert database_path(text) == path
+
+
+def test_another_address_is_refused_without_repeating_it() -> None:
+    with pytest.raises(StorageError) as refused:
+        database_path("postgresql+asyncpg://bot:hunter2@db/hedgerow")
+    assert "hunter2" not in refused.value.message

@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from chatbot.chat import Platform, UserRef
+from chatbot.errors import SettingsError
+from chatbot.log import LogFormat, LogLevel
+from chatbot.settings import (
+    LiveMarket,
+    PaperSettings,
+    ReplayMarket,
+    Settings,
+    SimulatedMarket,
+    load_settings,
+    setting_names,
+)
+
+TOKEN = "123456789:AAHnotarealtokenbutofitsshape_0123456"
+
+
+def load(**variables: str) -> Settings:
+    return load_settings(
+        env_file=None, environ={f"HEDGEROW_{name}": text for name, text in variables.items()}
+    )
+
+
+def complaints(**variables: str) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        load(**variables)
+    return caught.value.message.splitlines()
+
+
+def complaint(**variables: str) -> str:
+    (line,) = complaints(**variables)
+    return line
+
+
+def test_an_empty_environment_gives_the_defaults() -> None:
+    settings = load()
+
+    assert settings == Settings()
+    assert settings.telegram.token is None
+    assert settings.telegram.api_url == "https://api.telegram.org"
+    assert settings.allowed_users == frozenset()
+    assert settings.paper.market == SimulatedMarket()
+    assert (settings.paper.speed, settings.paper.seed) == (Decimal(1), 7)
+    assert (settings.http.host, settings.http.port) == ("127.0.0.1", 8080)
+    assert (settings.quote.lifetime_seconds, settings.quote.band) == (60, Decimal("0.003"))
+
+
+def test_the_environment_reaches_every_section(tmp_path: Path) -> None:
+    settings = load(
+        TELEGRAM__TOKEN=TOKEN,
+        TELEGRAM__SHOW_BALANCES_IN_GROUPS="true",
+        ALLOWED_USERS="telegram:123, discord:456,",
+        DATABASE_URL=f"sqlite+aiosqlite:///{tmp_path}/h.db",
+        PAPER__MARKET="live:OKX",
+        PAPER__SPEED="0.5",
+        VENUES__BINANCE__API_URL="http://127.0.0.1:9000/",
+        LOG__FORMAT="JSON",
+        LOG__LEVEL="debug",
+        QUOTE__BAND="0.01",
+    )
+
+    assert settings.telegram.token is not None
+    assert settings.telegram.token.get_secret_value() == TOKEN
+    assert settings.telegram.show_balances_in_groups
+    assert settings.allowed_users == {UserRef(Platform.TELEGRAM, "123"), UserRef(Platform.DISCORD, "456")}
+    assert settings.database_path == tmp_path / "h.db"
+    assert settings.paper.market == LiveMarket("okx")
+    assert settings.paper.speed == Decimal("0.5")
+    assert settings.venues["binance"].api_url == "http://127.0.0.1:9000"
+    assert (settings.log.format, settings.log.level) == (LogFormat.JSON, LogLevel.DEBUG)
+    assert settings.quote.band == Decimal("0.01")
+
+
+def test_an_empty_variable_means_the_default() -> None:
+    assert load(TELEGRAM__TOKEN="", PAPER__SPEED=" ") == Settings()
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    env_file = tmp_path / ".env"
+    env_file.write_text("# mine\nOTHER=1\nexport HEDGEROW_PAPER__SEED='11'\nHEDGEROW_HTTP__PORT=9000\n")
+
+    settings = load_settings(env_file, {"HEDGEROW_HTTP__PORT": "9001", "PATH": "x"})
+
+    assert settings.paper.seed == 11
+    assert settings.http.port == 9001
+
+
+def test_a_missing_file_is_no_mistake(tmp_path: Path) -> None:
+    assert load_settings(tmp_path / ".env", {}) == Settings()
+
+
+@pytest.mark.parametrize(
+    "line", ["HEDGEROW_LOG__LEVEL DEBUG", "HEDGEROW_LOG__LEVEL", "HEDGEROW_LOG__LEVEL='DEBUG"]
+)
+def test_a_line_that_is_no_assignment_is_named(tmp_path: Path, line: str) -> None:
+    env_file = tmp_path / ".env"
+    env_file.write_text(f"HEDGEROW_PAPER__SEED=1\n{line}\n")
+
+    with pytest.raises(SettingsError, match=r"line 2: is not NAME=value\. Example: HEDGEROW_LOG__LEVEL=INFO"):
+        load_settings(env_file, {})
+
+
+def test_an_unreadable_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="cannot be read"):
+        load_settings(tmp_path, {})
+
+
+def test_settings_are_frozen() -> None:
+    settings = load()
+
+    with pytest.raises(ValidationError):
+        settings.database_url = "sqlite+aiosqlite://"  # type: ignore[misc]
+    with pytest.raises(ValidationError):
+        settings.http.port = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("name", "right"),
+    [
+        ("TELGRAM__TOKEN", "TELEGRAM__TOKEN"),
+        ("TELEGRAM_TOKEN", "TELEGRAM__TOKEN"),
+        ("TELEGRAM__TOKEN_", "TELEGRAM__TOKEN"),
+        ("ALLOWED_USER", "ALLOWED_USERS"),
+        ("PAPER_MARKET", "PAPER__MARKET"),
+        ("VENUE__OKX__API_URL", "VENUES__OKX__API_URL"),
+        ("VENUES__BYBIT__API_URI", "VENUES__BYBIT__API_URL"),
+        ("LOG_LEVEL", "LOG__LEVEL"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_nearest_right_one(name: str, right: str) -> None:
+    line = complaint(**{name: TOKEN})
+
+    assert line.startswith(f"HEDGEROW_{name}: is not a setting; did you mean HEDGEROW_{right}? Example: ")
+    assert TOKEN not in line
+
+
+def test_a_name_like_none_of_ours_gets_no_guess() -> None:
+    assert complaint(DISCORD__TOKEN="x").startswith("HEDGEROW_DISCORD__TOKEN: is not a setting; .env.example")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "reason"),
+    [
+        ("TELEGRAM__TOKEN", "secret", "is not a bot token"),
+        ("TELEGRAM__API_URL", "api.telegram.org", "should be an address"),
+        ("TELEGRAM__API_URL", "http://[::1", "should be an address"),
+        ("TELEGRAM__WEBHOOK_SECRET", "short", "should be 16 to 256"),
+        ("TELEGRAM__SHOW_BALANCES_IN_GROUPS", "maybe", "should be a valid boolean"),
+        ("ALLOWED_USERS", "telegram:bob", "should list telegram:NUMBER"),
+        ("ALLOWED_USERS", "console:1", "should list telegram:NUMBER"),
+        ("DATABASE_URL", "sqlite:///hedgerow.db", "should begin with sqlite+aiosqlite:///"),
+        ("PAPER__MARKET", "random", "should be simulated, replay:PATH or live:VENUE"),
+        ("PAPER__MARKET", "replay:no-such-file.csv", "there is no file 'no-such-file.csv'"),
+        ("PAPER__MARKET", "live:", "should be simulated"),
+        ("PAPER__SPEED", "0", "should be greater than 0"),
+        ("PAPER__SPEED", "NaN", "should be a finite number"),
+        ("PAPER__SEED", "seven", "should be a valid integer"),
+        ("VENUES__OKX__API_URL", "https://okx.example/api", "should be scheme and host only"),
+        ("HTTP__PORT", "65536", "should be less than or equal to 65535"),
+        ("LOG__FORMAT", "xml", "should be 'text' or 'json'"),
+        ("LOG__LEVEL", "LOUD", "should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
+        ("QUOTE__LIFETIME_SECONDS", "0", "should be greater than 0"),
+        ("QUOTE__BAND", "1", "should be less than 1"),
+    ],
+)
+def test_a_wrong_value_is_one_line_with_name_reason_and_example(name: str, text: str, reason: str) -> None:
+    line = complaint(**{name: text})
+
+    assert line.startswith(f"HEDGEROW_{name}: {reason}")
+    assert f" Example: HEDGEROW_{name}=" in line
+
+
+def test_all_mistakes_are_told_at_once() -> None:
+    lines = complaints(HTTP__PORT="x", LOG__FORMAT="x", TELGRAM__TOKEN="x")
+
+    assert [line.partition(":")[0] for line in lines] == [
+        "HEDGEROW_HTTP__PORT",
+        "HEDGEROW_LOG__FORMAT",
+        "HEDGEROW_TELGRAM__TOKEN",
+    ]
+
+
+def test_a_webhook_needs_its_secret() -> None:
+    url = "https://bot.example.com/hook"
+
+    assert complaint(TELEGRAM__WEBHOOK_URL=url).startswith(
+        "HEDGEROW_TELEGRAM__WEBHOOK_SECRET: is needed because HEDGEROW_TELEGRAM__WEBHOOK_URL is set."
+    )
+    assert (
+        load(TELEGRAM__WEBHOOK_URL=url, TELEGRAM__WEBHOOK_SECRET="0123456789abcdef").telegram.webhook_url
+        == url
+    )
+
+
+def test_a_webhook_must_be_encrypted() -> None:
+    line = complaint(
+        TELEGRAM__WEBHOOK_URL="http://bot.example.com", TELEGRAM__WEBHOOK_SECRET="0123456789abcdef"
+    )
+
+    assert line.startswith("HEDGEROW_TELEGRAM__WEBHOOK_URL: should begin with https://")
+
+
+def test_secrets_are_never_repeated() -> None:
+    secret = "no-token-at-all!"
+    shown = complaint(TELEGRAM__TOKEN=secret) + complaint(TELEGRAM__WEBHOOK_SECRET=secret)
+    settings = load(TELEGRAM__TOKEN=TOKEN)
+
+    assert secret not in shown
+    assert TOKEN not in repr(settings) + str(settings) + settings.model_dump_json()
+    assert settings.secrets == (TOKEN,)
+
+
+def test_a_recording_to_replay_must_exist(tmp_path: Path) -> None:
+    recording = tmp_path / "prices: May.csv"
+    recording.write_text("at,price\n")
+
+    assert load(PAPER__MARKET=f"replay:{recording}").paper.market == ReplayMarket(recording)
+
+
+@pytest.mark.parametrize(
+    ("url", "database", "state"),
+    [
+        ("sqlite+aiosqlite:///hedgerow.db", "hedgerow.db", "hedgerow-paper.db"),
+        ("sqlite+aiosqlite:////srv/bot/h.db?timeout=5", "/srv/bot/h.db", "/srv/bot/hedgerow-paper.db"),
+        ("sqlite+aiosqlite:///:memory:", None, None),
+        ("sqlite+aiosqlite://", None, None),
+    ],
+)
+def test_the_paper_state_lies_beside_the_database(url: str, database: str | None, state: str | None) -> None:
+    settings = load(DATABASE_URL=url)
+
+    assert settings.database_path == (Path(database) if database else None)
+    assert settings.paper_state_path == (Path(state) if state else None)
+
+
+def test_the_paper_state_goes_where_it_is_told_to() -> None:
+    assert load(PAPER__STATE_FILE="elsewhere.db").paper_state_path == Path("elsewhere.db")
+
+
+def test_settings_can_be_made_in_code() -> None:
+    owner = UserRef(Platform.TELEGRAM, "1")
+    settings = Settings(allowed_users=frozenset({owner}), paper=PaperSettings(market=LiveMarket("okx")))
+
+    assert settings.allowed_users == {owner}
+    assert settings.paper.market == LiveMarket("okx")
+
+
+def test_every_setting_has_an_example() -> None:
+    assert [name for name, field in setting_names().items() if not field.examples] == []
