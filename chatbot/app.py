@@ -27,7 +27,7 @@ from chatbot.services.recovery import Supervisor
 from chatbot.services.reporting import Reporting
 from chatbot.services.watching import WatchService
 from chatbot.settings import LiveMarket, ReplayMarket, Settings
-from chatbot.storage.database import Database
+from chatbot.storage.database import Database, open_database
 from chatbot.venues.feeds import PriceFeed, ReplayFeed, SimulatedFeed
 from chatbot.venues.paper.exchange import PaperExchange
 from handlers import COMMANDS
@@ -118,22 +118,22 @@ async def open_bot(
 ) -> AsyncIterator[Bot]:
     clock = clock or SystemClock()
     async with contextlib.AsyncExitStack() as stack:
-        database = await stack.enter_async_context(Database.open(settings.database_url))
-        market = feed or open_feed(settings)
+        database = await stack.enter_async_context(open_database(settings.database_url))
+        market = feed or open_feed(settings, clock)
         exchange = PaperExchange.open(settings.paper_state_path, market, clock, settings.paper.speed)
         stack.callback(exchange.close)
         yield await _wire(settings, database, exchange, clock, ids or RandomIds(), messengers)
 
 
-def open_feed(settings: Settings) -> PriceFeed:
+def open_feed(settings: Settings, clock: Clock) -> PriceFeed:
     market = settings.paper.market
     if isinstance(market, ReplayMarket):
         return ReplayFeed.read(market.path)
     if isinstance(market, LiveMarket):
-        from chatbot.venues.live_prices import LiveFeed  # ccxt is large: only where it is used
+        from chatbot.venues.live_prices import LivePrices  # noqa: PLC0415 (large: only where it is used)
 
         override = settings.venues.get(market.venue)
-        return LiveFeed(market.venue, api_url=override.api_url if override else None)
+        return LivePrices(market.venue, clock, api_url=override.api_url if override else None)
     return SimulatedFeed.at_speed(settings.paper.seed, settings.paper.speed)
 
 
@@ -176,7 +176,7 @@ async def _wire(
         terms=QuoteTerms(timedelta(seconds=settings.quote.lifetime_seconds), settings.quote.band),
     )
     reporting = Reporting(store, venues, people, clock)
-    watching = WatchService(store, venues, bookkeeper, presenter, clock, outbox.notify)
+    watching = WatchService(store, bookkeeper, venues, presenter, clock, notify=outbox.notify)
     router = Router(
         Services(
             hedging=hedging,
@@ -246,7 +246,7 @@ def _schedule(bot: Bot) -> None:
 
 
 def telegram_platform(bot: Bot) -> TelegramPlatform:
-    from chatbot.platforms.telegram import TelegramPlatform, Webhook
+    from chatbot.platforms.telegram import TelegramPlatform, Webhook  # noqa: PLC0415 (large, likewise)
 
     telegram, http = bot.settings.telegram, bot.settings.http
     if telegram.token is None:

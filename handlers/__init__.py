@@ -1,4 +1,4 @@
-"""The chat commands. ``COMMANDS`` is the whole list: help, the platforms' menus and the router come from it."""
+"""The chat commands. ``COMMANDS`` is all of them: help, the platforms' menus and the router come from it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ COMMANDS: tuple[Command, ...] = (
         "/open SYMBOL long|short SIZE [10x] [isolated|cross] [sl PRICE] [tp PRICE]",
         "/open BTC long 0.05 10x",
         open_position,
-        more="Sizes: `0.05` coins, `1000usdt` of notional, `25%` of your free margin. The order does not matter.",
+        more="Sizes: `0.05` coins, `1000usdt` of notional, `25%` of the free margin. Any order will do.",
     ),
     Command(
         "/hedge",
@@ -32,7 +32,7 @@ COMMANDS: tuple[Command, ...] = (
         "/hedge [SYMBOL|#ID] [RATIO%] [sl PRICE] [tp PRICE]",
         "/hedge BTC",
         hedge,
-        more="Positions opened elsewhere on the account can be hedged too. Without a name: all that are not hedged.",
+        more="Positions opened elsewhere on the account too. Without a name: all that are not hedged.",
     ),
     Command(
         "/status",
@@ -79,7 +79,7 @@ COMMANDS: tuple[Command, ...] = (
         "/paper deposit 500",
         paper,
         private=True,
-        more="`elsewhere` trades on the simulated exchange behind the bot's back, to see what the bot makes of it.",
+        more="`elsewhere` trades on the simulated exchange behind the bot's back, to see how it reacts.",
     ),
     Command("/adopt", "a frozen hedge takes over what the exchange says", "/adopt #ID", "/adopt #3", adopt),
 )

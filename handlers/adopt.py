@@ -19,13 +19,10 @@ async def adopt(call: Call) -> Reply:
     hedge = await call.services.hedging.adopt(call.user, number)
     instrument = (await call.services.hedging.instruments(call.user))[hedge.symbol]
     legs = [f"{leg.side} {amount_of(leg.quantity, instrument)}" for leg in hedge.legs if leg.quantity]
+    name = subject_name(number, hedge.symbol, instrument)
     now = " and ".join(legs) or "nothing: it is closed"
     return Reply(
-        blocks=(
-            Text(
-                f"✅ **{subject_name(number, hedge.symbol, instrument)}** is now what the exchange says: {now}."
-            ),
-        ),
+        blocks=(Text(f"✅ **{name}** is now what the exchange says: {now}."),),
         buttons=((call.button("Status", "/status"),),),
         severity=Severity.SUCCESS,
     )

@@ -186,7 +186,7 @@ def _nearest(word: str, instruments: Mapping[Symbol, Instrument]) -> str:
 
 
 class Arguments:
-    """The words of one command, taken one kind after another; what nobody took is complained about at the end."""
+    """The words of one command, taken one kind after another; what nobody took is complained about."""
 
     def __init__(self, words: Sequence[str], instruments: Mapping[Symbol, Instrument]) -> None:
         self._words = [word for raw in words for word in _split_marked(raw)]

@@ -53,7 +53,7 @@ class Buttons:
     def command(
         self, label: str, command: str, *, user: UserRef, chat: ChatRef | str, replaces: bool = False
     ) -> Button:
-        """A button that types ``command`` for this user in this chat; ``replaces``: the answer replaces the card."""
+        """Types ``command`` for this user in this chat; ``replaces``: the answer replaces the card."""
         kind = "e" if replaces else "c"
         return Button(label, _checked(f"{kind}:{self._mac(kind, command, user, str(chat))}:{command}"))
 

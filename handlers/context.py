@@ -59,7 +59,7 @@ Handler = Callable[[Call], Awaitable[Reply | Sequence[Reply]]]
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A row of the table of commands. ``form`` and ``example`` answer every mistake; ``more`` is for ``/help``."""
+    """A row of the table of commands. ``form`` and ``example`` answer mistakes, ``more`` goes to /help."""
 
     name: str
     summary: str

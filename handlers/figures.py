@@ -9,7 +9,7 @@ from chatbot.chat import Table, Text
 from chatbot.domain.instrument import Instrument, PositionSide, Symbol
 from chatbot.domain.quote import FundingOutlook, LegLiquidation, LiquidationSource
 from handlers.look import Look
-from handlers.tables import line
+from handlers.tables import WIDTH, line
 from handlers.text import (
     clock_time,
     duration,
@@ -48,13 +48,28 @@ def funding_lines(
     look: Look, funding: FundingOutlook, currency: str, sides: Sequence[PositionSide]
 ) -> list[str]:
     """Rate and next settlement, then what each side and the pair get of it: positive is received."""
-    head = line("funding", f"{funding_rate(funding.rate)} / {hours(funding.interval_hours)}")
-    lines = [head, line("next", next_settlement(look, funding))]
     received = {PositionSide.LONG: funding.long_receives, PositionSide.SHORT: funding.short_receives}
-    lines += [line(f"  {side}", f"~{fitted_money(received[side], currency, 18)}") for side in sides]
+    amounts = [(str(side), received[side]) for side in sides]
     if len(sides) > 1:
-        lines.append(line("  net", f"~{fitted_money(funding.net_per_settlement, currency, 18)}"))
-    return [*lines, line("  net per day", f"~{fitted_money(funding.net_per_day, currency, 16)}")]
+        amounts.append(("net", funding.net_per_settlement))
+    shown = [(label, fitted_money(amount, currency, 16)) for label, amount in amounts]
+    return [
+        *_rate_lines(look, funding),
+        *_side_by_side(shown),
+        line("net per day", f"~{fitted_money(funding.net_per_day, currency, 16)}"),
+    ]
+
+
+def _rate_lines(look: Look, funding: FundingOutlook) -> list[str]:
+    rate = f"funding {funding_rate(funding.rate)} / {hours(funding.interval_hours)}"
+    settles = next_settlement(look, funding)
+    together = len(rate) + len(settles) < WIDTH
+    return [line(rate, settles)] if together else [rate, line("  next", settles)]
+
+
+def _side_by_side(amounts: Sequence[tuple[str, str]]) -> list[str]:
+    row = " ".join(f"{label} ~{amount}" for label, amount in amounts)
+    return [row] if len(row) <= WIDTH else [line(f"  {label}", f"~{amount}") for label, amount in amounts]
 
 
 def next_settlement(look: Look, funding: FundingOutlook) -> str:

@@ -11,7 +11,7 @@ from handlers.buttons import Buttons
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """``chat`` is ``str(ChatRef)``; ``balances`` tells whether free margin, equity and wallet may be shown there."""
+    """``chat`` is ``str(ChatRef)``; ``balances``: free margin, equity and wallet may be shown there."""
 
     user: User
     chat: str

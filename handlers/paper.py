@@ -60,7 +60,7 @@ def _ask_before_reset(call: Call) -> Reply:
         call.button("Yes, start over", "/paper reset yes", replaces=True),
         call.button("No", "/paper", replaces=True),
     )
-    text = "**Start the paper account over?** Every position and order on it goes, the balance is 10,000 USDT again."
+    text = "**Start the paper account over?** All positions and orders go; you have 10,000 USDT again."
     return Reply(blocks=(Text(text),), buttons=(buttons,), severity=Severity.WARNING)
 
 

@@ -11,7 +11,7 @@ from handlers.figures import Block, subject_name
 from handlers.look import Look
 from handlers.results import lock_of, part_result, whole_result
 from handlers.tables import table
-from handlers.text import amount_of, listing, plain, price, seconds, sum_of_money, unit_of
+from handlers.text import amount_of, listing, plain, price, seconds, sum_of_money
 
 _DOING = {OperationKind.OPEN: "Opening", OperationKind.HEDGE: "Hedging", OperationKind.CLOSE: "Closing"}
 _SYMBOL = {OperationKind.OPEN: "📈", OperationKind.HEDGE: "🔒", OperationKind.CLOSE: "✅"}
@@ -120,7 +120,7 @@ def _frozen(look: Look, progress: Progress) -> Reply:
     operation, hedge = progress.operation, progress.hedge
     words = (
         f"**🛑 {_name(progress)} is frozen**: {operation.reason or hedge.reason}.\n"
-        "No order is sent for it until you choose. Look at the exchange; then adopt what it says, or put it right there."
+        "No order is sent for it until you choose: adopt what the exchange says, or put it right there."
     )
     buttons = (
         look.button("Adopt what the exchange says", f"/adopt #{hedge.number}"),
@@ -160,7 +160,7 @@ def _done_buttons(look: Look, progress: Progress) -> tuple[tuple[Button, ...], .
 def _opened(progress: Progress) -> list[Block]:
     hedge, instrument = progress.hedge, progress.instrument
     leg = hedge.primary
-    head = f"**✅ {_name(progress)} {leg.side} {plain(leg.quantity)} {unit_of(instrument)} is open**"
+    head = f"**✅ {_name(progress)} is open: {leg.side} {amount_of(leg.quantity, instrument)}**"
     return [Text(f"{head}\n{_fills(progress)}"), *_stops(progress)]
 
 
@@ -175,11 +175,10 @@ def _fills(progress: Progress) -> str:
 
 def _fill(target: Target, progress: Progress) -> str:
     instrument = progress.instrument
-    average = target.average_price or target.expected_price
-    return (
-        f"{_side(target, progress.hedge).capitalize()}: filled {plain(target.filled)} at {price(average, instrument)} "
-        f"(quote {price(target.expected_price, instrument)})."
-    )
+    at = price(target.average_price or target.expected_price, instrument)
+    quoted = price(target.expected_price, instrument)
+    leg = _side(target, progress.hedge).capitalize()
+    return f"{leg}: filled {plain(target.filled)} at {at} (quote {quoted})."
 
 
 def _stops(progress: Progress) -> list[Block]:
@@ -232,11 +231,11 @@ def _already_gone(progress: Progress) -> str:
 
 
 def _resting(progress: Progress) -> Text:
-    instrument = progress.instrument
+    hedge, instrument = progress.hedge, progress.instrument
     orders = [
-        f"{_side(target, progress.hedge)}: {amount_of(target.quantity, instrument)} at {price(target.trigger_price, instrument)}"
+        f"{_side(target, hedge)}: {amount_of(target.quantity, instrument)} at {price(at, instrument)}"
         for target in progress.operation.targets
-        if target.trigger_price is not None
+        if (at := target.trigger_price) is not None
     ]
     head = f"**✅ {_name(progress)} closes by itself at a price**"
     return Text(

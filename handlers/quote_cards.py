@@ -20,15 +20,15 @@ from handlers.figures import (
     warning_blocks,
 )
 from handlers.look import Look
+from handlers.sums import Sum
 from handlers.tables import RULE, line, pair, table
 from handlers.text import (
-    adding_up,
+    amount_of,
     duration,
     fitted_money,
     fitted_price,
     fitted_quantity,
     money,
-    money_decimals,
     percent,
     plain,
     price,
@@ -107,11 +107,11 @@ def _open_blocks(look: Look, offer: OpenQuote, instrument: Instrument) -> list[B
 
 def _open_title(offer: OpenQuote, instrument: Instrument) -> str:
     plan = offer.plan
-    what = f"{short_name(offer.symbol, instrument)} {plan.side} {plain(plan.quantity)}"
-    return (
-        f"**📈 {what} at ~{price(plan.expected_price, instrument)}**"
-        f" · {leverage(plan.leverage)} {plan.margin_mode}, quantity in {unit_of(instrument)}"
-    )
+    name = short_name(offer.symbol, instrument)
+    amount = amount_of(plan.quantity, instrument)
+    what = amount if amount.endswith(f" {name}") else f"{amount} of {name}"
+    at = price(plan.expected_price, instrument)
+    return f"**📈 {plan.side.capitalize()} {what} at ~{at}** · {leverage(plan.leverage)} {plan.margin_mode}"
 
 
 def _open_order_lines(offer: OpenQuote, instrument: Instrument) -> list[str]:
@@ -154,7 +154,7 @@ def _hedge_blocks(look: Look, offer: HedgeQuote, instrument: Instrument) -> list
     lines = table(
         _leg_lines(offer, instrument),
         RULE,
-        _lock_lines(offer),
+        _lock(offer).lines,
         RULE,
         funding_lines(look, offer.funding, instrument.settle, tuple(PositionSide)),
         RULE,
@@ -171,17 +171,19 @@ def _hedge_title(offer: HedgeQuote, instrument: Instrument) -> str:
     held = f"{offer.primary_side} {plain(offer.primary_quantity)} {unit_of(instrument)}"
     difference = money(abs(offer.costs_more), offer.lock_currency, sign=False)
     than = f"costs {difference} more" if offer.costs_more >= 0 else f"gives {difference} more"
+    instead = money(offer.close_now_net, offer.lock_currency)
     return (
         f"**🔒 Lock ~{lock} on {name}** · {held} from {price(offer.primary_entry, instrument)}\n"
-        f"Closing now instead gives **~{money(offer.close_now_net, offer.lock_currency)}**. The hedge {than}, "
+        f"Closing now instead gives **~{instead}**. The hedge {than}, "
         f"keeps your entry, and ties up {sum_of_money(offer.margin_needed, instrument.settle, sign=False)}."
     )
 
 
 def _leg_lines(offer: HedgeQuote, instrument: Instrument) -> list[str]:
     plan = offer.plan
+    offered = offer.offset_quantity_before + plan.quantity
     rows = (
-        ("quantity", _q(offer.primary_quantity, instrument), _q(plan.quantity, instrument)),
+        ("quantity", _q(offer.primary_quantity, instrument), _q(offered, instrument)),
         (
             "entry",
             fitted_price(offer.primary_entry, instrument, 12),
@@ -221,23 +223,18 @@ def _estimate(value: Decimal, instrument: Instrument) -> str:
     return f"~{fitted_price(value, instrument, 11)}"
 
 
-def _lock_lines(offer: HedgeQuote) -> list[str]:
-    """The column adds up to the last digit that is shown."""
-    currency = offer.lock_currency
-    labels = (
-        "fees paid" if not offer.fees_paid_estimated else "fees paid ~",
-        "fee to open ~",
-        "fees to close ~",
-        "spread to close ~",
-        "funding so far",
-    )
-    exact = (offer.fees_paid, offer.fee_to_open, offer.fees_to_close, offer.spread_cost, offer.funding_so_far)
-    shown = adding_up(offer.net_lock, offer.gross_lock, exact, money_decimals(currency))
-    return [
-        line("gross lock ~", fitted_money(offer.gross_lock, currency, 20)),
-        *(line(label, fitted_money(cost, currency, 16)) for label, cost in zip(labels, shown, strict=True)),
-        line("net lock ~", fitted_money(offer.net_lock, currency, 20)),
+def _lock(offer: HedgeQuote) -> Sum:
+    estimated = " ~" if offer.fees_paid_estimated else ""
+    parts = [
+        (f"fees paid{estimated}", offer.fees_paid),
+        ("fee to open ~", offer.fee_to_open),
+        ("fees to close ~", offer.fees_to_close),
+        ("spread to close ~", offer.spread_cost),
+        ("funding so far", offer.funding_so_far),
     ]
+    if offer.realized_so_far:
+        parts.append(("realized before", offer.realized_so_far))
+    return Sum(("gross lock ~", offer.gross_lock), tuple(parts), "net lock ~", offer.lock_currency)
 
 
 def _after_lines(offer: HedgeQuote, instrument: Instrument) -> list[str]:

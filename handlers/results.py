@@ -1,12 +1,11 @@
 """What came of it: the lines of a finished hedge or close, which add up to the last digit shown.
 
-Everything is taken from the ledger: entries, realized PnL, fees and funding as booked from the venue's own fills.
+Everything is the ledger's: entries, realized PnL, fees and funding as booked from the venue's own fills.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import Decimal
 
 from chatbot.domain.hedge import Leg, LegRole
@@ -15,39 +14,10 @@ from chatbot.domain.operation import Operation
 from chatbot.domain.order import Fill
 from chatbot.domain.pnl import lock_now, totals
 from chatbot.ports import Progress
-from handlers.tables import line
-from handlers.text import adding_up, fitted_money, money_decimals
+from handlers.sums import Sum
 
 
-@dataclass(frozen=True, slots=True)
-class Result:
-    """Named amounts that make up ``net``; ``parts`` are shown with cents moved so that the column adds up."""
-
-    head: tuple[str, Decimal]
-    parts: tuple[tuple[str, Decimal], ...]
-    net_label: str
-    currency: str
-
-    @property
-    def net(self) -> Decimal:
-        return self.head[1] + sum((amount for _, amount in self.parts), ZERO)
-
-    @property
-    def lines(self) -> list[str]:
-        exact = [amount for _, amount in self.parts]
-        shown = adding_up(self.net, self.head[1], exact, money_decimals(self.currency))
-        labels = [label for label, _ in self.parts]
-        return [
-            self._line(*self.head),
-            *(self._line(label, amount) for label, amount in zip(labels, shown, strict=True)),
-            self._line(self.net_label, self.net),
-        ]
-
-    def _line(self, label: str, amount: Decimal) -> str:
-        return line(label, fitted_money(amount, self.currency, 17))
-
-
-def lock_of(progress: Progress) -> Result:
+def lock_of(progress: Progress) -> Sum:
     """What a pair has locked, were both legs closed at the price the offset was filled at."""
     hedge, instrument = progress.hedge, progress.instrument
     lock = lock_now(hedge, instrument, hedge.leg(LegRole.OFFSET).entry_price)
@@ -58,13 +28,13 @@ def lock_of(progress: Progress) -> Result:
     ]
     if lock.realized:
         parts.append(("realized before", lock.realized))
-    return Result(("gross lock", lock.gross), tuple(parts), "net lock ~", instrument.settle)
+    return Sum(("gross lock", lock.gross), tuple(parts), "net lock ~", instrument.settle)
 
 
 # --- closing ------------------------------------------------------------------------------------
 
 
-def whole_result(progress: Progress) -> Result:
+def whole_result(progress: Progress) -> Sum:
     """The whole life of a closed hedge, from its first fill to its last."""
     hedge, instrument = progress.hedge, progress.instrument
     so_far = totals(hedge)
@@ -72,15 +42,16 @@ def whole_result(progress: Progress) -> Result:
     slippage = _slippage_between_legs(progress)
     if slippage is not None:
         head = ("gross lock", so_far.realized - slippage)
-        return Result(head, (("slippage of close", slippage), *costs), "net result", instrument.settle)
+        return Sum(head, (("slippage of close", slippage), *costs), "net result", instrument.settle)
     traded = [leg for leg in hedge.legs if leg.realized_pnl or leg is hedge.primary]
     legs = tuple((f"{leg.side} leg", leg.realized_pnl) for leg in traded)
-    return Result(legs[0], (*legs[1:], *costs), "net result", instrument.settle)
+    return Sum(legs[0], (*legs[1:], *costs), "net result", instrument.settle)
 
 
 def _slippage_between_legs(progress: Progress) -> Decimal | None:
-    """What the legs lost (or won) because they were not closed at one price; ``None`` where they were not closed together.
+    """What the legs lost (or won) because they were not closed at one price.
 
+    ``None`` where they were not closed together.
     The rest of what was realized is ``s x q x (E2 - E1)``: the lock itself, whatever the closing prices were.
     """
     hedge, operation = progress.hedge, progress.operation
@@ -108,14 +79,14 @@ def _notional(fills: Sequence[Fill], instrument: Instrument) -> Decimal:
     return sum((instrument.notional(fill.quantity, fill.price) for fill in fills), ZERO)
 
 
-def part_result(progress: Progress) -> Result:
+def part_result(progress: Progress) -> Sum:
     """What one closing order realized of a hedge that goes on."""
     operation, instrument = progress.operation, progress.instrument
     legs = [progress.hedge.leg(target.role) for target in operation.targets if target.filled]
     realized = tuple((f"{leg.side} leg", _realized_now(progress, leg, operation)) for leg in legs)
     fees = ZERO - sum((target.fee for target in operation.targets), ZERO)
     head, *rest = realized or (("realized", ZERO),)
-    return Result(head, (*rest, ("fees", fees)), "realized now", instrument.settle)
+    return Sum(head, (*rest, ("fees", fees)), "realized now", instrument.settle)
 
 
 def _realized_now(progress: Progress, leg: Leg, operation: Operation) -> Decimal:

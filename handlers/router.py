@@ -159,7 +159,7 @@ def echo_id(user: UserRef) -> str:
 
 
 def _apology(request: Request, number: str) -> Sequence[Reply]:
-    words = f"Something went wrong on my side ({number}). If you tapped a money button, look at /status before you try again."
+    words = f"Something went wrong on my side ({number}). Look at /status before you try again."
     if request.kind is RequestKind.CLICK:
         return (
             Reply(

@@ -20,7 +20,7 @@ async def settings(call: Call) -> Reply:
     if len(words) > 1:
         raise BadArgument("One time zone, please.")
     if not words:
-        return _overview(call, call.zone)
+        return _overview(call, call.look.zone)
     zone = known_zone(words[0])
     await call.services.people.choose(call.user, replace(call.user.preferences, time_zone=zone))
     return replace(_overview(call, zone, "✅ Saved. "), severity=Severity.SUCCESS)
@@ -52,7 +52,8 @@ def _spelled_right(word: str) -> str:
 
 def _overview(call: Call, zone: str, first: str = "") -> Reply:
     now = instant(call.services.clock.now(), zone)
-    text = f"{first}**Time zone: {zone}**, now {now}\nAny other: `/settings zone Europe/Paris`. Alerts: /alerts. Limits: /risk."
+    others = "Any other: `/settings zone Europe/Paris`. Alerts: /alerts. Limits: /risk."
+    text = f"{first}**Time zone: {zone}**, now {now}\n{others}"
     choices = [
         call.button(name.rpartition("/")[2].replace("_", " "), f"/settings zone {name}", replaces=True)
         for name in OFFERED

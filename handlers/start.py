@@ -7,7 +7,7 @@ from handlers.context import Call, Command
 from handlers.text import echo, sum_of_money
 
 WHAT_IT_IS = (
-    "I lock the profit of a perpetual position with an equal opposite leg, tell you every day what the lock costs, "
+    "I lock the profit of a perpetual position with an equal opposite leg, tell you what the lock costs, "
     "warn you before a leg is liquidated, and close both in the right order."
 )
 

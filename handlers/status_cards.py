@@ -221,7 +221,7 @@ def position_card(look: Look, report: StatusReport, position: PositionReport) ->
         _history_lines(position),
     )
     notices = [
-        *([] if position.number is not None else ["Opened outside the bot; /hedge takes it over."]),
+        *_origin(position),
         f"stops: {_stops(position.stops, instrument)}",
         *(f"⚠️ alert since {duration(report.now - since)}: {kind}" for kind, since in position.alerts),
     ]
@@ -229,6 +229,12 @@ def position_card(look: Look, report: StatusReport, position: PositionReport) ->
         blocks=(Text(position_title(position)), rows, Text("\n".join(notices)), *_notices(look, report)),
         buttons=_position_buttons(look, position),
     )
+
+
+def _origin(position: PositionReport) -> list[str]:
+    if position.number is None:
+        return ["Opened outside the bot; hedging or closing it takes it over."]
+    return ["The other leg of this hedge is gone or was lifted."] if position.widowed else []
 
 
 def position_title(position: PositionReport) -> str:

@@ -88,9 +88,9 @@ def fitted_money(amount: Decimal, currency: str, width: int, *, sign: bool = Tru
 def adding_up(
     total: Decimal, fixed: Decimal, parts: Sequence[Decimal], decimals: int = 2
 ) -> tuple[Decimal, ...]:
-    """``parts`` rounded so that rounded ``fixed`` and they make rounded ``total``, each at most a unit or two off.
+    """``parts`` rounded so that rounded ``fixed`` and they make rounded ``total``; a unit or two off at most.
 
-    ``fixed + sum(parts)`` must be ``total`` before the rounding; the parts that were rounded most are moved first.
+    ``fixed + sum(parts)`` must be ``total`` before the rounding; parts rounded most are moved first.
     """
     unit = Decimal(1).scaleb(-decimals)
     shown = [rounded(part, decimals) for part in parts]
@@ -235,7 +235,7 @@ def hours(count: Decimal) -> str:
 
 
 def echo(word: str) -> str:
-    """What a user typed, short and without anything that could pass for our own markup or steer a terminal."""
+    """What a user typed, short and without what could pass for our own markup or steer a terminal."""
     clean = "".join(
         char if char.isprintable() and char not in "*`" else " " for char in word[: 4 * _ECHO_LENGTH]
     )

@@ -9,7 +9,7 @@ from decimal import Decimal
 from chatbot.domain.account import AccountView
 from chatbot.domain.hedge import Hedge, HedgeStatus, LegRole
 from chatbot.domain.instrument import ZERO
-from chatbot.domain.intent import IntentStatus, OrderIntent
+from chatbot.domain.intent import IntentStatus, OrderIntent, Purpose
 from chatbot.domain.ledger import venue_quantity
 from chatbot.domain.operation import Operation, OperationKind, OperationStatus
 from chatbot.domain.order import Fill, FillCause
@@ -58,7 +58,13 @@ def end_of_leg(hedge: Hedge, role: LegRole, fills: Sequence[Fill], intents: Inte
         at=last[-1].at,
         price=_average_price(last),
         realized=sum((fill.realized_pnl for fill in last), ZERO),
+        one_of_two=_one_of_two(ours[-1], intents),
     )
+
+
+def _one_of_two(fill: Fill, intents: Intents) -> bool:
+    intent = intents.get(fill.client_order_id or "")
+    return intent is not None and intent.purpose is Purpose.CLOSE_AT_PRICE
 
 
 def _run(fills: Sequence[Fill], cause: LegCause, intents: Intents) -> list[Fill]:

@@ -9,12 +9,12 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import timedelta
 from decimal import Decimal
 
-from chatbot.domain.account import AccountView, Balance, Position
+from chatbot.domain.account import AccountView, Position
 from chatbot.domain.funding import eaten_at, outlook
-from chatbot.domain.hedge import AccountId, Hedge, HedgeStatus, LegRole
+from chatbot.domain.hedge import AccountId, Hedge, HedgeStatus
 from chatbot.domain.instrument import ZERO, Instrument, MarginMode, PositionSide, Symbol
-from chatbot.domain.margin import leg_liquidation
-from chatbot.domain.pnl import gross_lock, net_lock_now, unrealized_pnl
+from chatbot.domain.margin import account_margin_ratio, leg_liquidation
+from chatbot.domain.pnl import hedge_gross_lock, net_lock_now, unrealized_pnl
 from chatbot.domain.preferences import AlertPreferences
 from chatbot.domain.risk import (
     ALWAYS_ON,
@@ -23,6 +23,7 @@ from chatbot.domain.risk import (
     AlertPhase,
     Finding,
     FundingSoon,
+    Gravity,
     HedgeFrozen,
     LegCause,
     LegChanged,
@@ -124,21 +125,10 @@ def _distance(figures: LiquidationNear) -> Decimal:
 def margin_high(scene: Scene, limits: AlertPreferences) -> Iterator[Finding]:
     levels = limits.margin_ratios
     for balance in (scene.view.balance, *scene.view.other_balances):
-        ratio = margin_ratio_of(balance)
+        ratio = account_margin_ratio(scene.view, balance.currency) or ZERO
         figures = MarginHigh(account=scene.account, currency=balance.currency, ratio=ratio)
-        level = rising(ratio, levels)
-        yield found(
-            scene, AlertKind.MARGIN, level, figures, detail=balance.currency.lower(), levels=len(levels)
-        )
-
-
-def margin_ratio_of(balance: Balance) -> Decimal:
-    """The venue's own where it reports one."""
-    if balance.margin_ratio is not None:
-        return balance.margin_ratio
-    if balance.equity > 0:
-        return balance.maintenance_margin / balance.equity
-    return Decimal(1) if balance.maintenance_margin else ZERO
+        level, detail = rising(ratio, levels), balance.currency.lower()
+        yield found(scene, AlertKind.MARGIN, level, figures, detail=detail, levels=len(levels))
 
 
 def funding_soon(scene: Scene, limits: AlertPreferences) -> Iterator[Finding]:
@@ -166,7 +156,7 @@ def _funding_figures(
         settles_in=settles_in,
         net_exposure=sum((p.quantity * p.side.sign for p in positions), ZERO),
         paid=ZERO if hedge is None else _paid(hedge),
-        locked=None if hedge is None or not hedge.paired else gross_lock_of(hedge, instrument),
+        locked=None if hedge is None or not hedge.paired else hedge_gross_lock(hedge, instrument),
     )
 
 
@@ -308,22 +298,10 @@ def over(figure: Decimal, limit: Decimal) -> tuple[int, int]:
 def lock_eaten(scene: Scene, limits: AlertPreferences) -> Iterator[Finding]:
     for watched in scene.watched:
         hedge = watched.hedge
-        if hedge.paired and (locked := gross_lock_of(hedge, _instrument(scene, hedge))) > 0:
+        if hedge.paired and (locked := hedge_gross_lock(hedge, _instrument(scene, hedge))) > 0:
             figures = _eaten(scene, hedge, locked)
             levels = limits.funding_eaten
             yield found(scene, AlertKind.EATEN, rising(figures.share, levels), figures, levels=len(levels))
-
-
-def gross_lock_of(hedge: Hedge, instrument: Instrument) -> Decimal:
-    """Of what both legs hold."""
-    primary = hedge.primary
-    return gross_lock(
-        instrument,
-        primary.side,
-        min(leg.quantity for leg in hedge.legs),
-        primary.entry_price,
-        hedge.leg(LegRole.OFFSET).entry_price,
-    )
 
 
 def _eaten(scene: Scene, hedge: Hedge, locked: Decimal) -> LockEaten:
@@ -375,10 +353,16 @@ def change_alert(scene: Scene, hedge: Hedge, evidence: LegEvidence) -> Alert | N
         kind=kind,
         phase=AlertPhase.RISE,
         level=0,
-        gravity=gravity_of(kind, 0, 1),
+        gravity=_gravity_of_change(kind, figures),
         since=at,
         figures=figures,
     )
+
+
+def _gravity_of_change(kind: AlertKind, figures: LegChanged) -> Gravity:
+    """A stop that closed all there was did what it was there for."""
+    done = kind is AlertKind.STOPPED and figures.naked is None
+    return Gravity.WARNING if done else gravity_of(kind, 0, 1)
 
 
 def _kind_of_change(evidence: LegEvidence, *, gone: bool) -> AlertKind:

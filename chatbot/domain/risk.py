@@ -260,6 +260,10 @@ class Finding:
         """``#3``, or the market of a position that no hedge knows; empty for what concerns an account."""
         return subject_of(self.figures)
 
+    @property
+    def gravity(self) -> Gravity:
+        return self.gravity_at(self.level)
+
     def gravity_at(self, level: int) -> Gravity:
         return gravity_of(self.kind, level, self.levels)
 

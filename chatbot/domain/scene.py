@@ -43,7 +43,10 @@ class Exposure:
 
 @dataclass(frozen=True, slots=True)
 class LegEvidence:
-    """What the ledger knows of a leg that changed without an operation of ours. ``at``: venue time."""
+    """What the ledger knows of a leg that changed without an operation of ours. ``at``: venue time.
+
+    ``one_of_two``: a close of both legs at a price, of which this leg has fired.
+    """
 
     role: LegRole
     cause: LegCause
@@ -52,6 +55,7 @@ class LegEvidence:
     at: datetime | None = None
     price: Decimal | None = None
     realized: Decimal | None = None
+    one_of_two: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ def _numbered(rows: tuple[tuple[Button, ...], ...]) -> Iterator[str]:
 class ConsoleMessenger:
     """Prints cards; remembers the buttons of the latest one.
 
-    ``out`` of ``None`` is whatever ``sys.stdout`` is at the moment of printing: the prompt replaces it while it is open.
+    ``out`` of ``None`` is whatever ``sys.stdout`` is at that moment: the prompt replaces it while it is open.
     """
 
     platform = Platform.CONSOLE
@@ -162,8 +162,8 @@ class ConsolePlatform:
 
     async def _converse(self) -> None:
         # Loaded only for a person at a terminal: it takes a tenth of a second.
-        from prompt_toolkit import PromptSession
-        from prompt_toolkit.patch_stdout import patch_stdout
+        from prompt_toolkit import PromptSession  # noqa: PLC0415
+        from prompt_toolkit.patch_stdout import patch_stdout  # noqa: PLC0415
 
         session: PromptSession[str] = PromptSession()
         with patch_stdout(raw=True):

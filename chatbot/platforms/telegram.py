@@ -164,8 +164,13 @@ class TelegramPlatform:
             "allowed_updates": list(ALLOWED_UPDATES),
         }
         updates = await self._client.call("getUpdates", parameters, read_seconds=POLL_SECONDS + 10)
-        if updates:
-            await self._store(updates)
+        if not updates:
+            return
+        next_id = max(int(update["update_id"]) for update in updates) + 1
+        if next_id <= self._next_id:
+            # Ids begin anew after a quiet week, and on another server. Telegram then serves from the beginning.
+            log.info("Telegram counts its updates anew", extra={"next": next_id})
+        await self._store(updates, next_id)
 
     # --- webhook ----------------------------------------------------------------------------------
 
@@ -182,15 +187,15 @@ class TelegramPlatform:
         self._delivered.clear()
         deliveries, self._deliveries = self._deliveries, []
         try:
-            await self._store([update for update, _ in deliveries])
+            updates = [update for update, _ in deliveries]
+            await self._store(updates, max(self._next_id, *(int(each["update_id"]) + 1 for each in updates)))
         except StorageError as error:
             _settle((stored for _, stored in deliveries), error)
             raise
         _settle((stored for _, stored in deliveries), None)
 
-    async def _store(self, updates: Sequence[Mapping[str, Any]]) -> None:
+    async def _store(self, updates: Sequence[Mapping[str, Any]], next_id: int) -> None:
         repeated = any(int(update["update_id"]) < self._next_id for update in updates)
-        next_id = max(self._next_id, *(int(update["update_id"]) + 1 for update in updates))
         requests = [request for update in updates if (request := self._decoded(update)) is not None]
         await self._intake.receive(requests, cursor=(CURSOR, next_id), repeated=repeated)
         self._next_id = next_id
@@ -199,8 +204,10 @@ class TelegramPlatform:
         """What we cannot read is passed over: it would come back for ever otherwise."""
         try:
             return decode(update, username=self._username or "", received_at=self._clock.now())
-        except (KeyError, TypeError, ValueError, AttributeError, OverflowError):
-            log.exception("an update that we cannot read", extra={"update": update.get("update_id")})
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            # Without the error's text, which may quote the update.
+            extra = {"update": update.get("update_id"), "reason": type(error).__name__}
+            log.warning("an update that we cannot read is passed over", extra=extra)
             return None
 
     # --- trouble ----------------------------------------------------------------------------------

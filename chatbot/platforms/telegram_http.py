@@ -13,7 +13,6 @@ from typing import Any
 
 import aiohttp
 from telegram import Bot
-from telegram._utils.types import ODVInput
 from telegram.error import NetworkError, TelegramError, TimedOut
 from telegram.request import BaseRequest, RequestData
 
@@ -21,6 +20,7 @@ CONNECT_SECONDS = 5.0
 READ_SECONDS = 10.0
 
 JSONDict = dict[str, Any]
+_JSON = {"Content-Type": "application/json"}
 
 # At DEBUG the library writes down the token, the webhook's secret and what users say.
 _SILENT = logging.Logger("telegram.silenced", logging.CRITICAL + 1)
@@ -59,10 +59,10 @@ class AiohttpRequest(BaseRequest):
         url: str,
         method: str,
         request_data: RequestData | None = None,
-        read_timeout: ODVInput[float] = BaseRequest.DEFAULT_NONE,
-        write_timeout: ODVInput[float] = BaseRequest.DEFAULT_NONE,
-        connect_timeout: ODVInput[float] = BaseRequest.DEFAULT_NONE,
-        pool_timeout: ODVInput[float] = BaseRequest.DEFAULT_NONE,
+        read_timeout: object = BaseRequest.DEFAULT_NONE,
+        write_timeout: object = BaseRequest.DEFAULT_NONE,
+        connect_timeout: object = BaseRequest.DEFAULT_NONE,
+        pool_timeout: object = BaseRequest.DEFAULT_NONE,
     ) -> tuple[int, bytes]:
         """Raises ``TimedOut`` or ``NetworkError`` when no answer came, ``FloodControl`` on 429."""
         seconds = read_timeout if isinstance(read_timeout, int | float) else READ_SECONDS
@@ -82,9 +82,10 @@ class AiohttpRequest(BaseRequest):
         if self._session is None:
             raise NetworkError("the session is closed")
         timeout = aiohttp.ClientTimeout(sock_connect=CONNECT_SECONDS, total=CONNECT_SECONDS + seconds)
-        form = data.json_parameters if data is not None else None
-        async with self._session.request(method, url, data=form, timeout=timeout) as response:
-            return response.status, await response.read()
+        # JSON, as a form takes aiohttp three times as long to write.
+        body = data.json_payload if data is not None else None
+        async with self._session.request(method, url, data=body, headers=_JSON, timeout=timeout) as answer:
+            return answer.status, await answer.read()
 
     @staticmethod
     def parse_json_payload(payload: bytes) -> JSONDict:

@@ -50,7 +50,7 @@ class TelegramMessenger:
         return Platform.TELEGRAM
 
     async def deliver(self, chat: ChatRef, reply: Reply, *, edits: str | None) -> str | None:
-        """Raises ``ChatUnreachable``, ``DeliverLater``, or ``DeliveryError`` if Telegram will never take it."""
+        """Raises ``ChatUnreachable``, ``DeliverLater``, ``DeliveryError`` if Telegram will never take it."""
         try:
             return await self._deliver(chat, reply, edits)
         except ChatMigrated as moved:

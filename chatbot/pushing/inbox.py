@@ -59,7 +59,7 @@ class _Lane:
 
 
 class InboxProcessor:
-    """Memory is bounded: a flooding chat has at most ``LANE_LIMIT`` requests here, the rest in the mailbox."""
+    """Memory is bounded: a flooding chat has at most ``LANE_LIMIT`` requests here, others in the mailbox."""
 
     def __init__(
         self,

@@ -26,7 +26,6 @@ DEFAULT_LIMITS: Mapping[Platform, Limits] = {Platform.TELEGRAM: TELEGRAM_LIMITS}
 PAGE = 64
 MAX_TRIES = 10
 LONGEST_PAUSE = 15.0  # seconds; a warning must not wait much longer than the network was away
-NO_MESSENGER_PAUSE = timedelta(minutes=5)
 LOOK_AGAIN = timedelta(seconds=1)
 
 log = logging.getLogger(__name__)
@@ -61,11 +60,18 @@ class Outbox:
         self._waker = Waker(clock)
         self._in_flight: dict[str, asyncio.Task[None]] = {}
         self._attempts: list[_Attempt] = []
+        self._voiceless: set[str] = set()  # chats of platforms that do not run
         self._idle = asyncio.Event()
         self._stopping = False
         self._finished = asyncio.Event()
         self._finished.set()
         self._drain_seconds = 10.0
+
+    def add(self, messenger: Messenger) -> None:
+        """A platform joins: what its chats are owed is delivered from now on."""
+        self._messengers[messenger.platform] = messenger
+        self._voiceless.clear()
+        self.notify()
 
     def notify(self) -> None:
         """Something new is owed."""
@@ -73,7 +79,9 @@ class Outbox:
         self._waker.wake()
 
     async def idle(self) -> None:
-        """Until nothing is due and nothing in flight. What is postponed is not waited for."""
+        """Until nothing is due and nothing in flight. What is postponed is not waited for, nor what is owed
+        on a platform that does not run.
+        """
         self.notify()
         await self._idle.wait()
 
@@ -120,7 +128,7 @@ class Outbox:
 
     async def _start_what_may_go(self) -> None:
         now = self._clock.now()
-        passed_over = self._closed_chats(now) | self._in_flight.keys()
+        passed_over = self._closed_chats(now) | self._voiceless | self._in_flight.keys()
         more = True
         while more and len(self._in_flight) < self._concurrency:
             page = await self._mailbox.due(now, limit=PAGE, skip_chats=passed_over)
@@ -134,6 +142,10 @@ class Outbox:
         for owed in page:
             chat, priority = owed.message.chat, owed.message.priority
             if str(chat) in passed_over:
+                continue
+            if chat.platform not in self._messengers:
+                passed_over.add(str(chat))
+                self._voiceless.add(str(chat))
                 continue
             pacer = self._pacers[chat.platform]
             if pacer.overall_free_at(priority, now) > now or len(self._in_flight) >= self._concurrency:
@@ -154,10 +166,15 @@ class Outbox:
             return self._opening(now)
         due_at = await self._mailbox.next_due_at()
         if due_at is None or due_at > now:
-            if not self._waker.woken:
-                self._idle.set()
+            self._rest()
             return due_at
+        if not await self._mailbox.due(now, limit=1, skip_chats=self._voiceless):
+            self._rest()
         return self._opening(now)
+
+    def _rest(self) -> None:
+        if not self._waker.woken:
+            self._idle.set()
 
     def _opening(self, now: datetime) -> datetime:
         """When to look again: what is due but may not go hides from us what comes due next."""
@@ -176,9 +193,7 @@ class Outbox:
 
     async def _send(self, owed: Owed) -> str | None:
         message = owed.message
-        messenger = self._messengers.get(message.chat.platform)
-        if messenger is None:
-            raise DeliverLater("the platform is not running", retry_after=NO_MESSENGER_PAUSE.total_seconds())
+        messenger = self._messengers[message.chat.platform]
         return await messenger.deliver(message.chat, message.reply, edits=owed.edits)
 
     # --- booking ----------------------------------------------------------------------------------

@@ -12,6 +12,7 @@ from chatbot.domain.account import AccountView
 from chatbot.domain.hedge import Hedge, HedgeStatus, LegRole
 from chatbot.domain.instrument import ZERO, Instrument, Symbol
 from chatbot.domain.intent import IntentStatus, OrderIntent, Purpose
+from chatbot.domain.ledger import differences
 from chatbot.domain.operation import Operation, OperationKind, Target
 from chatbot.domain.quote import (
     AnyQuote,
@@ -270,7 +271,7 @@ class HedgeService:
 
     async def _confirm(self, tap: Tap, plans: tuple[Plan, ...]) -> Started | Requoted:
         quote = tap.quote
-        desk = await self._desk(tap.user, set(symbols_of(quote)))
+        desk = await self._booked(await self._desk(tap.user, set(symbols_of(quote))))
         why = plan_unchanged(quote, desk.view)
         fresh = self._quote(desk, tap.chat, quote.kind, quote.request)  # raises where a limit no longer holds
         if why is not None:
@@ -282,6 +283,15 @@ class HedgeService:
         for operation in operations:
             self._supervisor.start(operation.id)
         return Started(operations)
+
+    async def _booked(self, desk: Desk) -> Desk:
+        """Where the venue has moved a leg meanwhile, the ledger follows before anything is planned on it."""
+        hedges: list[Hedge] = []
+        for hedge in desk.hedges:
+            if differences(hedge, desk.view):
+                hedge, _ = await self._bookkeeper.book(desk.account, hedge, desk.view)  # noqa: PLW2901
+            hedges.append(hedge)
+        return replace(desk, hedges=tuple(hedge for hedge in hedges if hedge.live))
 
     async def _own_quote(self, user: User, chat: ChatRef, quote_id: QuoteId) -> Quote:
         quote = await self._store.quote(quote_id)

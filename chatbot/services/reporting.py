@@ -18,8 +18,9 @@ from chatbot.domain.margin import leg_liquidation, pair_liquidation
 from chatbot.domain.order import OrderReport, OrderType
 from chatbot.domain.pnl import Lock, lock_now, unrealized_pnl
 from chatbot.domain.quote import FundingOutlook, LegLiquidation
-from chatbot.errors import NotConnected, NotFound
+from chatbot.errors import NotFound
 from chatbot.ports import Account, AlertEpisode, Clock, Store, User, Venues
+from chatbot.services.people import People
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,10 +72,11 @@ class HedgeReport:
 
 @dataclass(frozen=True, slots=True)
 class PositionReport:
-    """A position that nothing hedges; ``number`` is that of the hedge it may become, ``None``: opened outside the bot.
+    """A position that nothing hedges.
 
-    ``widowed``: the other leg of its hedge is gone or was lifted. ``both_sides_open``: the symbol alone does not
-    tell which side is meant. ``pnl_share`` is of the entry notional.
+    ``number`` is that of the hedge it may become, ``None``: opened outside the bot. ``widowed``: the
+    other leg of its hedge is gone or was lifted. ``both_sides_open``: the symbol alone does not tell
+    which side is meant. ``pnl_share`` is of the entry notional.
     """
 
     number: int | None
@@ -124,9 +126,10 @@ class _Desk:
 
 
 class Reporting:
-    def __init__(self, store: Store, venues: Venues, clock: Clock) -> None:
+    def __init__(self, store: Store, venues: Venues, people: People, clock: Clock) -> None:
         self._store = store
         self._venues = venues
+        self._people = people
         self._clock = clock
 
     async def status(
@@ -136,7 +139,7 @@ class Reporting:
 
         :raises NotFound: the user has no live hedge of that number
         """
-        account = await self._account(user)
+        account = await self._people.trading_account(user)
         hedges = await self._store.live_hedges(account_id=account.id)
         if number is not None:
             hedges = _numbered(hedges, number)
@@ -146,12 +149,6 @@ class Reporting:
         view = await venue.view(symbols)
         desk = _Desk(view, await venue.instruments(), await self._store.active_episodes(user.id))
         return _report(account, desk, hedges, self._clock.now(), symbol)
-
-    async def _account(self, user: User) -> Account:
-        accounts = await self._store.accounts(user.id)
-        if not accounts:
-            raise NotConnected
-        return accounts[0]
 
 
 def _numbered(hedges: tuple[Hedge, ...], number: int) -> tuple[Hedge, ...]:

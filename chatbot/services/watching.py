@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from chatbot.chat import OutboxMessage, Priority
@@ -24,9 +24,9 @@ from chatbot.domain.causes import (
     lost_role,
     without_answer,
 )
-from chatbot.domain.dangers import change_alert, find, venue_finding
+from chatbot.domain.dangers import NAKED_AFTER, change_alert, find, venue_finding
 from chatbot.domain.episodes import MEMORY, Episode, Step, step
-from chatbot.domain.hedge import AccountId, Hedge, HedgeStatus, UserId
+from chatbot.domain.hedge import AccountId, Hedge, HedgeId, HedgeStatus, UserId
 from chatbot.domain.operation import Operation
 from chatbot.domain.order import Fill
 from chatbot.domain.risk import Alert, AlertKind, AlertPhase, Finding, Gravity, LegCause
@@ -40,6 +40,7 @@ log = logging.getLogger(__name__)
 # After a start: how far back, in venue time, and over how many hedges an untold end is looked for.
 CLOSED_WITHIN = timedelta(days=1)
 CLOSED_HEDGES = 10
+PARALLEL = 8  # accounts looked at in one go
 
 _PRIORITIES = {
     Gravity.CRITICAL: Priority.CRITICAL,
@@ -66,18 +67,16 @@ class _Telling:
 
 
 class WatchService:
-    """``notify`` is called after messages were written. ``parallel`` accounts are looked at in one go."""
+    """``notify`` is called after messages were written."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0917
         self,
         store: Store,
-        bookkeeper: Bookkeeper,
         venues: Venues,
+        bookkeeper: Bookkeeper,
         presenter: Presenter,
         clock: Clock,
-        *,
         notify: Callable[[], None] = _nobody,
-        parallel: int = 8,
     ) -> None:
         self._store = store
         self._bookkeeper = bookkeeper
@@ -85,13 +84,14 @@ class WatchService:
         self._presenter = presenter
         self._clock = clock
         self._notify = notify
-        self._gate = asyncio.Semaphore(parallel)
+        self._gate = asyncio.Semaphore(PARALLEL)
         self._locks: dict[AccountId, asyncio.Lock] = {}
         # Cleared lately. Lost with the process: then a figure that trembles is told once more.
         self._recent: dict[UserId, dict[str, Episode]] = {}
         self._down_since: dict[AccountId, datetime] = {}
-        # Where the last look came to its end, so that nothing it booked is left untold.
-        self._complete: set[AccountId] = set()
+        self._half_closed: dict[HedgeId, datetime] = {}
+        # What was live at the last look that came to its end: a hedge that is not any more has ended.
+        self._live: dict[AccountId, frozenset[HedgeId]] = {}
 
     async def look_at_all(self) -> None:
         """The scheduler's job. What fails for one account is logged and stops no other."""
@@ -117,24 +117,27 @@ class WatchService:
                 return await self._tell(user, await self._judge_silence(user, account, error))
 
     async def _look_and_tell(self, user: User, account: Account) -> tuple[Alert, ...]:
-        complete = account.id in self._complete
-        self._complete.discard(account.id)
+        before = self._live.pop(account.id, None)
         books = await self._bookkeeper.bring_up_to_date(account)
         # Read after the books: one that ends in between must not look stuck.
         running = await self._store.unfinished_operations(account.id)
-        told = await self._tell(user, await self._judge(user, books, running, complete=complete))
-        self._complete.add(account.id)
+        told = await self._tell(user, await self._judge(user, books, running, before))
+        self._live[account.id] = frozenset(hedge.id for hedge in books.hedges)
         self._down_since.pop(account.id, None)
         return told
 
     # --- judging --------------------------------------------------------------------------------
 
     async def _judge(
-        self, user: User, books: Books, running: Sequence[Operation], *, complete: bool
+        self,
+        user: User,
+        books: Books,
+        running: Sequence[Operation],
+        before: frozenset[HedgeId] | None,
     ) -> _Telling:
         scene = await self._scene(books, running)
         limits = user.preferences.alerts
-        ended = () if complete else await self._lately_closed(user, books)
+        ended = await self._ended(user, books, before)
         happened = await self._happened(user, scene, books, ended)
         back = venue_finding(books.account.id, books.account.venue, timedelta(0), "")
         findings = (*find(scene, limits), back)
@@ -200,17 +203,23 @@ class WatchService:
 
     async def _watched(self, hedge: Hedge, books: Books, running: Sequence[Operation]) -> Watched:
         operation = next((o for o in running if o.hedge_id == hedge.id), None)
-        if operation is not None:
-            return await self._in_operation(hedge, operation)
+        watched = Watched(hedge) if operation is None else await self._in_operation(hedge, operation)
         role = lost_role(hedge, books.view)
         if role is None and not (hedge.paired and hedge.net_exposure):
-            return Watched(hedge)
+            return watched
         fills, intents = await self._history(hedge)
-        return Watched(
-            hedge,
-            deliberate=deliberate(hedge, fills, intents),
-            lost=None if role is None else lost_leg(hedge, role, fills, intents),
+        lost = None if role is None else lost_leg(hedge, role, fills, intents)
+        return replace(
+            watched, deliberate=deliberate(hedge, fills, intents), lost=self._if_it_lasts(hedge, lost)
         )
+
+    def _if_it_lasts(self, hedge: Hedge, lost: LegEvidence | None) -> LegEvidence | None:
+        """Where the other leg is to be closed at the same price, it gets the time to be."""
+        if lost is None or not lost.one_of_two:
+            self._half_closed.pop(hedge.id, None)
+            return lost
+        now = self._clock.now()
+        return lost if now - self._half_closed.setdefault(hedge.id, now) >= NAKED_AFTER else None
 
     async def _in_operation(self, hedge: Hedge, operation: Operation) -> Watched:
         now = self._clock.now()
@@ -231,9 +240,7 @@ class WatchService:
     # --- what happened once ---------------------------------------------------------------------
 
     async def _happened(self, user: User, scene: Scene, books: Books, ended: Sequence[Hedge]) -> list[Alert]:
-        closed = {change.hedge.id: change.hedge for change in books.changes if not change.hedge.live}
-        closed |= {hedge.id: hedge for hedge in ended}
-        ends = [await self._end(scene, hedge) for hedge in closed.values()]
+        ends = [await self._end(scene, hedge) for hedge in ended]
         moves = [
             change_alert(scene, change.hedge, _evidence(change))
             for change in books.changes
@@ -246,6 +253,17 @@ class WatchService:
         fills, intents = await self._history(hedge)
         evidence = end_of_hedge(hedge, fills, intents)
         return None if evidence is None else change_alert(scene, hedge, evidence)
+
+    async def _ended(self, user: User, books: Books, before: frozenset[HedgeId] | None) -> Sequence[Hedge]:
+        """Hedges that were closed since the last look, by whomever."""
+        if before is None:
+            return await self._lately_closed(user, books)
+        closed = {change.hedge.id: change.hedge for change in books.changes if not change.hedge.live}
+        for hedge_id in before - {hedge.id for hedge in books.hedges}:
+            hedge = await self._store.hedge(hedge_id)
+            if hedge is not None:
+                closed.setdefault(hedge_id, hedge)
+        return tuple(closed.values())
 
     async def _lately_closed(self, user: User, books: Books) -> Sequence[Hedge]:
         """A process may have died between booking the end of a hedge and telling it.

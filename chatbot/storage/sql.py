@@ -1,6 +1,6 @@
 """Statements are plain SQL with named parameters, as SQLite and PostgreSQL both take it.
 
-They are text and not Core constructs because a transaction through SQLAlchemy's asyncio layer costs eight
+They are text and not Core constructs because a transaction through SQLAlchemy's asyncio layer costs six
 times the processor time of this, and importing SQLAlchemy a quarter of a second and 26 MB at each start. The
 tables are Core (``tables.py``), and a test prepares every statement against them.
 """

@@ -283,7 +283,12 @@ OUTBOX = _table(
     _maybe("message_id"),
     sa.UniqueConstraint("dedupe_key"),
     sa.Index("ix_outbox_pending", "priority", "id", sqlite_where=sa.text("state = 'pending'")),
-    sa.Index("ix_outbox_pending_slot", "chat", "slot", sqlite_where=sa.text("state = 'pending'")),
+    sa.Index(
+        "ix_outbox_pending_slot",
+        "chat",
+        "slot",
+        sqlite_where=sa.text("state = 'pending' AND slot IS NOT NULL"),
+    ),
 )
 
 MESSAGE_SLOTS = _table("message_slots", _key("chat"), _key("slot"), _text("message_id"), rowid=False)
@@ -296,7 +301,6 @@ INBOX = _table(
     _text("request"),
     _number("handled"),
     sa.UniqueConstraint("id"),
-    sa.Index("ix_inbox_unhandled", "seq", sqlite_where=sa.text("handled = 0")),
 )
 
 CURSORS = _table("cursors", _key("name"), _number("value"), rowid=False)

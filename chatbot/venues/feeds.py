@@ -10,7 +10,6 @@ import csv
 import hashlib
 import io
 import math
-import random
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -121,29 +120,39 @@ COINS = (
 )
 
 
+def dice(key: str) -> tuple[float, float]:
+    """Two numbers in (0, 1) that the key always throws."""
+    bits = hashlib.blake2b(key.encode(), digest_size=16).digest()
+    one, other = (int.from_bytes(half, "big") >> 11 for half in (bits[:8], bits[8:]))
+    return (one + 0.5) / 2**53, (other + 0.5) / 2**53
+
+
+def bell(key: str) -> float:
+    """A standard normal number that the key always throws."""
+    one, other = dice(key)
+    return math.sqrt(-2 * math.log(one)) * math.cos(math.tau * other)
+
+
 class Wave:
     """Value noise of one length: random heights at the cell borders, straight lines between them."""
 
-    __slots__ = ("_amplitude", "_cell", "_key", "_left", "_length", "_right")
+    __slots__ = ("_amplitude", "_key", "_length", "base", "ends", "slope", "starts")
 
     def __init__(self, key: str, *, length: float, amplitude: float) -> None:
         self._key = key
         self._length = length
         self._amplitude = amplitude
-        self._cell = -1
-        self._left = self._right = 0.0
+        self.starts = self.ends = self.base = self.slope = 0.0
 
-    def at(self, seconds: float) -> float:
-        position = seconds / self._length
-        cell = int(position)
-        if cell != self._cell:
-            self._left = self._height(cell)
-            self._right = self._height(cell + 1)
-            self._cell = cell
-        return self._left + (self._right - self._left) * (position - cell)
+    def go_to(self, seconds: float) -> None:
+        """Makes ``base + slope * (seconds - starts)`` hold between ``starts`` and ``ends``."""
+        cell = int(seconds / self._length)
+        self.starts, self.ends = cell * self._length, (cell + 1) * self._length
+        self.base = self._height(cell)
+        self.slope = (self._height(cell + 1) - self.base) / self._length
 
     def _height(self, cell: int) -> float:
-        return random.Random(f"{self._key}:{cell}").gauss(0.0, self._amplitude)
+        return self._amplitude * bell(f"{self._key}:{cell}")
 
 
 class Walk:
@@ -158,10 +167,16 @@ class Walk:
             )
             for number in range(WAVES)
         ]
-        self._origin = sum(wave.at(0.0) for wave in self._waves)
+        self._origin = 0.0
+        self._origin = self.at(0.0)
 
     def at(self, seconds: float) -> float:
-        return sum(wave.at(seconds) for wave in self._waves) - self._origin
+        total = -self._origin
+        for wave in self._waves:
+            if not wave.starts <= seconds < wave.ends:
+                wave.go_to(seconds)
+            total += wave.base + wave.slope * (seconds - wave.starts)
+        return total
 
 
 class Jumps:
@@ -189,9 +204,9 @@ class Jumps:
         return self._known[cell]
 
     def _make(self, cell: int) -> tuple[float, float]:
-        dice = random.Random(f"{self._key}:{cell}")
-        size = dice.gauss(0.0, JUMP_SCALE) if dice.random() < JUMP_CHANCE else 0.0
-        return (cell + dice.random()) * JUMP_CELL, size
+        happens, when = dice(f"{self._key}:{cell}")
+        size = JUMP_SCALE * bell(f"{self._key}:{cell}:size") if happens < JUMP_CHANCE else 0.0
+        return (cell + when) * JUMP_CELL, size
 
 
 def funding_rate(premium: float, hours: int) -> float:
@@ -225,6 +240,7 @@ class SimulatedFeed:
         self._jumps = Jumps(f"{seed}:jumps")
         self._premium = Walk(f"{seed}:premium", 0.0012)
         self._cache: dict[Symbol, tuple[datetime, Prices]] = {}
+        self._shared: tuple[float, float, float, float] | None = None
 
     @classmethod
     def at_speed(cls, seed: int, speed: Decimal) -> SimulatedFeed:
@@ -235,6 +251,7 @@ class SimulatedFeed:
     def start(self, now: datetime, resumed: datetime | None) -> datetime:
         self._started_at = resumed or now.replace(second=0, microsecond=0)
         self._cache.clear()
+        self._shared = None
         return self._started_at
 
     def ticks(self, after: datetime, until: datetime) -> Iterator[datetime]:
@@ -255,16 +272,23 @@ class SimulatedFeed:
         return known[1]
 
     def _make(self, seconds: float, coin: Coin) -> Prices:
-        jump = self._jumps.at(seconds)
-        movement = coin.beta * (self._common.at(seconds) + jump)
+        common, jump, leaning = self._moods(seconds)
+        movement = coin.beta * (common + jump)
         if own := self._own.get(coin.symbol):
             movement += own.at(seconds)
         index = coin.start_price * math.exp(movement)
         # A crash leaves the perpetual under its index, a squeeze above it: funding follows.
-        premium = math.tanh(self._premium.at(seconds) / 0.002) * 0.002 + 0.03 * jump
+        premium = math.tanh(leaning / 0.002) * 0.002 + 0.03 * jump
         mark = index * (1 + premium)
         rate = funding_rate(premium, coin.hours)
         return Prices(_exact(mark), _exact(mark * 1.000_02), _exact(index), _rate(rate))
+
+    def _moods(self, seconds: float) -> tuple[float, float, float]:
+        """What all coins share at this second: movement, jump, and how far perpetuals lean off."""
+        if self._shared is None or self._shared[0] != seconds:
+            at = (self._common.at(seconds), self._jumps.at(seconds), self._premium.at(seconds))
+            self._shared = (seconds, *at)
+        return self._shared[1:]
 
 
 def _exact(price: float) -> Decimal:

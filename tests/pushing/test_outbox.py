@@ -11,7 +11,7 @@ from datetime import datetime
 
 import pytest
 
-from chatbot.chat import ChatRef, OutboxMessage, Platform, Priority, Reply, Text
+from chatbot.chat import ChatRef, OutboxMessage, Platform, Priority, Reply
 from chatbot.clock import VirtualClock
 from chatbot.errors import ChatUnreachable, DeliverLater, DeliveryError, StorageError
 from chatbot.ports import Delivered
@@ -292,6 +292,10 @@ async def test_a_platform_that_does_not_run_waits_without_being_in_the_way(offic
     await office.outbox.idle()
     assert office.messenger.texts == ["to telegram"]
     assert office.states() == {RowState.OWED: 1, RowState.DELIVERED: 1}
+    joined = RecordingMessenger(office.clock, Platform.DISCORD)
+    office.outbox.add(joined)
+    await office.outbox.idle()
+    assert joined.texts == ["to discord"]
 
 
 class ForgetfulMailbox(MemoryMailbox):

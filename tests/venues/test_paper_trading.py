@@ -5,11 +5,11 @@ from decimal import Decimal
 
 import pytest
 
-from chatbot.domain.instrument import PositionMode
+from chatbot.domain.instrument import PositionMode, Symbol
 from chatbot.domain.market import OrderBook
 from chatbot.domain.order import OrderStatus, OrderType
 from chatbot.errors import InstrumentUnavailable, InsufficientMargin, InvalidOrder, WrongPositionMode
-from chatbot.venues.feeds import BTC, BTC_INVERSE, ETH, ScriptedFeed, Symbol
+from chatbot.venues.feeds import BTC, BTC_INVERSE, ETH, ScriptedFeed
 from tests.venues.paper_trader import CROSS, ISOLATED, LONG, SHORT, Trader
 
 

@@ -14,6 +14,7 @@ Chats with negative ids are groups. Imports aiohttp and the standard library onl
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import re
 import time
@@ -312,7 +313,9 @@ class LoopbackBotApi:
         self._poll += 1
         poll = self._poll
         self._touch()
-        self._confirm(int(parameters.get("offset", 0)))
+        offset = int(parameters.get("offset", 0))
+        # As Telegram's TQueue does: an offset from another world is ignored, and all that waits is served.
+        self._confirm(offset if offset <= self._next_update_id + 10 else 0)
         deadline = time.monotonic() + min(float(parameters.get("timeout", 0)), 50.0)
         while not self._updates and (left := deadline - time.monotonic()) > 0 and poll == self._poll:
             await self._until_change(left)
@@ -415,11 +418,11 @@ class LoopbackBotApi:
         self._changed.set()
 
     async def _until_change(self, seconds: float | None) -> None:
+        # Awaited in place: in a task of its own it would miss a change that another waiter clears away.
         self._changed.clear()
-        try:
-            await asyncio.wait_for(self._changed.wait(), seconds)
-        except TimeoutError:
-            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._changed.wait()
 
     def _message_id(self) -> int:
         self._next_message_id += 1

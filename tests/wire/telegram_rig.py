@@ -1,4 +1,4 @@
-"""A small bot around the real client: mailbox in memory, handler of the test's choice, Telegram on the loopback."""
+"""A small bot around the real client: a mailbox in memory, a handler of the test's choice."""
 
 from __future__ import annotations
 

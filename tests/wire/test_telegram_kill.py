@@ -8,7 +8,7 @@ import signal
 import sqlite3
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
@@ -50,9 +50,7 @@ async def test_kills_lose_nothing_and_repeat_only_what_was_on_its_way(tmp_path: 
                 api.user_says(chat, str(text))
         for sends in KILL_AFTER_SENDS:
             async with bot(api, database):
-                await api.wait_for(
-                    lambda api, sends=sends: api.count("sendMessage") >= sends, timeout=START_SECONDS
-                )
+                await api.wait_for(sent_at_least(sends), timeout=START_SECONDS)
         async with bot(api, database):
             await api.wait_for(everything_is_answered, timeout=START_SECONDS)
             api.user_says(1, str(PER_CHAT))
@@ -68,6 +66,10 @@ async def test_kills_lose_nothing_and_repeat_only_what_was_on_its_way(tmp_path: 
         left = connection.execute("SELECT count(*) FROM inbox WHERE handled = 0").fetchone()
     assert len(keys) == len(set(keys)) == len(CHATS) * PER_CHAT + 1
     assert left == (0,)
+
+
+def sent_at_least(sends: int) -> Callable[[LoopbackBotApi], bool]:
+    return lambda api: api.count("sendMessage") >= sends
 
 
 def everything_is_answered(api: LoopbackBotApi) -> bool:

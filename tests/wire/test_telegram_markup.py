@@ -16,9 +16,7 @@ from tests.wire.bot_api import Refusal, parse_html
 texts = st.text(
     st.one_of(st.characters(exclude_categories=()), st.sampled_from("*`<>&;/ab \n\0")), max_size=300
 )
-blocks = st.one_of(
-    st.builds(Text, texts), st.builds(Table, st.lists(texts, max_size=5).map(lambda lines: tuple(lines)))
-)
+blocks = st.one_of(st.builds(Text, texts), st.builds(Table, st.lists(texts, max_size=5).map(tuple)))
 repeated = st.builds(lambda text, times: Text(text * times), texts, st.integers(1, 200))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 
@@ -97,9 +98,10 @@ async def test_a_refused_token_stops_the_start_with_the_setting_s_name(api: Loop
 
 async def until_it_sleeps(clock: VirtualClock) -> None:
     """Real sockets on a virtual clock: let the loop turn until someone waits for time to pass."""
-    async with asyncio.timeout(5):
-        while not any(not woken.done() for _, _, woken in clock._sleepers):
-            await asyncio.sleep(0)
+    deadline = time.monotonic() + 5
+    while not any(not woken.done() for _, _, woken in clock._sleepers):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0)  # the clock tells nobody who sleeps
 
 
 async def test_trouble_is_waited_out_longer_each_time(
@@ -165,6 +167,53 @@ async def test_what_could_not_be_stored_is_fetched_again(api: LoopbackBotApi) ->
         assert api.confirmed_below == 0
         await clock.advance(1)
         await api.wait_for(lambda _: rig.texts == ["hello"])
+
+
+async def test_ids_that_begin_anew_are_followed_and_do_not_spin(api: LoopbackBotApi) -> None:
+    mailbox = MemoryMailbox()
+    await mailbox.receive([], cursor=("telegram", 592_000_000))
+    async with Rig(api, mailbox=mailbox).running() as rig:
+        api.user_says(7, "one")
+        await api.wait_for_message(7, "one")
+        api.user_says(7, "two")
+        await api.wait_for_message(7, "two")
+        await api.wait_for(lambda api: api.confirmed_below == 1002)
+    assert rig.texts == ["one", "two"]
+    assert api.count("getUpdates") <= 4
+
+
+async def test_a_429_holds_its_chat_only(api: LoopbackBotApi) -> None:
+    clock = VirtualClock(datetime(2026, 1, 1, tzinfo=UTC))
+    api.flood("sendMessage", 3, chat=1)
+    async with Rig(api, clock=clock).running():
+        for text in ("a", "b"):
+            api.user_says(1, text)
+            api.user_says(2, text)
+        await api.wait_for_message(2, "you said b")
+        await clock.advance(2.9)
+        assert api.bot_messages(1) == []
+        await clock.advance(0.2)
+        await api.wait_for_message(1, "you said b")
+    assert [message.text for message in api.bot_messages(1)] == ["you said a", "you said b"]
+
+
+async def test_an_edit_whose_answer_was_lost_is_made_again_and_changes_nothing(api: LoopbackBotApi) -> None:
+    clock = VirtualClock(datetime(2026, 1, 1, tzinfo=UTC))
+
+    async def tick(request: Request) -> Sequence[Reply]:
+        return (Reply((Text(f"card {request.text}"),), slot="card"),)
+
+    async with Rig(api, clock=clock, handler=tick).running() as rig:
+        api.user_says(7, "1")
+        await api.wait_for_message(7, "card 1")
+        api.lose_reply("editMessageText")
+        api.user_says(7, "2")
+        await api.wait_for(lambda api: api.count("editMessageText") == 1)
+        await until_it_sleeps(clock)
+        await clock.advance(1)
+        await rig.outbox.idle()
+    assert api.count("editMessageText") == 2
+    assert [(card.text, card.edits) for card in api.bot_messages(7)] == [("card 2", 1)]
 
 
 async def test_a_slow_chat_does_not_hold_up_another(api: LoopbackBotApi) -> None:

@@ -81,6 +81,7 @@ class Engine:
     def close(self) -> None:
         """The market's last instant is kept; the file is free for another process."""
         try:
+            self.advance()
             self._save()
         finally:
             self._state.close()

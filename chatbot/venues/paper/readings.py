@@ -33,8 +33,15 @@ def read_account(
         },
         markets={symbol: read_market(floor, symbol) for symbol in shown},
         books={symbol: floor.markets[symbol].book(depth) for symbol in shown},
+        other_balances=_coin_balances(floor, account),
         open_orders=tuple(order.report for order in account.orders.values()),
     )
+
+
+def _coin_balances(floor: Floor, account: AccountState) -> tuple[Balance, ...]:
+    """Of currencies in which something listed here settles."""
+    settled = {instrument.settle for instrument in floor.instruments.values()} - {SHOWN_CURRENCY}
+    return tuple(read_balance(floor, account, currency) for currency in sorted(settled))
 
 
 def read_balance(floor: Floor, account: AccountState, currency: str = SHOWN_CURRENCY) -> Balance:

@@ -40,7 +40,6 @@ def upgrade() -> None:
         sqlite_strict=True,
         sqlite_with_rowid=True,
     )
-    op.create_index("ix_inbox_unhandled", "inbox", ["seq"], unique=False, sqlite_where=sa.text("handled = 0"))
     op.create_table(
         "message_slots",
         sa.Column("chat", sa.Text(), nullable=False),
@@ -83,7 +82,7 @@ def upgrade() -> None:
         "outbox",
         ["chat", "slot"],
         unique=False,
-        sqlite_where=sa.text("state = 'pending'"),
+        sqlite_where=sa.text("state = 'pending' AND slot IS NOT NULL"),
     )
     op.create_table(
         "secrets",

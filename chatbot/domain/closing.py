@@ -1,0 +1,234 @@
+"""Offers to close: each way with its expected result and the risk in between."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+from chatbot.domain.account import AccountView, Position
+from chatbot.domain.hedge import Hedge, LegRole
+from chatbot.domain.instrument import ZERO, Instrument, OrderSide, PositionSide
+from chatbot.domain.margin import pair_liquidation
+from chatbot.domain.market import FillEstimate, MarketState, OrderBook
+from chatbot.domain.pnl import fee, totals, unrealized_pnl
+from chatbot.domain.preview import view_after
+from chatbot.domain.quote import CloseQuote, CloseRequest, CloseWay, CloseWayQuote, LegAction, LegPlan
+from chatbot.domain.refusals import book_of, market_of, price_on_grid
+from chatbot.domain.sizing import share_of_leg, smallest_fraction
+from chatbot.domain.wording import market_name, percent, price_text
+from chatbot.errors import BadArgument, NotFound
+
+_BPS = Decimal(10_000)
+
+
+@dataclass(frozen=True, slots=True)
+class _Closing:
+    """One leg, how much of it is closed and where that is expected to fill."""
+
+    position: Position
+    role: LegRole
+    quantity: Decimal
+    estimate: FillEstimate
+    trigger: Decimal | None
+
+    @property
+    def side(self) -> PositionSide:
+        return self.position.side
+
+    @property
+    def price(self) -> Decimal:
+        return self.estimate.average_price
+
+    @property
+    def signed_left(self) -> Decimal:
+        return (self.position.quantity - self.quantity) * self.side.sign
+
+    def pnl(self, instrument: Instrument) -> Decimal:
+        return unrealized_pnl(instrument, self.side, self.quantity, self.position.entry_price, self.price)
+
+    def fee(self, instrument: Instrument) -> Decimal:
+        return fee(instrument, self.quantity, self.price)
+
+    def slippage(self, instrument: Instrument, reference: Decimal) -> Decimal:
+        """Against a fill at ``reference``; negative: a cost."""
+        return unrealized_pnl(instrument, self.side, self.quantity, reference, self.price)
+
+    def plan(self, instrument: Instrument) -> LegPlan:
+        return LegPlan(
+            role=self.role,
+            side=self.side,
+            action=LegAction.CLOSE,
+            quantity=self.quantity,
+            expected_price=self.price,
+            fee=self.fee(instrument),
+            slippage_bps=self.estimate.slippage_bps,
+            leverage=self.position.leverage,
+            margin_mode=self.position.margin_mode,
+            trigger_price=self.trigger,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Desk:
+    view: AccountView
+    instrument: Instrument
+    market: MarketState
+    book: OrderBook
+    hedge: Hedge | None
+
+
+def quote_close(
+    request: CloseRequest, hedge: Hedge | None, view: AccountView, instrument: Instrument
+) -> CloseQuote:
+    """All ways that apply, the default first. Raises ``UserError`` with the reason."""
+    _require_fraction(request.fraction)
+    positions = _positions(view, instrument)
+    desk = _Desk(view, instrument, market_of(view, instrument), book_of(view, instrument), hedge)
+    trigger = _trigger(request, desk)
+    roles = _roles(positions, hedge)
+    legs = [_closing(desk, p, roles[p.side], request.fraction, trigger) for p in positions]
+    # Offset before primary: the order in which a pair is closed.
+    legs.sort(key=lambda leg: leg.role is LegRole.PRIMARY)
+    return CloseQuote(
+        symbol=instrument.symbol,
+        hedge_id=None if hedge is None else hedge.id,
+        hedge_number=None if hedge is None else hedge.number,
+        mark_price=desk.market.mark_price,
+        fraction=request.fraction,
+        ways=tuple(_ways(desk, legs, trigger)),
+        lock_currency=instrument.settle,
+        warnings=tuple(_warnings(desk, legs)),
+    )
+
+
+def _require_fraction(fraction: Decimal) -> None:
+    if not fraction.is_finite() or not 0 < fraction <= 1:
+        raise BadArgument("Close more than 0% and at most 100%.", example="50%")
+
+
+def _positions(view: AccountView, instrument: Instrument) -> list[Position]:
+    here = [p for p in view.positions if p.symbol == instrument.symbol and p.quantity > 0]
+    if not here:
+        raise NotFound(f"There is nothing to close on {market_name(instrument)}: no position is open.")
+    return here
+
+
+def _roles(positions: Sequence[Position], hedge: Hedge | None) -> dict[PositionSide, LegRole]:
+    primary = hedge.primary.side if hedge is not None else _elder(positions).side
+    return {p.side: LegRole.PRIMARY if p.side is primary else LegRole.OFFSET for p in positions}
+
+
+def _elder(positions: Sequence[Position]) -> Position:
+    """Which position came first; where the venue does not tell, the larger, then the long one."""
+    dated = [(p.opened_at, p) for p in positions if p.opened_at is not None]
+    if len(dated) == len(positions) and len({at for at, _ in dated}) == len(dated):
+        return min(dated, key=lambda pair: pair[0])[1]
+    return max(positions, key=lambda p: (p.quantity, p.side is PositionSide.LONG))
+
+
+def _trigger(request: CloseRequest, desk: _Desk) -> Decimal | None:
+    if request.trigger_price is None:
+        return None
+    price = price_on_grid(desk.instrument, request.trigger_price, name="The closing price")
+    if price == desk.instrument.round_price(desk.market.mark_price):
+        raise BadArgument(
+            f"The price is {price_text(desk.instrument, price)} already; close now: "
+            f"`/close {market_name(desk.instrument)}`."
+        )
+    return price
+
+
+def _closing(
+    desk: _Desk, position: Position, role: LegRole, fraction: Decimal, trigger: Decimal | None
+) -> _Closing:
+    quantity = share_of_leg(desk.instrument, position.quantity, fraction)
+    if fraction < 1 and quantity < desk.instrument.min_quantity:
+        least = percent(smallest_fraction(desk.instrument, position.quantity))
+        raise BadArgument(
+            f"{percent(fraction)} of your {position.side} is less than one order; take {least} or more.",
+            example=least,
+        )
+    estimate = desk.book.walk(position.side.closing, quantity)
+    if trigger is not None:
+        estimate = _at_trigger(estimate, trigger, position.side)
+    return _Closing(position, role, quantity, estimate, trigger)
+
+
+def _at_trigger(estimate: FillEstimate, trigger: Decimal, side: PositionSide) -> FillEstimate:
+    """The book of that moment is not known: today's slippage around the trigger."""
+    worse = -1 if side.closing is OrderSide.SELL else 1
+    return replace(estimate, average_price=trigger * (1 + worse * estimate.slippage_bps / _BPS))
+
+
+# --- ways ---------------------------------------------------------------------------------------
+
+
+def _ways(desk: _Desk, legs: Sequence[_Closing], trigger: Decimal | None) -> Iterator[CloseWayQuote]:
+    if trigger is not None:
+        yield _way(desk, CloseWay.AT_PRICE, legs, legs)
+    elif len(legs) == 1:
+        yield _way(desk, CloseWay.SINGLE, legs, legs)
+    else:
+        yield _way(desk, CloseWay.OFFSET_FIRST, legs, legs)
+        yield _way(desk, CloseWay.AT_ONCE, legs, legs)
+        yield _way(desk, CloseWay.OFFSET_ONLY, legs[:1], legs)
+
+
+def _way(desk: _Desk, way: CloseWay, closed: Sequence[_Closing], legs: Sequence[_Closing]) -> CloseWayQuote:
+    instrument = desk.instrument
+    realized = sum((leg.pnl(instrument) - leg.fee(instrument) for leg in closed), ZERO)
+    reference = closed[0].trigger or desk.book.mid
+    before = ZERO if desk.hedge is None else totals(desk.hedge).net
+    after = _exposure(legs, closed)
+    return CloseWayQuote(
+        way=way,
+        plans=tuple(leg.plan(instrument) for leg in closed),
+        realized=realized,
+        total=realized + before,
+        slippage_cost=sum((leg.slippage(instrument, reference) for leg in closed), ZERO),
+        exposure_between=_exposure(legs, legs[:1]) if way is CloseWay.OFFSET_FIRST else ZERO,
+        exposure_after=after,
+        liquidation_after=None
+        if _all_gone(closed, legs)
+        else pair_liquidation(instrument, _after(desk, closed)),
+    )
+
+
+def _exposure(legs: Sequence[_Closing], closed: Sequence[_Closing]) -> Decimal:
+    left = (leg.signed_left if leg in closed else leg.position.quantity * leg.side.sign for leg in legs)
+    return sum(left, ZERO)
+
+
+def _all_gone(closed: Sequence[_Closing], legs: Sequence[_Closing]) -> bool:
+    return len(closed) == len(legs) and all(leg.signed_left == 0 for leg in closed)
+
+
+def _after(desk: _Desk, closed: Sequence[_Closing]) -> AccountView:
+    view = desk.view
+    for leg in closed:
+        received = leg.pnl(desk.instrument) - leg.fee(desk.instrument)
+        view = view_after(view, desk.instrument, _smaller(leg), received=received)
+    return view
+
+
+def _smaller(leg: _Closing) -> Position:
+    """A venue frees the margin of an isolated position in step with its quantity."""
+    position = leg.position
+    left = position.quantity - leg.quantity
+    margin = None if position.margin is None else position.margin * left / position.quantity
+    return replace(position, quantity=left, margin=margin)
+
+
+# --- warnings -----------------------------------------------------------------------------------
+
+
+def _warnings(desk: _Desk, legs: Sequence[_Closing]) -> Iterator[str]:
+    if desk.hedge is None:
+        yield "Fees and funding before Hedgerow found this position are not counted."
+    elif any(leg.adopted for leg in desk.hedge.legs):
+        yield "What an adopted leg cost before Hedgerow found it is not counted."
+    if desk.hedge is not None and desk.hedge.offset is not None and len(legs) == 1:
+        yield f"Only the {legs[0].side} is left; the other leg is gone already."
+    if not all(leg.estimate.complete for leg in legs):
+        yield "The book is too thin to close it all at once; a rest may stay open."

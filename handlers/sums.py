@@ -1,0 +1,40 @@
+"""Columns of money that add up to the last digit shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+
+from chatbot.domain.instrument import ZERO
+from handlers.tables import line
+from handlers.text import adding_up, fitted_money, money_decimals
+
+_ROOM = 17
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """``head`` and ``net`` are rounded by themselves; the cents of the rounding are put into ``parts``."""
+
+    head: tuple[str, Decimal]
+    parts: tuple[tuple[str, Decimal], ...]
+    net_label: str
+    currency: str
+
+    @property
+    def net(self) -> Decimal:
+        return self.head[1] + sum((amount for _, amount in self.parts), ZERO)
+
+    @property
+    def lines(self) -> list[str]:
+        exact = [amount for _, amount in self.parts]
+        shown = adding_up(self.net, self.head[1], exact, money_decimals(self.currency))
+        labels = [label for label, _ in self.parts]
+        return [
+            self._line(*self.head),
+            *(self._line(label, amount) for label, amount in zip(labels, shown, strict=True)),
+            self._line(self.net_label, self.net),
+        ]
+
+    def _line(self, label: str, amount: Decimal) -> str:
+        return line(label, fitted_money(amount, self.currency, _ROOM))
