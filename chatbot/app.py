@@ -176,7 +176,14 @@ async def _wire(
         terms=QuoteTerms(timedelta(seconds=settings.quote.lifetime_seconds), settings.quote.band),
     )
     reporting = Reporting(store, venues, people, clock)
-    watching = WatchService(store, bookkeeper, venues, presenter, clock, notify=outbox.notify)
+    watching = WatchService(
+        store=store,
+        venues=venues,
+        bookkeeper=bookkeeper,
+        presenter=presenter,
+        clock=clock,
+        notify=outbox.notify,
+    )
     router = Router(
         Services(
             hedging=hedging,

@@ -43,8 +43,8 @@ TRADER = UserRef(Platform.CONSOLE, "trader")
 CHAT = ChatRef(Platform.CONSOLE, "trader")
 STEP = timedelta(minutes=1)
 SEED = 7
-BEGIN = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
-WIDTH = 78
+BEGIN = datetime(2026, 1, 5, 7, 30, tzinfo=UTC)
+PROFIT, DANGER = "lock it?", "from liquidation"
 
 
 class DemoFailed(HedgerowError):
@@ -57,16 +57,19 @@ class Script:
 
     name: str
     lines: tuple[str, ...]
+    warnings: int  # how many the trader waits for before closing
     patience: timedelta = timedelta(days=5)
 
 
 SIMULATED = Script(
     "simulated market, seed 7",
-    ("/start", "/alerts target 2", "/alerts liquidation 15 10 5", "/open BTC long 0.05 5x isolated"),
+    ("/start", "/alerts target 3", "/alerts liquidation 15 10 5", "/open BTC long 0.05 5x isolated"),
+    warnings=1,
 )
 REPLAYED = Script(
     "real prices",
     ("/start", "/alerts target 2", "/alerts liquidation 15 10 7", "/open BTC long 0.05 5x isolated"),
+    warnings=3,
 )
 
 
@@ -78,14 +81,13 @@ class Stage:
     now: Callable[[], datetime]
     pause: float
     cards: dict[str, Reply] = field(default_factory=dict)
-    news: list[tuple[str, Reply]] = field(default_factory=list)
-    silent: bool = False
+    news: list[Reply] = field(default_factory=list)
     platform: Platform = Platform.CONSOLE
 
     async def deliver(self, chat: ChatRef, reply: Reply, *, edits: str | None) -> str | None:  # noqa: ARG002
         message_id = edits or str(len(self.cards) + 1)
         self.cards[message_id] = reply
-        self.news.append((message_id, reply))
+        self.news.append(reply)
         await self._print("bot", render(reply), edited=edits is not None)
         return message_id
 
@@ -119,11 +121,12 @@ class Story:
             await self.say(line)
         before = (await self._view()).balance.wallet
         await self.tap("Confirm")
-        await self.wait_for("Hedge now")
+        await self.wait_for(PROFIT)
         await self.tap("Hedge now")
         await self.tap("Confirm")
         await self.say("/status")
-        await self.wait_for("Close…")
+        for _ in range(self._script.warnings):
+            await self.wait_for(DANGER)
         await self.tap("Close…")
         await self.tap("Offset first")
         return await self._proof(before)
@@ -151,17 +154,17 @@ class Story:
         await self._bot.inbox.receive([request])
         await self._bot.settled()
 
-    async def wait_for(self, label: str) -> None:
-        """Lets the market run until a message arrives that offers this button."""
+    async def wait_for(self, words: str) -> None:
+        """Lets the market run until a message says this."""
         self._stage.news.clear()
         until = self._clock.now() + self._script.patience
         while self._clock.now() < until:
             await self._clock.advance(STEP.total_seconds())
             await self._bot.scheduler.run_due()
             await self._bot.settled()
-            if any(label in b.label for _, reply in self._stage.news for row in reply.buttons for b in row):
+            if any(words in render(reply) for reply in self._stage.news):
                 return
-        raise DemoFailed(f"nothing offered {label!r} within {self._script.patience}")
+        raise DemoFailed(f"nothing said {words!r} within {self._script.patience}")
 
     async def _user(self) -> User:
         user = await self._bot.store.user_by_ref(TRADER)

@@ -61,16 +61,12 @@ def _way_lines(way: CloseWayQuote, currency: str, instrument: Instrument) -> lis
         *([line("  slippage", f"~{_money(way.slippage_cost, currency)}")] if way.slippage_cost else []),
         line("  realizes", f"~{_money(way.realized, currency)}"),
         line("  in total", f"~{_money(way.total, currency)}"),
-        *(row for text in _risks(way, instrument) for row in _indented(text)),
+        *(row for text in _risks(way, instrument) for row in note(text, indent=2)),
     ]
 
 
 def _money(amount: Decimal, currency: str) -> str:
     return fitted_money(amount, currency, 18)
-
-
-def _indented(text: str) -> list[str]:
-    return [f"  {row.strip()}" for row in note(f"  {text}")]
 
 
 def _order_line(plan: LegPlan, instrument: Instrument) -> str:
@@ -135,7 +131,7 @@ def _close_lines(close: CloseQuote, instrument: Instrument) -> list[str]:
     legs = [f"{plan.side} {plain(plan.quantity)}" for plan in way.plans]
     return [
         line(name, f"~{_money(way.total, close.lock_currency)}"),
-        *_indented(f"{_HEADS[way.way]}: {', '.join(legs)}"),
+        *note(f"{_HEADS[way.way]}: {', '.join(legs)}", indent=2),
     ]
 
 

@@ -68,8 +68,11 @@ def _rate_lines(look: Look, funding: FundingOutlook) -> list[str]:
 
 
 def _side_by_side(amounts: Sequence[tuple[str, str]]) -> list[str]:
-    row = " ".join(f"{label} ~{amount}" for label, amount in amounts)
-    return [row] if len(row) <= WIDTH else [line(f"  {label}", f"~{amount}") for label, amount in amounts]
+    row = "  ".join(f"{label} {amount}" for label, amount in amounts)
+    tight = row.replace("  ", " ")
+    if len(tight) <= WIDTH:
+        return [row if len(row) <= WIDTH else tight]
+    return [line(f"  {label}", amount) for label, amount in amounts]
 
 
 def next_settlement(look: Look, funding: FundingOutlook) -> str:

@@ -21,15 +21,16 @@ def line(label: str, value: str) -> str:
     return f"{label[: max(room, 0)]:<{max(room, 0)}} {value}"[-WIDTH:] if room > 0 else value[:WIDTH]
 
 
-def note(text: str) -> list[str]:
+def note(text: str, *, indent: int = 0) -> list[str]:
     """Free words, broken at spaces; what goes on stands two further in."""
     lines: list[str] = []
     current = ""
     for word in text.split():
-        candidate = f"{current} {word}" if current else ("  " if lines else "") + word
+        margin = " " * (indent + (2 if lines else 0))
+        candidate = f"{current} {word}" if current else margin + word
         if len(candidate) > WIDTH and current:
             lines.append(current)
-            candidate = f"  {word}"
+            candidate = " " * (indent + 2) + word
         current = candidate[:WIDTH]
     return [*lines, current] if current else lines
 

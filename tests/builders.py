@@ -31,6 +31,10 @@ LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
 CROSS, ISOLATED = MarginMode.CROSS, MarginMode.ISOLATED
 
 
+def decimals(*values: Number) -> tuple[Decimal, ...]:
+    return tuple(Decimal(value) for value in values)
+
+
 def tiers(*rows: tuple[Number | None, Number, Number]) -> tuple[MarginTier, ...]:
     """Rows of cap, maintenance rate and highest leverage; amounts make maintenance margin continuous."""
     made: list[MarginTier] = []

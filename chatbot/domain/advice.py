@@ -24,7 +24,7 @@ def open_warnings(
         *_late_stop(plan, quote.liquidation, instrument),
         *_slippage(plan),
         *_rounded(quote, request, instrument),
-        *_other_leverage(plan, None if before is None else before.leverage, "open"),
+        *_other_leverage(plan, None if before is None else before.leverage, "your open"),
     )
 
 
@@ -117,11 +117,11 @@ def _offset_leverage(quote: HedgeQuote, view: AccountView) -> Iterator[str]:
 
 
 def _changed_setting(plan: LegPlan, setting: LegSetting) -> Iterator[str]:
-    yield from _other_leverage(plan, setting.leverage, "setting for the")
+    yield from _other_leverage(plan, setting.leverage, "the next")
     if setting.margin_mode is not plan.margin_mode:
         yield f"Margin of the {plan.side} side changes from {setting.margin_mode} to {plan.margin_mode}."
 
 
 def _other_leverage(plan: LegPlan, before: Decimal | None, what: str) -> Iterator[str]:
     if before is not None and before != plan.leverage:
-        yield f"Leverage {what} {plan.side} changes from {plain(before)}x to {plain(plan.leverage)}x."
+        yield f"Leverage of {what} {plan.side} changes from {plain(before)}x to {plain(plan.leverage)}x."

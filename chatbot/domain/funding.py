@@ -53,6 +53,7 @@ def outlook(instrument: Instrument, market: MarketState, legs: Iterable[Held]) -
         short_receives=received[PositionSide.SHORT],
         net_per_settlement=net,
         net_per_day=per_day(net, market.funding_interval),
+        at=market.at,
     )
 
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import Decimal
 
 from chatbot.domain.instrument import ContractKind, Instrument
 
 _IN_CENTS = frozenset({"USDT", "USDC", "USD", "FDUSD", "BUSD", "DAI", "EUR"})
-_HUNDREDTH = Decimal("0.01")
-_SATOSHI = Decimal("0.00000001")
 
 
 def plain(value: Decimal) -> str:
@@ -17,13 +15,14 @@ def plain(value: Decimal) -> str:
 
 
 def money(value: Decimal, currency: str) -> str:
-    unit = _HUNDREDTH if currency in _IN_CENTS else _SATOSHI
-    rounded = (value / unit).to_integral_value(ROUND_HALF_EVEN) * unit
-    return f"{rounded:,f} {currency}"
+    digits = 2 if currency in _IN_CENTS else 8
+    return f"{value:,.{digits}f} {currency}"
 
 
 def price_text(instrument: Instrument, price: Decimal) -> str:
-    return f"{instrument.round_price(price):,f}"
+    exponent = instrument.tick_size.normalize().as_tuple().exponent
+    digits = max(0, -exponent) if isinstance(exponent, int) else 0
+    return f"{instrument.round_price(price):,.{digits}f}"
 
 
 def unit_of(instrument: Instrument) -> str:
@@ -35,8 +34,7 @@ def quantity_text(instrument: Instrument, quantity: Decimal) -> str:
 
 
 def percent(fraction: Decimal, *, digits: int = 1) -> str:
-    unit = Decimal(1).scaleb(-digits)
-    return f"{plain((fraction * 100 / unit).to_integral_value(ROUND_HALF_EVEN) * unit)}%"
+    return f"{plain(Decimal(f'{fraction * 100:.{digits}f}'))}%"
 
 
 def market_name(instrument: Instrument) -> str:

@@ -11,11 +11,16 @@ import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-from telegram.error import Conflict, InvalidToken, TelegramError
-
 from chatbot.chat import Request
 from chatbot.errors import SettingsError, StorageError
-from chatbot.platforms.telegram_http import FloodControl, JSONDict, TelegramClient
+from chatbot.platforms.telegram_http import (
+    Conflict,
+    FloodControl,
+    InvalidToken,
+    JSONDict,
+    TelegramClient,
+    TelegramError,
+)
 from chatbot.platforms.telegram_messenger import TelegramMessenger
 from chatbot.platforms.telegram_updates import ALLOWED_UPDATES, decode
 from chatbot.platforms.telegram_webhook import Webhook, WebhookServer
@@ -168,7 +173,7 @@ class TelegramPlatform:
             return
         next_id = max(int(update["update_id"]) for update in updates) + 1
         if next_id <= self._next_id:
-            # Ids begin anew after a quiet week, and on another server. Telegram then serves from the beginning.
+            # After a quiet week, and on another server. Telegram then serves from its beginning.
             log.info("Telegram counts its updates anew", extra={"next": next_id})
         await self._store(updates, next_id)
 

@@ -13,8 +13,33 @@ from typing import Any
 
 import aiohttp
 from telegram import Bot
-from telegram.error import NetworkError, TelegramError, TimedOut
+from telegram.error import (
+    BadRequest,
+    ChatMigrated,
+    Conflict,
+    Forbidden,
+    InvalidToken,
+    NetworkError,
+    TelegramError,
+    TimedOut,
+)
 from telegram.request import BaseRequest, RequestData
+
+# The library has one importer; the others take its errors from here.
+__all__ = [
+    "AiohttpRequest",
+    "BadRequest",
+    "ChatMigrated",
+    "Conflict",
+    "FloodControl",
+    "Forbidden",
+    "InvalidToken",
+    "JSONDict",
+    "NetworkError",
+    "TelegramClient",
+    "TelegramError",
+    "TimedOut",
+]
 
 CONNECT_SECONDS = 5.0
 READ_SECONDS = 10.0

@@ -6,11 +6,19 @@ import logging
 import re
 from typing import Any
 
-from telegram.error import BadRequest, ChatMigrated, Forbidden, InvalidToken, NetworkError, TelegramError
-
 from chatbot.chat import ChatRef, Platform, Reply, Request
 from chatbot.errors import ChatUnreachable, DeliverLater, DeliveryError
-from chatbot.platforms.telegram_http import FloodControl, JSONDict, TelegramClient
+from chatbot.platforms.telegram_http import (
+    BadRequest,
+    ChatMigrated,
+    FloodControl,
+    Forbidden,
+    InvalidToken,
+    JSONDict,
+    NetworkError,
+    TelegramClient,
+    TelegramError,
+)
 from chatbot.platforms.telegram_markup import Page, keyboard, render
 
 TOAST_LIMIT = 200

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
+from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
@@ -360,12 +361,15 @@ class ReplayFeed:
 
 
 def _with_coming_rates(rows: Sequence[Row]) -> dict[datetime, Prices]:
-    known = [row.funding_rate for row in rows if row.funding_rate is not None]
-    rate = known[-1] if known else Decimal(0)
+    settled = [(row.at, row.funding_rate) for row in rows if row.funding_rate is not None]
+    interval = min((after[0] - before[0] for before, after in pairwise(settled)), default=None)
+    rate = settled[-1][1] if settled else Decimal(0)
+    coming: datetime | None = None
     prices: dict[datetime, Prices] = {}
     for row in reversed(rows):
         rate = rate if row.funding_rate is None else row.funding_rate
-        prices[row.at] = Prices(row.mark, row.mid, row.index, rate)
+        prices[row.at] = Prices(row.mark, row.mid, row.index, rate, coming, interval)
+        coming = coming if row.funding_rate is None else row.at
     return prices
 
 

@@ -17,6 +17,7 @@ from tests.builders import (
     a_market,
     a_pair,
     a_position,
+    decimals,
 )
 
 D = Decimal
@@ -34,8 +35,8 @@ def test_an_inverse_leg_is_paid_in_coin() -> None:
 
 def test_an_equal_pair_on_one_market_pays_nothing_net() -> None:
     seen = outlook(ETH_USDT, a_market(), a_pair().legs)
-    assert (seen.long_receives, seen.short_receives) == (D("-0.23"), D("0.23"))
-    assert (seen.net_per_settlement, seen.net_per_day) == (0, 0)
+    assert (seen.long_receives, seen.short_receives) == decimals(D("-0.23"), D("0.23"))
+    assert (seen.net_per_settlement, seen.net_per_day) == decimals(0, 0)
 
 
 def test_an_unequal_pair_pays_for_its_imbalance_only() -> None:
@@ -45,7 +46,7 @@ def test_an_unequal_pair_pays_for_its_imbalance_only() -> None:
 
 def test_one_leg_alone_has_an_outlook_too() -> None:
     seen = outlook(ETH_USDT, a_market(), [a_position(SHORT)])
-    assert (seen.long_receives, seen.net_per_settlement) == (0, D("0.23"))
+    assert (seen.long_receives, seen.net_per_settlement) == decimals(0, D("0.23"))
     assert seen.settles_at == NOW + timedelta(minutes=42)
 
 

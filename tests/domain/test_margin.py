@@ -175,7 +175,7 @@ def test_tiers_that_would_cycle_still_give_one_price() -> None:
     jumping = an_instrument(
         "ETH", margin_tiers=(tiers((20_000, "0.01", 100))[0], tiers((None, "0.03", 20))[0])
     )
-    # Short 10: at 2,000 the notional enters the upper tier, where the maintenance margin jumps from 200 to 600.
+    # Short 10: at 2,000 the notional enters the upper tier, where maintenance jumps from 200 to 600.
     short = a_position(SHORT, 10, "1950")
     price = liquidation_price(jumping, [short], side=SHORT, backing=D(900), mark_price=D(1_950))
     assert price == 2_000

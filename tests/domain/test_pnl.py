@@ -19,7 +19,7 @@ from chatbot.domain.pnl import (
     unrealized_pnl,
 )
 from chatbot.errors import InvariantBroken
-from tests.builders import BTC_COIN, ETH_USDT, LONG, SHORT, a_book, a_hedge, a_leg, a_pair
+from tests.builders import BTC_COIN, ETH_USDT, LONG, SHORT, a_book, a_hedge, a_leg, a_pair, decimals
 
 D = Decimal
 
@@ -52,7 +52,7 @@ def test_a_fee_is_a_share_of_the_notional_of_the_fill() -> None:
 def test_adding_to_a_leg_averages_its_entry_and_pays_the_fee() -> None:
     leg = a_leg(quantity=1, entry=2_000, fees_paid=1)
     leg = apply_fill(leg, ETH_USDT, opens=True, quantity=D(3), price=D(2_400), fee=D("3.6"))
-    assert (leg.quantity, leg.entry_price, leg.fees_paid, leg.realized_pnl) == (4, 2_300, D("4.6"), 0)
+    assert (leg.quantity, leg.entry_price, leg.fees_paid, leg.realized_pnl) == decimals(4, 2_300, D("4.6"), 0)
 
 
 def test_adding_to_an_inverse_leg_averages_harmonically() -> None:
@@ -70,7 +70,7 @@ def test_adding_to_an_inverse_leg_averages_harmonically() -> None:
 def test_closing_a_part_realizes_it_and_leaves_the_entry() -> None:
     leg = a_leg(side=SHORT, quantity=2, entry=2_300)
     leg = apply_fill(leg, ETH_USDT, opens=False, quantity=D("0.5"), price=D(2_400), fee=D("0.6"))
-    assert (leg.quantity, leg.entry_price, leg.realized_pnl, leg.fees_paid) == (
+    assert (leg.quantity, leg.entry_price, leg.realized_pnl, leg.fees_paid) == decimals(
         D("1.5"),
         2_300,
         -50,
@@ -81,9 +81,9 @@ def test_closing_a_part_realizes_it_and_leaves_the_entry() -> None:
 def test_a_closed_leg_remembers_its_entry_and_starts_afresh_when_opened_again() -> None:
     leg = a_leg(quantity=1, entry=2_000)
     closed = apply_fill(leg, ETH_USDT, opens=False, quantity=D(1), price=D(2_100), fee=D(1))
-    assert (closed.quantity, closed.entry_price, closed.realized_pnl) == (0, 2_000, 100)
+    assert (closed.quantity, closed.entry_price, closed.realized_pnl) == decimals(0, 2_000, 100)
     again = apply_fill(closed, ETH_USDT, opens=True, quantity=D(1), price=D(2_500), fee=D(1))
-    assert (again.entry_price, again.realized_pnl, again.fees_paid) == (2_500, 100, 2)
+    assert (again.entry_price, again.realized_pnl, again.fees_paid) == decimals(2_500, 100, 2)
 
 
 def test_closing_more_than_the_leg_holds_is_a_contradiction() -> None:
@@ -118,7 +118,7 @@ def _inverse_pair() -> Hedge:
 def test_the_worked_example_of_a_lock_nets_295_55() -> None:
     hedge = a_hedge(a_leg(fees_paid="1.00"), a_leg(LegRole.OFFSET, SHORT, 1, 2_300, fees_paid="1.15"))
     lock = lock_now(hedge, ETH_USDT, D(2_300), a_book(mid=2_300))
-    assert (lock.gross, lock.fees_paid, lock.fees_to_close, lock.spread_cost) == (
+    assert (lock.gross, lock.fees_paid, lock.fees_to_close, lock.spread_cost) == decimals(
         300,
         D("-2.15"),
         D("-2.30"),
@@ -143,13 +143,13 @@ def test_closing_into_a_thin_book_costs_its_slippage_too() -> None:
 def test_what_one_leg_holds_beyond_the_other_floats_and_is_not_locked() -> None:
     hedge = a_pair(quantity=1, offset_quantity="0.6")
     lock = lock_now(hedge, ETH_USDT, D(2_500))
-    assert (lock.quantity, lock.gross) == (D("0.6"), 180)
+    assert (lock.quantity, lock.gross) == decimals(D("0.6"), 180)
     assert lock.floating == D("0.4") * 500
 
 
 def test_without_a_second_leg_nothing_is_locked() -> None:
     lock = lock_now(a_hedge(a_leg(fees_paid=1, funding="-0.5")), ETH_USDT, D(2_300))
-    assert (lock.gross, lock.fees_to_close, lock.floating, lock.net) == (0, 0, 300, D("-1.5"))
+    assert (lock.gross, lock.fees_to_close, lock.floating, lock.net) == decimals(0, 0, 300, D("-1.5"))
 
 
 def test_a_leg_closed_earlier_stays_in_the_lock_by_what_it_realized() -> None:

@@ -136,10 +136,10 @@ async def test_settings_and_modes_survive_a_restart(tmp_path: Path) -> None:
 # --- replay -------------------------------------------------------------------------------------
 
 
-def small_replay(tmp_path: Path) -> ReplayFeed:
+def small_replay(tmp_path: Path, *rates: str) -> ReplayFeed:
     start = datetime(2025, 10, 8, 7, 58, tzinfo=UTC)
     rows = ["ts,mark,mid,index,funding_rate"]
-    for minute, rate in enumerate(("", "", "0.0002", "", "0.0005")):
+    for minute, rate in enumerate(rates or ("", "", "0.0002", "", "")):
         at = int((start + timedelta(minutes=minute)).timestamp() * 1000)
         rows.append(f"{at},{50_000 + minute},{50_000 + minute},{50_000 + minute},{rate}")
     path = tmp_path / "small.csv"
@@ -158,6 +158,17 @@ async def test_a_replay_settles_funding_on_its_own_rows(tmp_path: Path) -> None:
 
     (payment,) = await trader.venue.funding_payments(BTC, EVER)
     assert payment.amount == -50_002 * Decimal("0.0002")
+    trader.exchange.close()
+
+
+async def test_a_replay_settles_as_often_as_its_file(tmp_path: Path) -> None:
+    trader = Trader(feed=small_replay(tmp_path, "0.0001", "", "0.0002", "", "0.0005"))
+    await trader.open(LONG, "1", symbol=BTC)
+    market = (await trader.venue.view()).markets[BTC]
+    assert market.funding_interval == timedelta(minutes=2)
+    await trader.clock.advance(DAY)
+    payments = await trader.venue.funding_payments(BTC, EVER)
+    assert [payment.rate for payment in payments] == [Decimal("0.0002"), Decimal("0.0005")]
     trader.exchange.close()
 
 

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chatbot.domain.instrument import PositionMode, Symbol
 from chatbot.domain.market import OrderBook
-from chatbot.domain.order import OrderStatus, OrderType
+from chatbot.domain.order import Accepted, OrderStatus, OrderType, Rejected
 from chatbot.errors import InstrumentUnavailable, InsufficientMargin, InvalidOrder, WrongPositionMode
 from chatbot.venues.feeds import BTC, BTC_INVERSE, ETH, ScriptedFeed
 from tests.venues.paper_trader import CROSS, ISOLATED, LONG, SHORT, Trader
@@ -205,6 +208,50 @@ async def test_a_close_needs_no_minimum(trader: Trader) -> None:
     assert (await trader.close(LONG, "0.001")).status is OrderStatus.FILLED
 
 
+@pytest.mark.parametrize(
+    ("limit", "trigger", "type"),
+    [("2000", None, OrderType.MARKET), (None, "2100", OrderType.MARKET), ("2000", "2100", OrderType.LIMIT)],
+)
+async def test_a_price_that_the_order_type_does_not_have_is_refused(
+    trader: Trader,
+    limit: str | None,
+    trigger: str | None,
+    type: OrderType,  # noqa: A002
+) -> None:
+    request = trader.request(LONG, "1", type=type, limit=limit, trigger=trigger)
+    assert (await trader.refused(request)).code == "-1106"
+
+
+@given(
+    quantity=st.decimals(allow_nan=True, allow_infinity=True),
+    limit=st.none() | st.decimals(allow_nan=True, allow_infinity=True),
+    trigger=st.none() | st.decimals(allow_nan=True, allow_infinity=True),
+    type=st.sampled_from(OrderType),
+    opens=st.booleans(),
+    name=st.text(max_size=40),
+)
+async def test_no_request_however_odd_breaks_the_exchange(
+    quantity: Decimal,
+    limit: Decimal | None,
+    trigger: Decimal | None,
+    type: OrderType,  # noqa: A002
+    opens: bool,
+    name: str,
+) -> None:
+    trader = Trader()
+    await trader.open(LONG, "1")
+    request = trader.request(LONG, "1", type=type, opens=opens)
+    odd = replace(
+        request, quantity=quantity, limit_price=limit, trigger_price=trigger, client_order_id=name or "n1"
+    )
+
+    (outcome,) = await trader.send(odd)
+
+    assert isinstance(outcome, Accepted | Rejected)
+    assert (await trader.venue.view()).balance.wallet == await trader.explained_wallet()
+    trader.exchange.close()
+
+
 # --- modes --------------------------------------------------------------------------------------
 
 
@@ -219,6 +266,21 @@ async def test_one_way_mode_refuses_the_second_leg(trader: Trader) -> None:
     assert rejected.kind == "WrongPositionMode"
     await trader.close(LONG, "1")
     assert (await trader.open(SHORT, "1")).status is OrderStatus.FILLED
+
+
+async def test_in_one_way_mode_a_resting_order_opens_no_second_leg(trader: Trader) -> None:
+    await trader.venue.set_position_mode(PositionMode.ONE_WAY)
+    order = trader.request(SHORT, "1", type=OrderType.LIMIT, limit="2100")
+    trigger = trader.request(SHORT, "1", type=OrderType.TRIGGER, trigger="2150")
+    await trader.done(order)
+    await trader.done(trigger)
+    await trader.open(LONG, "1")
+
+    view = await trader.price("2200")
+
+    assert [position.side for position in view.positions] == [LONG]
+    for request in (order, trigger):
+        assert (await trader.order(request.client_order_id)).status is OrderStatus.EXPIRED
 
 
 async def test_the_position_mode_stays_while_a_position_or_an_order_is_open(trader: Trader) -> None:

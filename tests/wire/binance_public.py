@@ -49,7 +49,7 @@ def _market(name: str) -> dict[str, Any]:
 
 
 class BinancePublic:
-    """``url`` stands in for Binance's; the fields are what it answers. ``asked`` lists the paths, in order."""
+    """``url`` stands in for Binance's; the fields are what it answers; ``asked`` lists the paths."""
 
     def __init__(self) -> None:
         self.url = ""

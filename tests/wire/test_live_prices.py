@@ -57,6 +57,16 @@ async def test_public_prices_come_through_ccxt(feed: LivePrices, trader: Trader)
     assert market.at == START
 
 
+async def test_only_public_addresses_are_asked(feed: LivePrices, server: BinancePublic) -> None:
+    await feed.poll()
+    assert {path.rpartition("/")[2] for path in server.asked} == {
+        "exchangeInfo",
+        "fundingInfo",
+        "premiumIndex",
+        "depth",
+    }
+
+
 async def test_the_paper_book_stands_around_the_middle_of_the_real_one(
     feed: LivePrices, trader: Trader
 ) -> None:

@@ -9,7 +9,14 @@ from datetime import datetime
 from decimal import Decimal
 
 from chatbot.domain.account import LegSetting
-from chatbot.domain.instrument import ZERO, Instrument, OrderSide, PositionMode
+from chatbot.domain.instrument import (
+    ZERO,
+    Instrument,
+    OrderSide,
+    PositionMode,
+    PositionSide,
+    Symbol,
+)
 from chatbot.domain.order import OrderRequest, OrderType, Rejected
 from chatbot.venues.paper.book import Market, Piece
 from chatbot.venues.paper.margin import Instruments, Marks, free_margin, sigma, summary
@@ -104,6 +111,8 @@ def _prices(submission: Submission) -> Rejected | None:
         (request.type is OrderType.LIMIT, "price", request.limit_price),
         (request.type.conditional, "triggerPrice", request.trigger_price),
     ):
+        if not wanted and price is not None:
+            return _invalid(f"Parameter '{name}' sent when not required.", "-1106")
         if wanted and (rejected := _price(name, price, submission.instrument)):
             return rejected
     return None
@@ -121,11 +130,13 @@ def _price(name: str, price: Decimal | None, instrument: Instrument) -> Rejected
 
 def _position_mode(submission: Submission) -> Rejected | None:
     """One-way keeps one leg per symbol: the opposite one cannot be opened beside it."""
-    account, request = submission.account, submission.request
-    if account.mode is PositionMode.HEDGE or not submission.opens:
-        return None
-    opposite = (request.symbol, request.position_side.opposite)
-    return WRONG_SIDE if opposite in account.legs else None
+    request = submission.request
+    blocked = submission.opens and blocks_opening(submission.account, request.symbol, request.position_side)
+    return WRONG_SIDE if blocked else None
+
+
+def blocks_opening(account: AccountState, symbol: Symbol, side: PositionSide) -> bool:
+    return account.mode is PositionMode.ONE_WAY and (symbol, side.opposite) in account.legs
 
 
 def _reduce_only(submission: Submission) -> Rejected | None:

@@ -129,22 +129,29 @@ class Engine:
         settle_due(floor, at, inclusive=False)
         before = {symbol: floor.mark(symbol) for symbol in active if floor.markets[symbol].priced}
         floor.now = at
-        self._bring(active, at)
+        self._move(active, at)
         look_at_accounts(floor, before, clock_now)
         settle_due(floor, at, inclusive=True)
+        self._follow_schedule(active)
 
     def _bring(self, symbols: Collection[Symbol], at: datetime | None) -> None:
         """These markets show the prices of this instant; the other ones follow when somebody asks."""
-        if at is None:
-            return
+        if at is not None:
+            self._move(symbols, at)
+            self._follow_schedule(symbols)
+
+    def _move(self, symbols: Collection[Symbol], at: datetime) -> None:
         for symbol in symbols:
-            prices = self.feed.prices(symbol, at)
-            if prices is None:
-                continue
+            if (prices := self.feed.prices(symbol, at)) is not None:
+                self._floor.markets[symbol].move(prices, at)
+
+    def _follow_schedule(self, symbols: Collection[Symbol]) -> None:
+        """Where the feed knows the next settlement; only after those of the past were made."""
+        for symbol in symbols:
             market = self._floor.markets[symbol]
-            market.move(prices, at)
-            if prices.next_funding_at is not None and prices.next_funding_at > self._floor.now:
-                market.next_funding_at = prices.next_funding_at
+            told = market.prices.next_funding_at if market.priced else None
+            if told is not None and told > self._floor.now:
+                market.next_funding_at = told
 
     def _fresh(self, symbols: Collection[Symbol]) -> None:
         self._bring(symbols, self.feed.latest(self._floor.now))

@@ -20,6 +20,7 @@ from chatbot.venues.paper.checks import (
     REDUCE_ONLY,
     WRONG_SIDE,
     Submission,
+    blocks_opening,
     fires_above,
     lacks_margin,
     refusal,
@@ -71,9 +72,8 @@ def fire(floor: Floor, account: AccountState, order: WorkingOrder, clock_now: da
 
 
 def _refused_opening(submission: Submission) -> str:
-    account, request = submission.account, submission.request
-    opposite = (request.symbol, request.position_side.opposite)
-    if account.mode != "hedge" and opposite in account.legs:
+    request = submission.request
+    if blocks_opening(submission.account, request.symbol, request.position_side):
         return WRONG_SIDE.reason
     rejected = lacks_margin(submission, request.quantity)
     return rejected.reason if rejected else ""
@@ -93,19 +93,27 @@ def meet_resting(floor: Floor, account: AccountState, order: WorkingOrder) -> No
     assert report.limit_price is not None  # noqa: S101 - only limit orders rest
     if not market.reaches(report.side, report.limit_price):
         return
-    quantity = order.remaining
-    if report.side is report.position_side.closing:
-        leg = account.legs.get((report.symbol, report.position_side))
-        quantity = min(quantity, leg.quantity if leg else ZERO)
-        if not quantity:
-            floor.end_order(account, order, OrderStatus.EXPIRED, REDUCE_ONLY.reason)
-            return
+    quantity = _fillable(account, order)
+    if not quantity:
+        rejected = REDUCE_ONLY if report.side is report.position_side.closing else WRONG_SIDE
+        floor.end_order(account, order, OrderStatus.EXPIRED, rejected.reason)
+        return
     pieces = market.offer(report.side, quantity, limit=report.limit_price)
     market.take(report.side, pieces, floor.now)
     filled = sum((quantity for _, quantity in pieces), ZERO)
     if filled:
         _trade(floor, account, order, [(report.limit_price, filled)], maker=True)
         floor.keep_order(account, order)
+
+
+def _fillable(account: AccountState, order: WorkingOrder) -> Decimal:
+    """What the account may still do of it: no more than the leg holds, and no second leg in one-way mode."""
+    report = order.report
+    if report.side is report.position_side.opening:
+        blocked = blocks_opening(account, report.symbol, report.position_side)
+        return ZERO if blocked else order.remaining
+    leg = account.legs.get((report.symbol, report.position_side))
+    return min(order.remaining, leg.quantity if leg else ZERO)
 
 
 def _run_market(floor: Floor, account: AccountState, order: WorkingOrder, quantity: Decimal) -> None:

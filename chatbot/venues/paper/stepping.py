@@ -34,8 +34,8 @@ def next_settlement(after: datetime, instrument: Instrument) -> datetime:
 
 
 def look_at_accounts(floor: Floor, before: Marks, clock_now: datetime) -> None:
-    """After the prices moved from ``before``; in the order in which the accounts became busy."""
-    for account in tuple(floor.busy.values()):
+    """After the prices moved from ``before``; in an order that a restart does not change."""
+    for account in [floor.busy[account_id] for account_id in sorted(floor.busy)]:
         if floor.real_time and not _priced(floor, account):
             continue
         _meet_orders(floor, account, clock_now)

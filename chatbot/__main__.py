@@ -1,0 +1,92 @@
+"""The command line: parse, load settings, run; nothing else."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from chatbot.errors import HedgerowError, SettingsError
+from chatbot.log import configure_logging
+from chatbot.settings import Settings, load_settings
+
+# What a command needs is imported when it runs: `--help` and a wrong setting answer at once.
+
+
+def _run(_: argparse.Namespace) -> int:
+    from chatbot import running  # noqa: PLC0415
+
+    return running.run(_settings())
+
+
+def _check(_: argparse.Namespace) -> int:
+    from chatbot import running  # noqa: PLC0415
+
+    return running.check(_settings(), sys.stdout)
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    from chatbot import demo  # noqa: PLC0415
+
+    return demo.main(arguments.data, picture=arguments.picture)
+
+
+def _settings() -> Settings:
+    settings = load_settings()
+    configure_logging(settings.log.format, settings.log.level, settings.secrets)
+    return settings
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="hedgerow",
+        description="Lock the profit of a perpetual position from a chat, and get out in the right order.",
+    )
+    parser.add_argument("--version", action="version", version=f"hedgerow {_version()}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add(commands, "run", _run, "start the bot: Telegram if a token is set, else a chat in this terminal")
+    demo = _add(commands, "demo", _demo, "the whole story on paper, in under a minute; needs no settings")
+    demo.add_argument("--data", type=Path, metavar="CSV", help="replay real prices: ts,mark,mid,index,funding_rate")
+    demo.add_argument("--picture", type=Path, metavar="PNG", help="also draw the conversation as a picture")
+    _add(commands, "check", _check, "check settings, database, clock and market, and say what is wrong")
+    return parser
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    action: Callable[[argparse.Namespace], int],
+    text: str,
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(action=action)
+    return parser
+
+
+def _version() -> str:
+    try:
+        return version("hedgerow")
+    except PackageNotFoundError:
+        return "(not installed)"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parsed = _parser().parse_args(arguments)
+    try:
+        return int(parsed.action(parsed))
+    except SettingsError as error:
+        print(error.message, file=sys.stderr)
+        return 2
+    except HedgerowError as error:
+        print(f"hedgerow: {error.message}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,143 @@
+"""Runs the bot on its platforms until it is told to stop, and checks an installation."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import sys
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import TextIO
+
+from chatbot.app import Bot, open_bot, telegram_platform
+from chatbot.chat import Request
+from chatbot.errors import HedgerowError
+from chatbot.platforms.console import ConsoleMessenger, ConsolePlatform
+from chatbot.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def run(settings: Settings) -> int:
+    return asyncio.run(_run(settings))
+
+
+async def _run(settings: Settings) -> int:
+    async with open_bot(settings) as bot:
+        speak = _on_telegram if settings.telegram.token is not None else _on_console
+        return await speak(bot)
+
+
+@asynccontextmanager
+async def _running(bot: Bot) -> AsyncIterator[None]:
+    """The bot's own loops beside whatever the platform does; a loop that dies ends the program."""
+    await bot.start()
+    loops = asyncio.create_task(bot.run(), name="bot")
+    body = asyncio.current_task()
+    loops.add_done_callback(lambda _: body.cancel() if body and not stopping else None)
+    stopping = False
+    try:
+        yield
+    finally:
+        stopping = True
+        await bot.stop()
+        await loops
+
+
+async def _on_telegram(bot: Bot) -> int:
+    platform = telegram_platform(bot)
+    bot.speak_through(platform.messenger)
+    await platform.start()
+    try:
+        async with _running(bot), _until_signal(platform.stop_intake):
+            log.info("ready: listening on Telegram as @%s", platform.username or "(not yet known)")
+            await platform.run()
+    finally:
+        await platform.stop()
+    log.info("stopped")
+    return 0
+
+
+@asynccontextmanager
+async def _until_signal(stop: Callable[[], object]) -> AsyncIterator[None]:
+    """SIGTERM and Ctrl-C stop the intake; what was taken is finished."""
+    loop = asyncio.get_running_loop()
+
+    def on_signal() -> None:
+        log.info("stopping")
+        waiting.append(asyncio.ensure_future(_call(stop)))
+
+    waiting: list[asyncio.Future[None]] = []
+    for number in (signal.SIGTERM, signal.SIGINT):
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, on_signal)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            with contextlib.suppress(NotImplementedError):
+                loop.remove_signal_handler(number)
+        await asyncio.gather(*waiting)
+
+
+async def _call(stop: Callable[[], object]) -> None:
+    result = stop()
+    if asyncio.iscoroutine(result):
+        await result
+
+
+async def _on_console(bot: Bot) -> int:
+    messenger = ConsoleMessenger(bold=sys.stdout.isatty())
+    bot.speak_through(messenger)
+
+    async def submit(request: Request) -> None:
+        await bot.inbox.receive([request])
+
+    platform = ConsolePlatform(messenger, submit=submit, idle=bot.settled, clock=bot.clock)
+    async with _running(bot):
+        if platform.interactive:
+            messenger.print("Hedgerow on paper. /start says what it does, /help lists commands, quit leaves.\n")
+        return await platform.run()
+
+
+# --- check --------------------------------------------------------------------------------------
+
+CLOCK_LIMIT = timedelta(seconds=5)
+
+
+def check(settings: Settings, out: TextIO) -> int:
+    """0 when everything that was looked at is well; each line says what was found."""
+    return asyncio.run(_check(settings, out))
+
+
+async def _check(settings: Settings, out: TextIO) -> int:
+    print("settings   fine", file=out)
+    try:
+        async with open_bot(settings) as bot:
+            return await _check_bot(bot, out)
+    except HedgerowError as error:
+        print(f"database   {error.message}", file=out)
+        return 1
+
+
+async def _check_bot(bot: Bot, out: TextIO) -> int:
+    print(f"database   fine: {bot.settings.database_url}", file=out)
+    print(f"market     fine: {bot.exchange.feed.name}, market time {bot.exchange.market_now():%Y-%m-%d %H:%M} UTC", file=out)
+    if bot.settings.telegram.token is None:
+        print("telegram   no token: hedgerow run opens the chat in the terminal", file=out)
+        return 0
+    platform = telegram_platform(bot)
+    try:
+        await platform.start()
+    except HedgerowError as error:
+        print(f"telegram   {error.message}", file=out)
+        return 1
+    else:
+        known = platform.username
+        print(f"telegram   {f'fine: @{known}' if known else 'cannot be reached just now'}", file=out)
+        return 0 if known else 1
+    finally:
+        await platform.stop()

@@ -1,0 +1,513 @@
+"""Watching on the paper exchange: what is told, once, and what a crash cannot swallow or repeat."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+
+from chatbot.chat import ChatRef, OutboxMessage, Platform, Priority, Reply, Text, UserRef
+from chatbot.clock import VirtualClock
+from chatbot.domain.hedge import LegRole
+from chatbot.domain.instrument import MarginMode, PositionSide
+from chatbot.domain.quote import CloseRequest, CloseWay
+from chatbot.domain.risk import AlertKind, AlertPhase, Gravity, LegCause, LegChanged
+from chatbot.errors import VenueUnavailable
+from chatbot.ports import Account, Changes, Venue
+from chatbot.services.bookkeeping import Bookkeeper
+from chatbot.services.locks import AccountLocks
+from chatbot.services.watching import WatchService
+from chatbot.venues.paper.faults import LostReply, Refuse, Unavailable
+from handlers.buttons import Buttons
+from handlers.presenter import CardPresenter
+from tests.services.world import BEGIN, ETH, World, a_world, prices
+
+LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
+ISOLATED = MarginMode.ISOLATED
+
+
+async def a_pair(world: World, *, at: str = "2100", leverage: str = "10") -> None:
+    """Long from 2,000, short from ``at``, isolated."""
+    await world.open(margin_mode=ISOLATED, leverage=leverage)
+    world.price(ETH, at)
+    await world.hedge()
+    await looks(world)
+
+
+async def looks(world: World) -> list[str]:
+    """One look: what it told, shortly."""
+    alerts = await world.bot.watching.look_at(world.account)
+    return [f"{alert.kind} {alert.phase} {alert.level}" for alert in alerts]
+
+
+async def heads(world: World) -> list[str]:
+    """First lines of what was pushed to the phone besides the cards of operations."""
+    await world.bot.outbox.idle()
+    return [_head(reply) for reply in world.phone.seen if reply.slot is None]
+
+
+def _head(reply: Reply) -> str:
+    first = reply.blocks[0]
+    assert isinstance(first, Text)
+    return first.text.partition("\n")[0]
+
+
+async def owed(world: World) -> list[OutboxMessage]:
+    rows = await world.bot.mailbox.due(world.clock.now(), limit=50)
+    return [row.message for row in rows]
+
+
+# --- through the whole bot ----------------------------------------------------------------------
+
+
+async def test_a_leg_near_its_liquidation_is_told_on_the_phone_and_when_it_is_safe_again() -> None:
+    async with a_world() as world:
+        await a_pair(world, leverage="5")
+        for price in ("2400", "2401", "2000"):
+            world.price(ETH, price)
+            await world.pass_time(4)
+
+        pushed = await heads(world)
+
+        assert [head for head in pushed if "short leg" in head] == [
+            "⚠️ **#1 ETH: short leg 19.4 % from liquidation**",
+            "🛑 **#1 ETH: short leg 4.5 % from liquidation**",
+            "✅ **#1 ETH: short leg safe again, 25.4 % from liquidation**",
+        ]
+
+
+async def test_nothing_is_told_twice_however_often_is_looked() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        world.price(ETH, "2240")
+
+        told = [await looks(world) for _ in range(5)]
+
+        assert told[0] == ["liquidation worse 2"]
+        assert told[1:] == [[], [], [], []]
+
+
+async def test_what_was_told_is_not_told_again_after_a_restart(tmp_path: Path) -> None:
+    clock = VirtualClock(BEGIN)
+    async with a_world(clock=clock, database=tmp_path) as world:
+        await a_pair(world)
+        world.price(ETH, "2240")
+        assert await looks(world) == ["liquidation worse 2"]
+
+    async with a_world(prices("2240"), clock=clock, database=tmp_path, ids=8) as again:
+        assert await looks(again) == []
+
+
+# --- a leg that is gone -------------------------------------------------------------------------
+
+
+async def liquidate_the_short(world: World) -> None:
+    await a_pair(world)
+    world.price(ETH, "2400")
+
+
+async def test_a_liquidated_leg_is_told_at_once_with_the_way_back_and_the_way_out() -> None:
+    async with a_world() as world:
+        await liquidate_the_short(world)
+
+        (alert,) = [
+            a for a in await world.bot.watching.look_at(world.account) if a.gravity is Gravity.CRITICAL
+        ]
+
+        assert (alert.kind, alert.phase, alert.number) == (AlertKind.LOST, AlertPhase.RISE, 1)
+        figures = alert.figures
+        assert isinstance(figures, LegChanged)
+        assert (figures.side, figures.cause) == (SHORT, LegCause.LIQUIDATED)
+        assert figures.naked is not None
+        assert (figures.naked.side, figures.naked.quantity) == (LONG, Decimal(1))
+        await world.bot.outbox.idle()
+        card = next(reply for reply in world.phone.seen if "is gone" in _head(reply))
+        labels = [button.label for row in card.buttons for button in row]
+        assert labels == ["Restore the hedge", "Close the rest", "Settings"]
+
+
+async def test_a_liquidated_leg_is_told_once() -> None:
+    async with a_world() as world:
+        await liquidate_the_short(world)
+
+        told = [line for _ in range(4) for line in await looks(world)]
+
+        assert told.count("lost rise 0") == 1
+
+
+async def test_a_lost_leg_is_told_although_the_process_died_after_booking_it(tmp_path: Path) -> None:
+    clock = VirtualClock(BEGIN)
+    async with a_world(clock=clock, database=tmp_path) as world:
+        await liquidate_the_short(world)
+        books = await world.bot.bookkeeper.bring_up_to_date(world.account)
+        assert [change.cause for change in books.changes] == ["liquidated"]
+
+    async with a_world(prices("2400"), clock=clock, database=tmp_path, ids=8) as again:
+        assert "lost rise 0" in await looks(again)
+        assert "lost rise 0" not in await looks(again)
+
+
+async def test_a_leg_closed_in_the_exchanges_own_app_is_lost_by_hand() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        await world.elsewhere(SHORT, "1", opens=False)
+
+        (alert,) = [a for a in await world.bot.watching.look_at(world.account) if a.kind is AlertKind.LOST]
+
+        assert isinstance(alert.figures, LegChanged)
+        assert alert.figures.cause is LegCause.BY_HAND
+
+
+async def test_a_stop_that_fired_is_told_as_a_stop() -> None:
+    async with a_world() as world:
+        await world.open(margin_mode=ISOLATED, stop_loss="1950")
+        world.price(ETH, "2100")
+        await world.hedge()
+        await looks(world)
+        world.price(ETH, "1940")
+
+        told = await looks(world)
+
+        assert "stopped rise 0" in told
+        assert not any(line.startswith("lost") for line in told)
+
+
+async def test_a_hedge_that_was_lifted_on_purpose_is_not_told_as_lost() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        await world.close(CloseWay.OFFSET_ONLY)
+
+        told = [line.split()[0] for _ in range(3) for line in await looks(world)]
+
+        assert not {"lost", "stopped", "naked", "imbalance"} & set(told)
+
+
+async def test_a_hedge_that_was_closed_on_purpose_says_nothing_more() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        world.price(ETH, "2240")
+        await looks(world)
+        await world.close()
+
+        assert await looks(world) == []
+        assert [e for e in await world.bot.store.active_episodes(world.user.id) if e.hedge_id] == []
+
+
+async def test_a_pair_closed_at_a_price_is_not_called_naked_while_the_other_leg_follows() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        await world.close(CloseWay.AT_PRICE, at="2150")
+        world.price(ETH, "2151")
+
+        told = [line for _ in range(4) for line in await looks(world)]
+
+        assert not [line for line in told if line.startswith(("lost", "naked"))]
+
+
+async def test_a_single_position_that_is_liquidated_is_told_once(tmp_path: Path) -> None:
+    clock = VirtualClock(BEGIN)
+    async with a_world(clock=clock, database=tmp_path) as world:
+        await world.open(margin_mode=ISOLATED)
+        await looks(world)
+        world.price(ETH, "1700")
+        assert "lost rise 0" in await looks(world)
+        assert await looks(world) == []
+        await world.bot.outbox.idle()
+
+    async with a_world(prices("1700"), clock=clock, database=tmp_path, ids=8) as again:
+        await again.bot.watching.look_at(again.account)
+        assert not [message for message in await owed(again) if "lost" in message.dedupe_key]
+        assert not [head for head in await heads(again) if "is gone" in head]
+
+
+async def test_the_end_of_a_position_is_told_although_the_process_died_after_booking_it(
+    tmp_path: Path,
+) -> None:
+    clock = VirtualClock(BEGIN)
+    async with a_world(clock=clock, database=tmp_path) as world:
+        await world.open(margin_mode=ISOLATED)
+        await looks(world)
+        world.price(ETH, "1700")
+        await world.bot.bookkeeper.bring_up_to_date(world.account)
+
+    async with a_world(prices("1700"), clock=clock, database=tmp_path, ids=8) as again:
+        assert "lost rise 0" in await looks(again)
+
+
+async def test_the_end_of_a_position_is_told_although_somebody_else_booked_it() -> None:
+    async with a_world() as world:
+        await world.open(margin_mode=ISOLATED)
+        await looks(world)
+        world.price(ETH, "1700")
+        await world.bot.bookkeeper.bring_up_to_date(world.account)
+
+        assert "lost rise 0" in await looks(world)
+
+
+# --- shrunk, grown, unequal ---------------------------------------------------------------------
+
+
+async def test_a_leg_that_shrank_by_hand_is_told_once_and_not_as_an_imbalance_too() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        await world.elsewhere(SHORT, "0.4", opens=False)
+
+        told = [line for _ in range(3) for line in await looks(world)]
+
+        assert [line for line in told if line.startswith(("shrunk", "imbalance"))] == ["shrunk rise 0"]
+
+
+async def test_a_leg_that_shrank_unseen_shows_as_an_imbalance() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        await world.elsewhere(SHORT, "0.4", opens=False)
+        await world.bot.bookkeeper.bring_up_to_date(world.account)
+
+        assert "imbalance rise 0" in await looks(world)
+
+
+async def test_an_imbalance_made_good_is_told_as_over() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        await world.elsewhere(SHORT, "0.4", opens=False)
+        await looks(world)
+        await world.elsewhere(SHORT, "0.4", opens=True)
+
+        assert "imbalance clear 0" in await looks(world)
+
+
+async def test_a_leg_grown_by_hand_is_a_warning() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        await world.elsewhere(SHORT, "0.5", opens=True)
+
+        assert "grown rise 0" in await looks(world)
+
+
+async def test_half_a_hedge_that_was_asked_for_is_no_imbalance() -> None:
+    async with a_world() as world:
+        await world.open(margin_mode=ISOLATED)
+        await world.hedge(ratio="0.5")
+
+        told = [line for _ in range(3) for line in await looks(world)]
+
+        assert not [line for line in told if line.startswith("imbalance")]
+
+
+# --- operations in trouble ----------------------------------------------------------------------
+
+
+async def begin_a_close_that_sticks(world: World) -> None:
+    """The offset goes, the primary is refused again and again."""
+    world.faults.on_orders(None, *[Refuse("try later", code="-1001")] * 12)
+    request = CloseRequest(ETH)
+    quote = await world.bot.hedging.offer_close(world.user, world.user.home, request)
+    await world.tap(quote, CloseWay.OFFSET_FIRST)
+
+
+async def test_a_naked_leg_is_told_once_within_seconds_and_before_anything_else() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        await begin_a_close_that_sticks(world)
+        told: list[tuple[float, str]] = []
+        for tick in range(20):
+            await world.clock.advance(0.5)
+            told += [(tick / 2 + 0.5, line) for line in await looks(world) if line.startswith("naked")]
+
+        assert told
+        assert told[0][1] == "naked rise 0"
+        assert 5 <= told[0][0] <= 6
+        assert [line for _, line in told].count("naked rise 0") == 1
+
+
+async def test_an_order_without_an_answer_is_told_after_half_a_minute_and_then_as_critical() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        world.faults.on_orders(LostReply())
+        world.faults.hide_orders_for = 3_600
+        quote = await world.bot.hedging.offer_close(world.user, world.user.home, CloseRequest(ETH))
+        await world.tap(quote, CloseWay.OFFSET_FIRST)
+        await world.clock.advance(0.01)
+        await world.bot.supervisor.stop()
+        told = []
+        for _ in range(32):
+            await world.clock.advance(10)
+            told += [line for line in await looks(world) if line.startswith("unknown")]
+
+        assert told == ["unknown rise 0", "unknown worse 1"]
+
+
+# --- venues and users in trouble ----------------------------------------------------------------
+
+
+class Silent:
+    """A venue that does not answer while ``away``."""
+
+    def __init__(self, world: World) -> None:
+        self._venues = world.bot.venues
+        self.away = False
+
+    def of(self, account: Account) -> Venue:
+        if self.away:
+            raise VenueUnavailable("connection reset by peer: secret detail", venue="paper")
+        return self._venues.of(account)
+
+
+def watcher(world: World, venues: Silent) -> WatchService:
+    store, clock = world.bot.store, world.clock
+    bookkeeper = Bookkeeper(store, venues, clock, AccountLocks())
+    return WatchService(store, venues, bookkeeper, CardPresenter(Buttons(bytes(32))), clock)
+
+
+async def test_a_venue_out_of_reach_is_told_after_a_minute_gets_critical_and_comes_back() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        venues = Silent(world)
+        service = watcher(world, venues)
+        told: list[str] = []
+        for minute in range(8):
+            venues.away = minute < 7
+            alerts = await service.look_at(world.account)
+            told += [f"{minute}: {a.phase} {a.gravity}" for a in alerts if a.kind is AlertKind.VENUE]
+            await world.clock.advance(60)
+
+        assert told == ["1: rise warning", "5: worse critical", "7: clear critical"]
+        assert not [head for head in await heads(world) if "secret" in head]
+
+
+async def test_while_the_venue_is_away_nothing_else_is_declared_over() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        world.price(ETH, "2240")
+        venues = Silent(world)
+        service = watcher(world, venues)
+        await service.look_at(world.account)
+        before = await world.bot.store.active_episodes(world.user.id)
+        venues.away = True
+
+        assert await service.look_at(world.account) == ()
+        assert await world.bot.store.active_episodes(world.user.id) == before
+
+
+async def test_an_account_without_hedges_hears_nothing_of_a_venue_out_of_reach() -> None:
+    async with a_world() as world:
+        venues = Silent(world)
+        venues.away = True
+        service = watcher(world, venues)
+        await service.look_at(world.account)
+        await world.clock.advance(3_600)
+
+        assert await service.look_at(world.account) == ()
+
+
+async def test_one_account_that_fails_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with a_world() as world:
+        other = await world.bot.people.meet(
+            UserRef(Platform.CONSOLE, "bob"), ChatRef(Platform.CONSOLE, "bob"), "bob"
+        )
+        await a_pair(world)
+        world.price(ETH, "2240")
+        venues = world.bot.venues
+        broken = await world.bot.people.trading_account(other)
+        of = venues.of
+
+        def fails(account: Account) -> Venue:
+            if account.id == broken.id:
+                raise KeyError("a bug in one venue")
+            return of(account)
+
+        monkeypatch.setattr(venues, "of", fails)
+        await world.bot.watching.look_at_all()
+
+        assert any("from liquidation" in head for head in await heads(world))
+
+
+async def test_nobody_is_told_whose_chat_takes_no_messages() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        await world.bot.store.commit(Changes(users=(replace(world.user, reachable=False),)))
+        world.price(ETH, "2240")
+
+        assert await looks(world) == []
+
+
+# --- the outbox ---------------------------------------------------------------------------------
+
+
+async def test_a_critical_alert_overtakes_what_was_owed_before() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        await world.bot.outbox.stop()
+        note = OutboxMessage(
+            "note", world.user.home, Reply(blocks=(Text("a note"),)), Priority.INFO, world.clock.now()
+        )
+        await world.bot.store.commit(Changes(outbox=(note,)))
+        world.price(ETH, "2400")
+        await looks(world)
+
+        messages = await owed(world)
+
+        assert messages[0].priority is Priority.CRITICAL
+        assert messages[0].dedupe_key.startswith(f"alert:{world.user.id}:#1:lost:short:")
+        priorities = [message.priority for message in messages]
+        assert priorities == sorted(priorities)
+        assert all(message.reply.slot is None for message in messages)
+
+
+async def test_funding_is_told_ahead_once_per_settlement() -> None:
+    async with a_world() as world:
+        await world.open()
+        view = await world.view()
+        market = view.markets[ETH]
+        await world.clock.advance((market.next_funding_at - view.at - timedelta(minutes=14)).total_seconds())
+
+        told = [line for _ in range(3) for line in await looks(world)]
+
+        assert told.count("funding rise 0") == 1
+        await world.clock.advance(timedelta(minutes=20).total_seconds())
+        assert not [line for line in await looks(world) if line.startswith("funding")]
+
+
+async def test_a_target_that_is_reached_offers_the_hedge() -> None:
+    async with a_world() as world:
+        await world.open()
+        world.price(ETH, "2110")
+        await looks(world)
+
+        pushed = await heads(world)
+
+        assert "📈 **#1 ETH long +5.5 %: lock it?**" in pushed
+        card = next(reply for reply in world.phone.seen if "lock it?" in _head(reply))
+        assert card.buttons[0][0].label == "Hedge now"
+        assert card.buttons[0][0].data.endswith(":/hedge #1")
+
+
+async def test_the_live_leg_of_a_restored_hedge_is_told_no_more_as_naked() -> None:
+    async with a_world() as world:
+        await liquidate_the_short(world)
+        assert "lost rise 0" in await looks(world)
+        await world.hedge()
+
+        assert not [line for line in await looks(world) if line.startswith("lost")]
+        live = await world.live()
+        assert live.leg(LegRole.OFFSET).quantity == 1
+        kinds = {episode.kind for episode in await world.bot.store.active_episodes(world.user.id)}
+        assert "lost" not in kinds
+
+
+async def test_faults_of_reading_are_told_in_our_own_words() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        for _ in range(3):
+            world.faults.on_reads(Unavailable("raw words of the venue"))
+            await looks(world)
+            await world.clock.advance(45)
+
+        assert any("paper out of reach" in head for head in await heads(world))
+        texts = [
+            block.text for reply in world.phone.seen for block in reply.blocks if isinstance(block, Text)
+        ]
+        assert not [text for text in texts if "raw words" in text]
