@@ -48,7 +48,9 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     _add(commands, "run", _run, "start the bot: Telegram if a token is set, else a chat in this terminal")
     demo = _add(commands, "demo", _demo, "the whole story on paper, in under a minute; needs no settings")
-    demo.add_argument("--data", type=Path, metavar="CSV", help="replay real prices: ts,mark,mid,index,funding_rate")
+    demo.add_argument(
+        "--data", type=Path, metavar="CSV", help="replay real prices: ts,mark,mid,index,funding_rate"
+    )
     demo.add_argument("--picture", type=Path, metavar="PNG", help="also draw the conversation as a picture")
     _add(commands, "check", _check, "check settings, database, clock and market, and say what is wrong")
     return parser

@@ -199,7 +199,9 @@ class Story:
 
 
 @asynccontextmanager
-async def _stage_set(feed: PriceFeed, clock: VirtualClock, out: TextIO, pause: float) -> AsyncIterator[tuple[Bot, Stage]]:
+async def _stage_set(
+    feed: PriceFeed, clock: VirtualClock, out: TextIO, pause: float
+) -> AsyncIterator[tuple[Bot, Stage]]:
     settings = Settings(database_url="sqlite+aiosqlite://", paper=PaperSettings())
     async with open_bot(settings, clock=clock, ids=SeededIds(), feed=feed) as bot:
         stage = Stage(out, bot.exchange.market_now, pause)

@@ -99,7 +99,9 @@ async def _on_console(bot: Bot) -> int:
     platform = ConsolePlatform(messenger, submit=submit, idle=bot.settled, clock=bot.clock)
     async with _running(bot):
         if platform.interactive:
-            messenger.print("Hedgerow on paper. /start says what it does, /help lists commands, quit leaves.\n")
+            messenger.print(
+                "Hedgerow on paper. /start says what it does, /help lists commands, quit leaves.\n"
+            )
         return await platform.run()
 
 
@@ -125,7 +127,10 @@ async def _check(settings: Settings, out: TextIO) -> int:
 
 async def _check_bot(bot: Bot, out: TextIO) -> int:
     print(f"database   fine: {bot.settings.database_url}", file=out)
-    print(f"market     fine: {bot.exchange.feed.name}, market time {bot.exchange.market_now():%Y-%m-%d %H:%M} UTC", file=out)
+    print(
+        f"market     fine: {bot.exchange.feed.name}, market time {bot.exchange.market_now():%Y-%m-%d %H:%M} UTC",
+        file=out,
+    )
     if bot.settings.telegram.token is None:
         print("telegram   no token: hedgerow run opens the chat in the terminal", file=out)
         return 0

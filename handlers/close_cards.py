@@ -114,7 +114,7 @@ def _label(way: CloseWayQuote, instrument: Instrument) -> str:
 def close_all_blocks(offer: CloseAllQuote, instruments: Mapping[Symbol, Instrument]) -> list[Block]:
     totals = listing([sum_of_money(t, c) for c, t in _totals(offer).items()], last="and")
     rows = [row for close in offer.closes for row in _close_lines(close, instruments[close.symbol])]
-    warnings = [warning for close in offer.closes for warning in close.warnings]
+    warnings = list(dict.fromkeys(warning for close in offer.closes for warning in close.warnings))
     return [Text(f"**🛑 Close everything, expected ~{totals}**"), table(rows), *warning_blocks(warnings)]
 
 

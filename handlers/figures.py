@@ -16,7 +16,6 @@ from handlers.text import (
     fitted_money,
     fitted_price,
     funding_rate,
-    hours,
     percent,
     plain,
     short_name,
@@ -61,7 +60,7 @@ def funding_lines(
 
 
 def _rate_lines(look: Look, funding: FundingOutlook) -> list[str]:
-    rate = f"funding {funding_rate(funding.rate)} / {hours(funding.interval_hours)}"
+    rate = f"funding {funding_rate(funding.rate)}/{plain(funding.interval_hours)}h"
     settles = next_settlement(look, funding)
     together = len(rate) + len(settles) < WIDTH
     return [line(rate, settles)] if together else [rate, line("  next", settles)]

@@ -45,6 +45,10 @@ class Router:
         # Kept only while somebody holds or waits for them.
         self._locks: weakref.WeakValueDictionary[UserRef, asyncio.Lock] = weakref.WeakValueDictionary()
 
+    @property
+    def services(self) -> Services:
+        return self._services
+
     async def handle(self, request: Request) -> Sequence[Reply]:
         """Never raises for what a user or a venue did; the replies are in the order to be sent."""
         if not self._allowed(request.user):
@@ -177,9 +181,7 @@ def explain(error: UserError | VenueError | Conflict) -> Reply:
         case UserError():
             return _say(error.message)
         case VenueUnavailable():
-            return _say(
-                f"{_sentence(error.message)} Nothing was sent; try again in a moment.", Severity.WARNING
-            )
+            return _say(f"{_sentence(error.message)} Try again in a moment.", Severity.WARNING)
         case OutcomeUnknown():
             return _say(f"{_sentence(error.message)} /status shows what is known.", Severity.WARNING)
         case VenueError():

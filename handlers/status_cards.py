@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from decimal import Decimal
 
 from chatbot.chat import Button, Reply, Severity, Text
 from chatbot.domain.hedge import HedgeStatus
@@ -71,7 +72,7 @@ def hedge_card(look: Look, report: StatusReport, hedge: HedgeReport) -> Reply:
         _leg_rows(hedge),
         RULE,
         _pair_lines(hedge),
-        _margin_ratio_line(look, report),
+        _margin_ratio_line(look, hedge.margin_ratio),
         RULE,
         funding_lines(look, hedge.funding, instrument.settle, tuple(PositionSide)),
         _cost_lines(look, hedge),
@@ -116,7 +117,7 @@ def _column(leg: LegReport | None, instrument: Instrument) -> tuple[str, ...]:
 
 
 def _pair_lines(hedge: HedgeReport) -> list[str]:
-    instrument = hedge.instrument
+    instrument, floating = hedge.instrument, hedge.lock.floating
     return [
         line(
             "net exposure",
@@ -125,6 +126,7 @@ def _pair_lines(hedge: HedgeReport) -> list[str]:
         line("imbalance", percent(hedge.imbalance)),
         line("gross lock", fitted_money(hedge.lock.gross, hedge.currency, 20)),
         line("net lock now", f"~{fitted_money(hedge.lock.net, hedge.currency, 18)}"),
+        *([line("not locked", fitted_money(floating, hedge.currency, 18))] if floating else []),
         line("nearest liq", _nearest(hedge.pair_liquidation, instrument)),
     ]
 
@@ -133,8 +135,7 @@ def _nearest(value: LegLiquidation, instrument: Instrument) -> str:
     return f"{liquidation(value, instrument, 14)} {distance(value)}" if value.price is not None else "none"
 
 
-def _margin_ratio_line(look: Look, report: StatusReport) -> list[str]:
-    ratio = report.margin_ratio
+def _margin_ratio_line(look: Look, ratio: Decimal | None) -> list[str]:
     return [line("margin ratio", "-" if ratio is None else percent(ratio))] if look.balances else []
 
 
@@ -165,9 +166,13 @@ def _hedge_notices(look: Look, report: StatusReport, hedge: HedgeReport) -> list
     gone = [
         f"the {leg.side} leg is gone: what is left is not hedged" for leg in hedge.legs if not leg.quantity
     ]
-    told = [f"alert since {duration(report.now - since)}: {kind}" for kind, since in hedge.alerts]
+    told = [_warned(report, *alert) for alert in hedge.alerts]
     stops = Text(f"stops: {_stops(hedge.stops, instrument)}")
     return [*warning_blocks([*frozen, *gone, *near, *told]), stops, *_notices(look, report)]
+
+
+def _warned(report: StatusReport, kind: str, since: datetime) -> str:
+    return f"warned {duration(report.now - since)} ago: {kind.replace('_', ' ')}"
 
 
 def _stops(stops: tuple[StopReport, ...], instrument: Instrument) -> str:
@@ -215,7 +220,7 @@ def position_card(look: Look, report: StatusReport, position: PositionReport) ->
         line("liq", liquidation(leg.liquidation, instrument, 20)),
         line("  away", distance(leg.liquidation)),
         line("margin", f"{leverage(leg.leverage)} {leg.margin_mode}"),
-        _margin_ratio_line(look, report),
+        _margin_ratio_line(look, position.margin_ratio),
         RULE,
         funding_lines(look, position.funding, instrument.settle, (leg.side,)),
         _history_lines(position),
@@ -223,7 +228,7 @@ def position_card(look: Look, report: StatusReport, position: PositionReport) ->
     notices = [
         *_origin(position),
         f"stops: {_stops(position.stops, instrument)}",
-        *(f"⚠️ alert since {duration(report.now - since)}: {kind}" for kind, since in position.alerts),
+        *(f"⚠️ {_warned(report, *alert)}" for alert in position.alerts),
     ]
     return Reply(
         blocks=(Text(position_title(position)), rows, Text("\n".join(notices)), *_notices(look, report)),

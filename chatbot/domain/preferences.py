@@ -12,14 +12,15 @@ from decimal import Decimal
 class AlertPreferences:
     """Levels go from harmless to grave; distances and ratios are fractions.
 
-    ``snoozed`` maps a key to an instant (our clock): ``"*"`` everything, ``"#3"`` a hedge, ``"funding"`` a kind, ``"#3:liquidation"``.
+    ``funding_net_cost``: quote units per settlement; told when the net cost is over it. ``snoozed`` maps a key to
+    an instant (our clock): ``"*"`` everything, ``"#3"`` a hedge, ``"funding"`` a kind, ``"#3:liquidation"``.
     """
 
     liquidation_distances: tuple[Decimal, ...] = (Decimal("0.20"), Decimal("0.10"), Decimal("0.05"))
     margin_ratios: tuple[Decimal, ...] = (Decimal("0.50"), Decimal("0.70"), Decimal("0.85"))
     imbalance: Decimal = Decimal("0.01")
     funding_before: timedelta = timedelta(minutes=15)
-    funding_net_cost: Decimal = Decimal("0.01")  # quote units per settlement; told when the net cost is over it
+    funding_net_cost: Decimal = Decimal("0.01")
     funding_eaten: tuple[Decimal, ...] = (Decimal("0.10"), Decimal("0.25"), Decimal("0.50"))
     profit_target: Decimal = Decimal("0.05")  # fraction of the entry notional
     disabled: frozenset[str] = frozenset()  # kinds switched off

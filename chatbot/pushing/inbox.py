@@ -13,12 +13,13 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from chatbot.chat import ChatRef, OutboxMessage, Priority, Reply, Request, RequestKind, Text
 from chatbot.errors import StorageError
 from chatbot.ports import Clock, Mailbox
 
+T = TypeVar("T")
 Handle = Callable[[Request], Awaitable[Sequence[Reply]]]
 Finish = Callable[[Request, Sequence[Reply]], Awaitable[None]]
 Acknowledge = Callable[[Request, str | None], Awaitable[None]]
@@ -182,23 +183,24 @@ class InboxProcessor:
             self._release(request.id)
 
     async def _replies(self, request: Request) -> Sequence[Reply]:
-        try:
-            return await self._handle(request)
-        except Exception:
-            # The router turns every error into a reply; what escapes it must not be tried for ever.
-            log.exception("a request could not be handled", extra={"request": request.id})
-            return (APOLOGY,)
+        """The router turns every error into a reply; what escapes it must not be tried for ever."""
+        outcome = await _outcome(self._handle(request))
+        if not isinstance(outcome, BaseException):
+            return outcome
+        log.error("a request could not be handled", exc_info=outcome, extra={"request": request.id})
+        return (APOLOGY,)
 
     async def _finish_somehow(self, request: Request, replies: Sequence[Reply]) -> bool:
         """Again as the database may be busy; at last with an apology, as the replies may be at fault."""
         for number, pause in enumerate(FINISH_PAUSES, start=1):
             if pause:
                 await self._clock.sleep(pause)
-            try:
-                await self._finish(request, (APOLOGY,) if number == len(FINISH_PAUSES) else replies)
+            last = number == len(FINISH_PAUSES)
+            failure = await _outcome(self._finish(request, (APOLOGY,) if last else replies))
+            if failure is None:
                 return True
-            except Exception:
-                log.exception("a request could not be finished", extra={"request": request.id, "try": number})
+            extra = {"request": request.id, "try": number}
+            log.error("a request could not be finished", exc_info=failure, extra=extra)
         log.error("a request stays in the inbox until the next start", extra={"request": request.id})
         return False
 
@@ -216,6 +218,12 @@ class InboxProcessor:
             await self._acknowledge(request, answered.result() if answered.done() else None)
         finally:
             patience.cancel()
+
+
+async def _outcome(work: Awaitable[T]) -> T | BaseException:
+    """The result or the failure; a cancellation of ours goes on."""
+    (outcome,) = await asyncio.gather(work, return_exceptions=True)
+    return outcome
 
 
 def _keep(task: asyncio.Task[None], tasks: set[asyncio.Task[None]]) -> None:

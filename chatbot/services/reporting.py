@@ -14,7 +14,7 @@ from chatbot.domain.account import AccountView, Balance, Position
 from chatbot.domain.funding import eaten_at, outlook
 from chatbot.domain.hedge import Hedge, HedgeId, HedgeStatus, Leg, LegRole
 from chatbot.domain.instrument import ZERO, Instrument, MarginMode, PositionSide, Symbol
-from chatbot.domain.margin import leg_liquidation, pair_liquidation
+from chatbot.domain.margin import leg_liquidation, pair_liquidation, position_margin_ratio
 from chatbot.domain.order import OrderReport, OrderType
 from chatbot.domain.pnl import Lock, lock_now, unrealized_pnl
 from chatbot.domain.quote import FundingOutlook, LegLiquidation
@@ -65,6 +65,7 @@ class HedgeReport:
     funding: FundingOutlook
     eaten_at: datetime | None  # venue time
     pair_liquidation: LegLiquidation
+    margin_ratio: Decimal | None  # of the margin nearest to its end
     stops: tuple[StopReport, ...]
     alerts: tuple[tuple[str, datetime], ...]  # kind, since
     currency: str
@@ -89,6 +90,7 @@ class PositionReport:
     fees_to_date: Decimal
     widowed: bool
     both_sides_open: bool
+    margin_ratio: Decimal | None
     stops: tuple[StopReport, ...]
     alerts: tuple[tuple[str, datetime], ...]
 
@@ -208,6 +210,7 @@ def _hedge_report(hedge: Hedge, desk: _Desk) -> HedgeReport:
         funding=funding,
         eaten_at=eaten_at(lock.net, funding.net_per_day, view.at),
         pair_liquidation=pair_liquidation(instrument, view),
+        margin_ratio=_margin_ratio((p for p in view.positions if p.symbol == hedge.symbol), desk),
         stops=_stops(hedge.symbol, view.open_orders),
         alerts=desk.alerts(hedge.id),
         currency=instrument.settle,
@@ -241,6 +244,12 @@ def _held(role: LegRole, position: Position, desk: _Desk, instrument: Instrument
         leverage=position.leverage,
         margin_mode=position.margin_mode,
     )
+
+
+def _margin_ratio(positions: Iterable[Position], desk: _Desk) -> Decimal | None:
+    """Isolated legs each have their own, cross ones share the account's."""
+    ratios = (position_margin_ratio(desk.instruments[p.symbol], p, desk.view) for p in positions)
+    return max((ratio for ratio in ratios if ratio is not None), default=None)
 
 
 def _as_held(hedge: Hedge, legs: Iterable[LegReport]) -> Hedge:
@@ -286,6 +295,7 @@ def _position_report(position: Position, hedge: Hedge | None, desk: _Desk) -> Po
         fees_to_date=ZERO if own is None else ZERO - own.fees_paid,
         widowed=hedge is not None and hedge.offset is not None,
         both_sides_open=opposite is not None,
+        margin_ratio=_margin_ratio((position,), desk),
         stops=_stops(position.symbol, desk.view.open_orders),
         alerts=() if hedge is None else desk.alerts(hedge.id),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 import pytest
@@ -39,6 +40,9 @@ def test_a_tier_reaches_up_to_its_cap(notional: str, rate: str) -> None:
 
 
 def test_beyond_the_last_cap_the_last_tier_holds() -> None:
-    capped = BTC_USDT.tiers[:2]
-    assert capped[-1].notional_cap is not None
+    capped = replace(BTC_USDT, tiers=BTC_USDT.tiers[:2])
+    assert capped.tier(D("1e12")) is BTC_USDT.tiers[1]
+
+
+def test_the_highest_leverage_is_that_of_the_smallest_size() -> None:
     assert BTC_USDT.max_leverage == 125

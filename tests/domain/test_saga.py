@@ -161,7 +161,7 @@ def test_a_close_that_has_begun_goes_on_after_its_deadline() -> None:
 
 def test_an_unfilled_hedge_leaves_the_position_as_it_was() -> None:
     failed = saga.fall_back(tried(HEDGING, OFFSET, 3), NOW)
-    assert (failed.status, failed.trim_quantity) == (OperationStatus.FAILED, 0)
+    assert (failed.status, failed.trim_quantity) == (OperationStatus.FAILED, Decimal(0))
 
 
 def test_a_half_filled_hedge_trims_the_primary_by_exactly_the_gap() -> None:

@@ -268,6 +268,7 @@ def hedge_reports(draw: st.DrawFn) -> HedgeReport:
         funding=draw(outlooks()),
         eaten_at=draw(st.one_of(st.none(), st.just(NOW))),
         pair_liquidation=draw(liquidations()),
+        margin_ratio=draw(shares),
         stops=(StopReport("stop-loss", PositionSide.LONG, draw(sizes), draw(sizes)),),
         alerts=(("liquidation", NOW),),
         currency=instrument.settle,
@@ -288,6 +289,7 @@ def position_reports(draw: st.DrawFn) -> PositionReport:
         fees_to_date=draw(sums),
         widowed=draw(st.booleans()),
         both_sides_open=draw(st.booleans()),
+        margin_ratio=draw(shares),
         stops=(),
         alerts=(),
     )

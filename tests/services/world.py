@@ -156,7 +156,9 @@ class World:
         assert hedge is not None
         return hedge
 
-    async def elsewhere(self, side: PositionSide, quantity: str, *, opens: bool, symbol: Symbol = ETH) -> None:
+    async def elsewhere(
+        self, side: PositionSide, quantity: str, *, opens: bool, symbol: Symbol = ETH
+    ) -> None:
         self.taps += 1
         await self.bot.exchange.trade_elsewhere(
             self.account.id, symbol, side, Decimal(quantity), opens=opens, reference=f"hand:{self.taps}"

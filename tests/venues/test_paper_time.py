@@ -18,7 +18,9 @@ DAY = 86_400
 
 
 def simulated(clock: VirtualClock, state: Path | None = None, speed: int = 60) -> Trader:
-    return Trader(feed=SimulatedFeed(7), clock=clock, state=state, speed=Decimal(speed))
+    return Trader(
+        feed=SimulatedFeed(7, step=timedelta(seconds=10)), clock=clock, state=state, speed=Decimal(speed)
+    )
 
 
 async def test_market_time_runs_at_its_speed() -> None:

@@ -216,7 +216,7 @@ async def test_a_price_that_the_order_type_does_not_have_is_refused(
     trader: Trader,
     limit: str | None,
     trigger: str | None,
-    type: OrderType,  # noqa: A002
+    type: OrderType,
 ) -> None:
     request = trader.request(LONG, "1", type=type, limit=limit, trigger=trigger)
     assert (await trader.refused(request)).code == "-1106"
@@ -234,7 +234,7 @@ async def test_no_request_however_odd_breaks_the_exchange(
     quantity: Decimal,
     limit: Decimal | None,
     trigger: Decimal | None,
-    type: OrderType,  # noqa: A002
+    type: OrderType,
     opens: bool,
     name: str,
 ) -> None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatbot.chat import Button, Reply, Table, Text
-from chatbot.platforms.telegram_markup import BLANK, CUT_NOTICE, TEXT_LIMIT, keyboard, render, units
+from chatbot.platforms.telegram.markup import BLANK, CUT_NOTICE, TEXT_LIMIT, keyboard, render, units
 from tests.wire.bot_api import Refusal, parse_html
 
 # All of Unicode, halves of surrogate pairs and controls included, and much of what markup is made of.

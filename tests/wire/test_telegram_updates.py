@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from telegram import Update
 
 from chatbot.chat import ChatRef, MessageRef, Platform, Request, RequestKind, UserRef
-from chatbot.platforms.telegram_updates import decode
+from chatbot.platforms.telegram.updates import decode
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ANN = {"id": 7, "is_bot": False, "first_name": "Ann", "username": "ann"}

@@ -8,7 +8,7 @@ from typing import Any
 
 from chatbot.chat import ChatRef, Platform, Reply, Request
 from chatbot.errors import ChatUnreachable, DeliverLater, DeliveryError
-from chatbot.platforms.telegram_http import (
+from chatbot.platforms.telegram.client import (
     BadRequest,
     ChatMigrated,
     FloodControl,
@@ -19,7 +19,7 @@ from chatbot.platforms.telegram_http import (
     TelegramClient,
     TelegramError,
 )
-from chatbot.platforms.telegram_markup import Page, keyboard, render
+from chatbot.platforms.telegram.markup import Page, keyboard, render
 
 TOAST_LIMIT = 200
 TOKEN_REFUSED_PAUSE = 30.0  # seconds

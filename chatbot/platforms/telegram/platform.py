@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from chatbot.chat import Request
 from chatbot.errors import SettingsError, StorageError
-from chatbot.platforms.telegram_http import (
+from chatbot.platforms.telegram.client import (
     Conflict,
     FloodControl,
     InvalidToken,
@@ -21,9 +21,9 @@ from chatbot.platforms.telegram_http import (
     TelegramClient,
     TelegramError,
 )
-from chatbot.platforms.telegram_messenger import TelegramMessenger
-from chatbot.platforms.telegram_updates import ALLOWED_UPDATES, decode
-from chatbot.platforms.telegram_webhook import Webhook, WebhookServer
+from chatbot.platforms.telegram.messenger import TelegramMessenger
+from chatbot.platforms.telegram.updates import ALLOWED_UPDATES, decode
+from chatbot.platforms.telegram.webhook import Webhook, WebhookServer
 from chatbot.ports import Clock, Mailbox
 
 CURSOR = "telegram"
@@ -32,8 +32,6 @@ DESCRIPTION_LIMIT = 256
 FIRST_PAUSE, LONGEST_PAUSE, TOKEN_REFUSED_PAUSE = 1.0, 30.0, 30.0
 
 log = logging.getLogger(__name__)
-
-__all__ = ["Intake", "TelegramClient", "TelegramMessenger", "TelegramPlatform", "Webhook"]
 
 
 class Intake(Protocol):

@@ -1,0 +1,327 @@
+"""``/alerts`` and ``/risk``: what I type, what I read."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from datetime import time, timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatbot.chat import Reply, Request, RequestKind, Table, Text
+from chatbot.domain.instrument import MarginMode
+from chatbot.domain.preferences import AlertPreferences, Preferences, RiskCaps
+from chatbot.domain.risk import ALWAYS_ON, AlertKind
+from handlers.tables import WIDTH
+from tests.services.world import CHAT, ETH, OWNER, World, a_world
+
+ids = itertools.count(1)
+
+
+async def says(world: World, text: str, *, kind: RequestKind = RequestKind.COMMAND) -> Reply:
+    request = Request(f"test:{next(ids)}", kind, OWNER, CHAT, text, world.clock.now(), user_name="owner")
+    (reply,) = await world.bot.router.handle(request)
+    return reply
+
+
+async def taps(world: World, reply: Reply, label: str) -> Reply:
+    (button,) = [b for row in reply.buttons for b in row if b.label == label]
+    return await says(world, button.data, kind=RequestKind.CLICK)
+
+
+async def preferences(world: World) -> Preferences:
+    user = await world.bot.store.user(world.user.id)
+    assert user is not None
+    return user.preferences
+
+
+async def levels(world: World) -> AlertPreferences:
+    return (await preferences(world)).alerts
+
+
+async def caps(world: World) -> RiskCaps:
+    return (await preferences(world)).caps
+
+
+def text_of(reply: Reply) -> str:
+    parts = (block.text if isinstance(block, Text) else "\n".join(block.lines) for block in reply.blocks)
+    return "\n".join(parts)
+
+
+def lines_of(reply: Reply) -> Iterator[str]:
+    for block in reply.blocks:
+        if isinstance(block, Table):
+            yield from block.lines
+
+
+def percents(*numbers: str) -> tuple[Decimal, ...]:
+    return tuple(Decimal(number) / 100 for number in numbers)
+
+
+# --- /alerts ------------------------------------------------------------------------------------
+
+
+async def test_the_overview_shows_every_level_on_a_phone() -> None:
+    async with a_world() as world:
+        reply = await says(world, "/alerts")
+
+        assert text_of(reply).startswith("**No alert is active**")
+        shown = list(lines_of(reply))
+        assert "liquidation              20 10 5 %" in shown
+        assert "margin                  50 70 85 %" in shown
+        assert "funding          15 min, over 0.01" in shown
+        assert "quiet hours                   none" in shown
+        assert max(len(line) for line in shown) <= WIDTH
+
+
+async def test_the_overview_lists_what_is_active() -> None:
+    async with a_world() as world:
+        await world.open(margin_mode=MarginMode.ISOLATED)
+        world.price(ETH, "1850")
+        await world.bot.watching.look_at(world.account)
+
+        reply = await says(world, "/alerts")
+
+        assert text_of(reply).startswith("**1 alert active**")
+        assert "#1 liquidation long" in list(lines_of(reply))
+
+
+@pytest.mark.parametrize(
+    ("command", "field", "value"),
+    [
+        ("liquidation 25 15 8", "liquidation_distances", percents("25", "15", "8")),
+        ("liquidation 25% 15%", "liquidation_distances", percents("25", "15")),
+        ("margin 40, 60, 80", "margin_ratios", percents("40", "60", "80")),
+        ("imbalance 2.5", "imbalance", Decimal("0.025")),
+        ("eaten 5 20 40", "funding_eaten", percents("5", "20", "40")),
+        ("target 7.5%", "profit_target", Decimal("0.075")),
+        ("funding 30m", "funding_before", timedelta(minutes=30)),
+        ("funding 0.5", "funding_net_cost", Decimal("0.5")),
+        ("funding 0.5 1h", "funding_before", timedelta(hours=1)),
+        ("quiet 23:00-07:00", "quiet_until", time(7)),
+        ("quiet 22-6", "quiet_from", time(22)),
+        ("off imbalance", "disabled", frozenset({"imbalance"})),
+        ("OFF Funding", "disabled", frozenset({"funding"})),
+    ],
+)
+async def test_a_level_is_set_in_plain_words(command: str, field: str, value: object) -> None:
+    async with a_world() as world:
+        reply = await says(world, f"/alerts {command}")
+
+        assert text_of(reply).startswith("✅ **Saved.**")
+        assert getattr(await levels(world), field) == value
+
+
+@pytest.mark.parametrize(
+    ("command", "complaint", "example"),
+    [
+        ("liquidation", "one to 3 percentages", "/alerts liquidation 25 15 8"),
+        ("liquidation 8 15 25", "each lower than the last", "/alerts liquidation 25 15 8"),
+        ("liquidation 25 25 8", "each lower than the last", "/alerts liquidation 25 15 8"),
+        ("liquidation 120", "over 0 and under 100", "/alerts liquidation 25 15 8"),
+        ("margin 85 70", "each higher than the last", "/alerts margin 50 70 85"),
+        ("margin nan", "not a number I can use", "/alerts margin 50 70 85"),
+        ("imbalance -1", "over 0 and under 100", "/alerts imbalance 1"),
+        ("imbalance 1 2", "one percentage", "/alerts imbalance 1"),
+        ("target 1e400", "without an exponent", "/alerts target 5"),
+        ("funding", "a time before the settlement", "/alerts funding 15m 0.5"),
+        ("funding 3d", "between 1m and 8h", "/alerts funding 15m 0.5"),
+        ("funding 15x", "is not a duration", "/alerts funding 15m 0.5"),
+        ("quiet 25:00-07:00", "not a time of day", "/alerts quiet 23:00-07:00"),
+        ("quiet 07:00-07:00", "begin and end at the same time", "/alerts quiet 23:00-07:00"),
+        ("quiet tonight", "not a span of hours", "/alerts quiet 23:00-07:00"),
+        ("snooze 30d", "to seven days", "/alerts snooze 1h #3 liquidation"),
+        ("snooze 1h #3 #4", "at a time", "/alerts snooze 1h #3 liquidation"),
+        ("snooze 1h DOGE", "do not know the market", "/alerts snooze 1h #3 liquidation"),
+        ("off everything", "one kind of alert", "/alerts off imbalance"),
+        ("off lost", "stays on", "/alerts off imbalance"),
+        ("on", "one kind of alert", "/alerts on imbalance"),
+        ("reset now", "takes nothing after it", "/alerts reset"),
+        ("volume 11", "nothing I can set", "/alerts"),
+    ],
+)
+async def test_a_mistake_gets_one_sentence_the_form_and_an_example_and_changes_nothing(
+    command: str, complaint: str, example: str
+) -> None:
+    async with a_world() as world:
+        reply = await says(world, f"/alerts {command}")
+
+        sentence, form, shown = text_of(reply).split("\n")
+        assert complaint in sentence
+        assert form.startswith("Form: `/alerts")
+        assert shown.startswith(f"Example: `{example}")
+        assert await levels(world) == AlertPreferences()
+
+
+async def test_a_hedge_that_is_not_mine_cannot_be_snoozed() -> None:
+    async with a_world() as world:
+        reply = await says(world, "/alerts snooze 1h #3")
+
+        assert text_of(reply).startswith("You have no hedge #3.")
+        assert (await levels(world)).snoozed == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "key"),
+    [
+        ("", "*"),
+        ("1h", "*"),
+        ("1h liquidation", "liquidation"),
+        ("1h #1", "#1"),
+        ("#1 1h liquidation", "#1:liquidation"),
+        ("1h btc funding", "BTC:funding"),
+    ],
+)
+async def test_a_snooze_names_everything_a_hedge_a_market_or_a_kind(words: str, key: str) -> None:
+    async with a_world() as world:
+        await world.open()
+        reply = await says(world, f"/alerts snooze {words}")
+
+        snoozed = (await levels(world)).snoozed
+        assert snoozed[key] - world.clock.now() <= timedelta(hours=1)
+        assert "snoozed: " + ("everything" if key == "*" else key.replace(":", " ")) in list(lines_of(reply))
+
+
+async def test_quiet_hours_and_snoozes_are_ended() -> None:
+    async with a_world() as world:
+        await says(world, "/alerts quiet 23:00-07:00")
+        saved = await says(world, "/alerts snooze 2h")
+        await taps(world, saved, "Quiet off")
+        await says(world, "/alerts snooze off")
+
+        assert await levels(world) == AlertPreferences()
+
+
+async def test_what_was_switched_off_is_switched_on_again() -> None:
+    async with a_world() as world:
+        off = await says(world, "/alerts off target")
+        assert "target                         off" in list(lines_of(off))
+        await says(world, "/alerts on target")
+
+        assert (await levels(world)).disabled == frozenset()
+
+
+async def test_reset_brings_every_level_back() -> None:
+    async with a_world() as world:
+        await says(world, "/alerts liquidation 30 20 10")
+        overview = await says(world, "/alerts")
+        await taps(world, overview, "Reset")
+
+        assert await levels(world) == AlertPreferences()
+
+
+async def test_the_snooze_button_of_a_warning_snoozes_that_warning() -> None:
+    async with a_world() as world:
+        await world.open(margin_mode=MarginMode.ISOLATED)
+        world.price(ETH, "1950")
+        await world.bot.watching.look_at(world.account)
+        await world.bot.outbox.idle()
+        card = next(reply for reply in world.phone.seen if "from liquidation" in text_of(reply))
+
+        await taps(world, card, "Snooze 1 h")
+
+        assert set((await levels(world)).snoozed) == {"#1:liquidation", "!#1:liquidation"}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in AlertKind if kind not in ALWAYS_ON])
+async def test_every_kind_that_can_be_switched_off_is_listed(kind: AlertKind) -> None:
+    async with a_world() as world:
+        reply = await says(world, f"/alerts off {kind}")
+
+        assert [line.split()[-1] for line in lines_of(reply) if line.startswith(kind.value)] == ["off"]
+
+
+# --- /risk --------------------------------------------------------------------------------------
+
+
+async def test_the_caps_and_what_they_are_used_to() -> None:
+    async with a_world() as world:
+        await world.open(quantity="1", leverage="10")
+        world.price(ETH, "2100")
+        await world.hedge()
+
+        reply = await says(world, "/risk")
+
+        assert text_of(reply).startswith("**4.1 % of your equity is in hedges**")
+        shown = list(lines_of(reply))
+        assert "equity in hedges      4.1 % / 80 %" in shown
+        assert "leverage                 10x / 20x" in shown
+        assert max(len(line) for line in shown) <= WIDTH
+
+
+@pytest.mark.parametrize(
+    ("command", "field", "value"),
+    [
+        ("leverage 10", "leverage", Decimal(10)),
+        ("leverage 10x", "leverage", Decimal(10)),
+        ("leverage off", "leverage", None),
+        ("share 50%", "hedge_share", Decimal("0.5")),
+        ("share off", "hedge_share", None),
+        ("notional 5000", "notional", Decimal(5_000)),
+        ("notional $5,000", "notional", Decimal(5_000)),
+        ("notional 5000usdt", "notional", Decimal(5_000)),
+        ("notional off", "notional", None),
+        ("reserve 5%", "reserve", Decimal("0.05")),
+        ("reserve off", "reserve", Decimal(0)),
+    ],
+)
+async def test_a_cap_is_set_in_plain_words(command: str, field: str, value: object) -> None:
+    async with a_world() as world:
+        reply = await says(world, f"/risk {command}")
+
+        assert text_of(reply).startswith("✅ **Saved.**")
+        assert getattr(await caps(world), field) == value
+
+
+@pytest.mark.parametrize(
+    ("command", "complaint"),
+    [
+        ("leverage", "one value"),
+        ("leverage 0", "more than zero"),
+        ("leverage 0.5", "from 1x"),
+        ("leverage x", "is not a number"),
+        ("share 120%", "at most 100 %"),
+        ("share -5%", "over 0 %"),
+        ("notional nan", "not a number I can use"),
+        ("notional usdt", "is not a number"),
+        ("reserve 100%", "under 100 %"),
+        ("size 3", "is no cap"),
+    ],
+)
+async def test_a_wrong_cap_is_refused_and_changes_nothing(command: str, complaint: str) -> None:
+    async with a_world() as world:
+        reply = await says(world, f"/risk {command}")
+
+        sentence, form, example = text_of(reply).split("\n")
+        assert complaint in sentence
+        assert form.startswith("Form: `/risk")
+        assert example.startswith("Example: `/risk")
+        assert await caps(world) == RiskCaps()
+
+
+# --- anything else ------------------------------------------------------------------------------
+
+_words = st.lists(
+    st.one_of(
+        st.sampled_from(
+            ["liquidation", "margin", "funding", "quiet", "snooze", "off", "on", "reset", "leverage", "share"]
+        ),
+        st.sampled_from(
+            ["#1", "#99999999999", "1h", "-1", "nan", "1e400", "٣", "0", "25%", "23:00-07:00", "🧨"]
+        ),
+        st.text(max_size=12),
+    ),
+    max_size=5,
+)
+
+
+@given(st.sampled_from(["/alerts", "/risk"]), st.lists(_words, min_size=1, max_size=25))
+async def test_no_words_bring_it_out_of_step(command: str, lines: list[list[str]]) -> None:
+    async with a_world() as world:
+        for words in lines:
+            reply = await says(world, " ".join([command, *words]))
+            assert "went wrong" not in text_of(reply)
+            assert all(len(line) <= WIDTH for line in lines_of(reply))

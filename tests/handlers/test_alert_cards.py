@@ -1,0 +1,401 @@
+"""What a warning says: each kind of alert as a card."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chatbot.chat import ChatRef, Platform, Reply, Severity, Text, UserRef
+from chatbot.domain.hedge import UserId
+from chatbot.domain.quote import FundingOutlook, LegLiquidation, LiquidationSource
+from chatbot.domain.risk import (
+    Alert,
+    AlertKind,
+    AlertPhase,
+    Figures,
+    FundingSoon,
+    Gravity,
+    HedgeFrozen,
+    LegCause,
+    LegChanged,
+    LegNaked,
+    LiquidationNear,
+    LockEaten,
+    MarginHigh,
+    NakedLeg,
+    OrderUnknown,
+    TargetReached,
+    Unequal,
+    VenueDown,
+)
+from chatbot.ports import User
+from handlers.alert_cards import alert_card
+from handlers.buttons import MAX_BYTES, Buttons, Navigation
+from tests.builders import BTC_COIN, ETH_USDT, LONG, NOW, SHORT
+
+D = Decimal
+REF = UserRef(Platform.TELEGRAM, "42")
+HOME = ChatRef(Platform.TELEGRAM, "42")
+USER = User(UserId("telegram:42"), REF, HOME, "ann", NOW)
+BUTTONS = Buttons(bytes(32))
+
+
+def near(price: str, distance: str, source: LiquidationSource = LiquidationSource.VENUE) -> LegLiquidation:
+    return LegLiquidation(D(price), D(distance), source)
+
+
+NAKED = NakedLeg(LONG, D(1), D("2517.0"), near("1809.05", "0.281"))
+LIQUIDATION = LiquidationNear(
+    instrument=ETH_USDT,
+    number=3,
+    side=SHORT,
+    mark_price=D("2398.6"),
+    liquidation=near("2516.4", "0.0491"),
+    left=NAKED,
+)
+LOST = LegChanged(
+    instrument=ETH_USDT,
+    number=3,
+    side=SHORT,
+    cause=LegCause.LIQUIDATED,
+    before=D(1),
+    after=D(0),
+    price=D("2516.4"),
+    realized=D("-216.6"),
+    at=NOW,
+    naked=NAKED,
+)
+FUNDING = FundingSoon(
+    instrument=ETH_USDT,
+    number=3,
+    outlook=FundingOutlook(
+        rate=D("0.0001"),
+        interval_hours=D(8),
+        settles_at=NOW,
+        long_receives=D("-0.24"),
+        short_receives=D("0.22"),
+        net_per_settlement=D("-0.02"),
+        net_per_day=D("-0.06"),
+    ),
+    settles_in=timedelta(minutes=15),
+    net_exposure=D("0.08"),
+    paid=D("0.29"),
+    locked=D("295"),
+)
+EATEN = LockEaten(
+    instrument=ETH_USDT,
+    number=3,
+    locked=D(300),
+    paid=D("75.1"),
+    share=D("0.2503"),
+    per_day=D("-1.2"),
+    eaten_at=NOW,
+)
+TARGET = TargetReached(
+    instrument=ETH_USDT,
+    side=LONG,
+    quantity=D("0.5"),
+    entry_price=D(2_000),
+    mark_price=D(2_110),
+    profit=D(55),
+    share=D("0.055"),
+)
+UNEQUAL = Unequal(
+    instrument=ETH_USDT, number=3, net_exposure=D("0.032"), ratio=D("0.032"), mark_price=D(2_300)
+)
+FROZEN = HedgeFrozen(
+    instrument=ETH_USDT, number=3, reason="the exchange holds short 0 instead of 1", naked=NAKED
+)
+UNKNOWN = OrderUnknown(instrument=ETH_USDT, number=3, orders=1, lasting=timedelta(seconds=35))
+DOWN = VenueDown(venue="paper", lasting=timedelta(minutes=2), reason="it does not answer")
+MARGIN = MarginHigh(account="paper", currency="USDT", ratio=D("0.712"))
+UNHEDGED = LegNaked(instrument=ETH_USDT, number=3, naked=NAKED, lasting=timedelta(seconds=12), attempts=3)
+
+
+def card(
+    kind: AlertKind,
+    figures: Figures,
+    *,
+    gravity: Gravity = Gravity.WARNING,
+    phase: AlertPhase = AlertPhase.RISE,
+    user: User = USER,
+) -> Reply:
+    return alert_card(user, Alert("key", kind, phase, 0, gravity, NOW, figures), BUTTONS)
+
+
+def text_of(reply: Reply) -> str:
+    (block,) = reply.blocks
+    assert isinstance(block, Text)
+    return block.text
+
+
+def commands(reply: Reply) -> dict[str, str]:
+    typed = {}
+    for row in reply.buttons:
+        for button in row:
+            meaning = BUTTONS.decode(button.data, user=REF, chat=HOME)
+            assert isinstance(meaning, Navigation)
+            typed[button.label] = meaning.command
+    return typed
+
+
+# --- what is wrong ------------------------------------------------------------------------------
+
+
+def test_a_leg_near_its_liquidation() -> None:
+    reply = card(AlertKind.LIQUIDATION, LIQUIDATION, gravity=Gravity.CRITICAL)
+
+    assert text_of(reply) == (
+        "🛑 **#3 ETH: short leg 4.9 % from liquidation**\n"
+        "Mark 2,398.60, liquidation 2,516.40 (exchange). If it goes, you are long 1 ETH unhedged, "
+        "next liquidation 1,809.05 (exchange), 28.1 % away."
+    )
+    assert reply.severity is Severity.CRITICAL
+    assert commands(reply) == {
+        "Close…": "/close #3",
+        "Snooze 1 h": "/alerts snooze 1h #3 liquidation",
+        "Settings": "/alerts",
+    }
+
+
+def test_a_position_that_nothing_hedges_near_its_liquidation_can_be_hedged() -> None:
+    alone = replace(LIQUIDATION, number=None, left=None)
+
+    reply = card(AlertKind.LIQUIDATION, alone)
+
+    assert text_of(reply).startswith("⚠️ **ETH: short 4.9 % from liquidation**")
+    assert commands(reply)["Hedge now"] == "/hedge ETH"
+    assert commands(reply)["Snooze 1 h"] == "/alerts snooze 1h ETH liquidation"
+
+
+def test_a_cross_pair_goes_as_a_whole_and_the_price_is_a_computed_one() -> None:
+    joint = replace(
+        LIQUIDATION, joint=True, left=None, liquidation=near("2516.4", "0.0491", LiquidationSource.COMPUTED)
+    )
+
+    text = text_of(card(AlertKind.LIQUIDATION, joint))
+
+    assert "the pair is 4.9 % from liquidation" in text
+    assert "~2,516.40 (computed)" in text
+    assert "a rising price takes them together" in text
+
+
+def test_a_leg_that_is_gone_offers_the_way_back_and_the_way_out() -> None:
+    reply = card(AlertKind.LOST, LOST, gravity=Gravity.CRITICAL)
+
+    assert text_of(reply) == (
+        "🛑 **#3 ETH: the short leg is gone (liquidated at 2,516.40)**\n"
+        "You are long 1 ETH unhedged at 2,517.00, next liquidation 1,809.05 (exchange), 28.1 % away. "
+        "Realized -216.60 USDT, fees apart."
+    )
+    assert commands(reply) == {
+        "Restore the hedge": "/hedge #3",
+        "Close the rest": "/close #3",
+        "Settings": "/alerts",
+    }
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (LegCause.AUTO_DELEVERAGED, "auto-deleveraged at 2,516.40"),
+        (LegCause.BY_HAND, "outside the bot at 2,516.40"),
+        (LegCause.UNEXPLAINED, "nothing on the exchange explains it"),
+    ],
+)
+def test_why_a_leg_is_gone_is_told(cause: LegCause, words: str) -> None:
+    assert f"is gone ({words})" in text_of(card(AlertKind.LOST, replace(LOST, cause=cause)))
+
+
+def test_a_leg_that_nothing_explains_is_adopted_not_hedged_again() -> None:
+    reply = card(AlertKind.LOST, replace(LOST, cause=LegCause.UNEXPLAINED, price=None, realized=None))
+
+    assert commands(reply)["Adopt"] == "/adopt #3"
+    assert "Restore the hedge" not in commands(reply)
+
+
+def test_a_stop_that_fired_is_called_a_stop() -> None:
+    text = text_of(card(AlertKind.STOPPED, replace(LOST, cause=LegCause.STOPPED)))
+
+    assert "the short leg was closed by your stop at 2,516.40" in text
+    assert "gone" not in text
+
+
+def test_the_end_of_all_there_was_leaves_nothing_to_restore() -> None:
+    reply = card(AlertKind.LOST, replace(LOST, naked=None))
+
+    assert "Nothing else of it is open." in text_of(reply)
+    assert "Restore the hedge" not in commands(reply)
+
+
+def test_a_leg_that_shrank() -> None:
+    shrunk = replace(LOST, after=D("0.6"), naked=replace(NAKED, quantity=D("0.4")))
+
+    text = text_of(card(AlertKind.SHRUNK, shrunk, gravity=Gravity.CRITICAL))
+
+    assert "the short leg shrank from 1 to 0.6 (liquidated at 2,516.40)" in text
+    assert "long 0.4 ETH unhedged" in text
+
+
+def test_a_leg_left_naked_by_an_operation() -> None:
+    text = text_of(card(AlertKind.NAKED, UNHEDGED, gravity=Gravity.CRITICAL))
+
+    assert text.startswith("🛑 **#3 ETH: long 1 ETH unhedged**")
+    assert "For 12 s at most after 3 tries" in text
+
+
+def test_legs_that_differ() -> None:
+    text = text_of(card(AlertKind.IMBALANCE, UNEQUAL))
+
+    assert text.startswith("⚠️ **#3 ETH: the legs differ by 3.2 %**")
+    assert "Net long 0.032 ETH (~73.60 USDT)" in text
+
+
+def test_funding_that_is_due_with_what_each_side_pays_and_gets() -> None:
+    reply = card(AlertKind.FUNDING, FUNDING, gravity=Gravity.INFO)
+
+    assert text_of(reply) == (
+        "💸 **#3 ETH: funding in 15 min, net ~-0.02 USDT**\n"
+        "Long pays ~0.24, short gets ~0.22 (legs differ by 0.08 ETH). Rate +0.0100 % per 8 h. "
+        "This hedge has paid 0.29 so far, 295.00 USDT are locked."
+    )
+    assert reply.severity is Severity.INFO
+
+
+def test_funding_of_an_unhedged_position_offers_the_hedge() -> None:
+    alone = replace(FUNDING, outlook=replace(FUNDING.outlook, short_receives=D(0)), locked=None, number=None)
+
+    reply = card(AlertKind.FUNDING, alone, gravity=Gravity.INFO)
+
+    assert "Long pays ~0.24. Rate" in text_of(reply)
+    assert commands(reply)["Hedge now"] == "/hedge ETH"
+
+
+def test_a_lock_that_funding_eats_names_the_day() -> None:
+    assert text_of(card(AlertKind.EATEN, EATEN)) == (
+        "💸 **#3 ETH: funding has eaten 25.0 % of the lock**\n"
+        "Paid 75.10 of 300.00 USDT. At ~-1.20 a day the rest is gone on 2 Mar 2026."
+    )
+
+
+def test_a_target_that_is_reached() -> None:
+    reply = card(AlertKind.TARGET, TARGET, gravity=Gravity.INFO)
+
+    assert text_of(reply) == (
+        "📈 **ETH long +5.5 %: lock it?**\n+55.00 USDT on 0.5 ETH from 2,000.00, mark 2,110.00, fees apart."
+    )
+    assert commands(reply)["Hedge now"] == "/hedge ETH"
+
+
+def test_a_frozen_hedge_offers_to_adopt() -> None:
+    reply = card(AlertKind.FROZEN, FROZEN, gravity=Gravity.CRITICAL)
+
+    assert text_of(reply).startswith("🛑 **#3 ETH is frozen**\nWhy: the exchange holds short 0 instead of 1.")
+    assert "long 1 ETH unhedged" in text_of(reply)
+    assert commands(reply)["Adopt"] == "/adopt #3"
+
+
+def test_an_order_without_an_answer() -> None:
+    assert text_of(card(AlertKind.UNKNOWN, UNKNOWN)).startswith(
+        "⚠️ **#3 ETH: an order has had no answer for 35 s**"
+    )
+
+
+def test_a_venue_out_of_reach() -> None:
+    assert text_of(card(AlertKind.VENUE, DOWN)).startswith(
+        "⚠️ **paper out of reach for 2 min**\nWhy: it does not"
+    )
+
+
+def test_a_margin_ratio_is_shown_in_private_only() -> None:
+    group = replace(USER, home=ChatRef(Platform.TELEGRAM, "-7", private=False))
+
+    assert "Margin ratio 71.2 %" in text_of(card(AlertKind.MARGIN, MARGIN))
+    assert "71.2" not in text_of(card(AlertKind.MARGIN, MARGIN, user=group))
+    over = card(AlertKind.MARGIN, MARGIN, phase=AlertPhase.CLEAR, user=group)
+    assert "71.2" not in text_of(over)
+
+
+# --- what is over -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "figures", "words"),
+    [
+        (AlertKind.LIQUIDATION, LIQUIDATION, "#3 ETH: short leg safe again, 4.9 % from liquidation"),
+        (
+            AlertKind.LIQUIDATION,
+            replace(LIQUIDATION, liquidation=LegLiquidation(None, None)),
+            "#3 ETH: short leg safe again, no liquidation price",
+        ),
+        (AlertKind.IMBALANCE, UNEQUAL, "#3 ETH: the legs are equal again (3.2 % apart)"),
+        (AlertKind.EATEN, EATEN, "#3 ETH: funding eats less of the lock again (25.0 %)"),
+        (AlertKind.TARGET, TARGET, "ETH: long back under the target (+5.5 %)"),
+        (
+            AlertKind.NAKED,
+            replace(UNHEDGED, naked=None),
+            "#3 ETH: nothing is left unhedged by an order any more",
+        ),
+        (AlertKind.FROZEN, FROZEN, "#3 ETH: no longer frozen, ledger and exchange agree"),
+        (AlertKind.UNKNOWN, UNKNOWN, "#3 ETH: every order has its answer"),
+        (AlertKind.VENUE, DOWN, "paper answers again"),
+        (AlertKind.MARGIN, MARGIN, "Margin on paper is fine again: 71.2 %"),
+    ],
+)
+def test_what_is_over_is_told_in_one_line_without_buttons(
+    kind: AlertKind, figures: Figures, words: str
+) -> None:
+    reply = card(kind, figures, gravity=Gravity.CRITICAL, phase=AlertPhase.CLEAR)
+
+    assert text_of(reply) == f"✅ **{words}**"
+    assert reply.buttons == ()
+    assert reply.severity is Severity.SUCCESS
+
+
+# --- anything -----------------------------------------------------------------------------------
+
+amounts = st.decimals(min_value=D("1e-8"), max_value=D("1e12"), places=8)
+EVERY = (
+    (AlertKind.LIQUIDATION, LIQUIDATION),
+    (AlertKind.LOST, LOST),
+    (AlertKind.STOPPED, LOST),
+    (AlertKind.SHRUNK, replace(LOST, after=D("0.5"))),
+    (AlertKind.GROWN, replace(LOST, after=D("1.5"))),
+    (AlertKind.NAKED, UNHEDGED),
+    (AlertKind.IMBALANCE, UNEQUAL),
+    (AlertKind.FUNDING, FUNDING),
+    (AlertKind.EATEN, EATEN),
+    (AlertKind.TARGET, TARGET),
+    (AlertKind.FROZEN, FROZEN),
+    (AlertKind.UNKNOWN, UNKNOWN),
+    (AlertKind.VENUE, DOWN),
+    (AlertKind.MARGIN, MARGIN),
+)
+
+
+@pytest.mark.parametrize(("kind", "figures"), EVERY, ids=[kind.value for kind, _ in EVERY])
+@pytest.mark.parametrize("number", [None, 999_999_999])
+def test_every_button_fits_and_types_a_command(kind: AlertKind, figures: Figures, number: int | None) -> None:
+    if hasattr(figures, "instrument"):
+        figures = replace(figures, instrument=BTC_COIN, number=number)
+
+    reply = card(kind, figures)
+
+    assert all(len(b.data.encode()) <= MAX_BYTES for row in reply.buttons for b in row)
+    assert all(command.startswith("/") for command in commands(reply).values())
+
+
+@given(amounts, amounts, st.decimals(min_value=0, max_value=50, places=6))
+def test_extreme_figures_make_a_short_card(price: Decimal, quantity: Decimal, distance: Decimal) -> None:
+    naked = NakedLeg(LONG, quantity, price, LegLiquidation(price, distance))
+    extreme = replace(LIQUIDATION, mark_price=price, liquidation=LegLiquidation(price, distance), left=naked)
+
+    text = text_of(card(AlertKind.LIQUIDATION, extreme))
+
+    assert len(text) < 400
+    assert "E+" not in text

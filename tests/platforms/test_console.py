@@ -1,0 +1,166 @@
+"""The chat in a terminal: what is printed, what a typed number taps, and how a script runs."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import itertools
+from datetime import UTC, datetime
+
+from chatbot.chat import Button, ChatRef, Platform, Reply, Request, RequestKind, Table, Text
+from chatbot.clock import VirtualClock
+from chatbot.platforms.console import LOCAL_CHAT, LOCAL_USER, ConsoleMessenger, ConsolePlatform, render
+
+CARD = Reply(
+    blocks=(Text("**Locked** by `/hedge BTC`"), Table(("long  short", "1.000 1.000"))),
+    buttons=((Button("Confirm", "q:1"), Button("Cancel", "q:2")), (Button("Help", "c:help"),)),
+)
+
+
+class Teletype:
+    """A console whose bot answers each request with a fixed card, as late as it likes."""
+
+    def __init__(self, script: str, *answers: Reply) -> None:
+        self.out = io.StringIO()
+        self.messenger = ConsoleMessenger(self.out, token="run")
+        self.requests: list[Request] = []
+        self._answers = itertools.cycle(answers or (CARD,))
+        self._owed: list[Reply] = []
+        count = itertools.count(1)
+        self.platform = ConsolePlatform(
+            self.messenger,
+            submit=self._submit,
+            idle=self._idle,
+            clock=VirtualClock(datetime(2026, 3, 2, tzinfo=UTC)),
+            stdin=io.StringIO(script),
+            new_id=lambda: str(next(count)),
+        )
+
+    async def _submit(self, request: Request) -> None:
+        self.requests.append(request)
+        self._owed.append(next(self._answers))
+
+    async def _idle(self) -> None:
+        await asyncio.sleep(0)
+        for reply in self._owed:
+            edits = None
+            if reply.edit and self.requests[-1].message:
+                edits = self.requests[-1].message.id
+            await self.messenger.deliver(LOCAL_CHAT, reply, edits=edits)
+        self._owed.clear()
+
+    async def runs(self) -> str:
+        assert await self.platform.run() == 0
+        return self.out.getvalue()
+
+
+def test_a_card_is_plain_text_with_numbered_buttons() -> None:
+    assert render(CARD).splitlines() == [
+        "Locked by /hedge BTC",
+        "  long  short",
+        "  1.000 1.000",
+        "[1] Confirm  [2] Cancel",
+        "[3] Help",
+    ]
+
+
+def test_bold_is_the_terminals_own_where_it_can() -> None:
+    assert render(Reply((Text("**Locked** now"),)), bold=True) == "\x1b[1mLocked\x1b[0m now"
+
+
+def test_nobodys_words_steer_the_terminal() -> None:
+    assert render(Reply((Text("a\x1b[2Jb\x07"), Table(("c\x1b[0m",))))) == "a[2Jb\n  c[0m"
+
+
+async def test_a_script_prints_each_command_and_its_reply_before_the_next() -> None:
+    first, second = Reply((Text("one"),)), Reply((Text("two"),))
+
+    printed = await Teletype("/status\n\n  /close #3  \n", first, second).runs()
+
+    assert [line for line in printed.splitlines() if line] == ["> /status", "one", "> /close #3", "two"]
+
+
+async def test_what_is_typed_becomes_a_command_of_the_local_user() -> None:
+    console = Teletype("/status BTC\n")
+    await console.runs()
+
+    (request,) = console.requests
+    assert (request.kind, request.text) == (RequestKind.COMMAND, "/status BTC")
+    assert (request.user, request.chat) == (LOCAL_USER, LOCAL_CHAT)
+
+
+async def test_a_number_taps_that_button_of_the_latest_card() -> None:
+    console = Teletype("/hedge BTC\n2\n")
+    await console.runs()
+
+    tap = console.requests[1]
+    assert (tap.kind, tap.text) == (RequestKind.CLICK, "q:2")
+    assert tap.message is not None
+    assert tap.message.id == "run:1"
+
+
+async def test_an_edited_card_is_printed_anew_with_a_mark_and_its_old_buttons_are_gone() -> None:
+    console = Teletype("/hedge BTC\n1\n1\n", CARD, Reply((Text("sending"),), edit=True))
+
+    printed = await console.runs()
+
+    assert "↻ sending" in printed
+    assert "There is no button 1 to tap just now." in printed
+    assert len(console.requests) == 2
+
+
+async def test_a_number_without_a_button_taps_nothing() -> None:
+    console = Teletype("1\n/status\n9\n0\n")
+
+    printed = await console.runs()
+
+    assert printed.count("There is no button") == 3
+    assert len(console.requests) == 1
+
+
+async def test_a_card_without_buttons_leaves_the_buttons_of_the_one_before() -> None:
+    console = Teletype("/hedge BTC\n/help\n1\n", CARD, Reply((Text("no buttons"),)))
+    await console.runs()
+
+    assert console.requests[2].text == "q:1"
+
+
+async def test_quit_ends_the_script() -> None:
+    console = Teletype("/status\nquit\n/panic\n")
+    await console.runs()
+
+    assert [request.text for request in console.requests] == ["/status"]
+
+
+async def test_every_request_has_an_id_of_its_own() -> None:
+    console = Teletype("/status\n/status\n/status\n")
+    await console.runs()
+
+    assert len({request.id for request in console.requests}) == 3
+
+
+async def test_cards_of_two_runs_never_share_an_id() -> None:
+    first, second = ConsoleMessenger(io.StringIO()), ConsoleMessenger(io.StringIO())
+
+    ids = {await messenger.deliver(LOCAL_CHAT, CARD, edits=None) for messenger in (first, second)}
+
+    assert len(ids) == 2
+
+
+async def test_a_toast_is_printed_beside_the_cards() -> None:
+    console = Teletype("")
+    request = Request("1", RequestKind.CLICK, LOCAL_USER, LOCAL_CHAT, "x", datetime(2026, 3, 2, tzinfo=UTC))
+
+    await console.messenger.acknowledge(request, "Canceled.")
+    await console.messenger.acknowledge(request, None)
+
+    assert console.out.getvalue() == "· Canceled.\n"
+
+
+async def test_a_push_for_an_edited_card_of_an_earlier_run_is_printed_too() -> None:
+    console = Teletype("")
+
+    shown = await console.messenger.deliver(ChatRef(Platform.CONSOLE, "local"), CARD, edits="old:7")
+
+    assert shown == "old:7"
+    assert "↻ Locked" in console.out.getvalue()
