@@ -127,10 +127,8 @@ async def _check(settings: Settings, out: TextIO) -> int:
 
 async def _check_bot(bot: Bot, out: TextIO) -> int:
     print(f"database   fine: {bot.settings.database_url}", file=out)
-    print(
-        f"market     fine: {bot.exchange.feed.name}, market time {bot.exchange.market_now():%Y-%m-%d %H:%M} UTC",
-        file=out,
-    )
+    at = f"{bot.exchange.market_now():%Y-%m-%d %H:%M} UTC"
+    print(f"market     fine: {bot.exchange.feed.name}, where it is {at}", file=out)
     if bot.settings.telegram.token is None:
         print("telegram   no token: hedgerow run opens the chat in the terminal", file=out)
         return 0

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from chatbot.chat import Block, Button, Reply, Severity, Text
-from chatbot.domain.episodes import EVERYTHING, snooze, snoozes
+from chatbot.domain.episodes import EVERYTHING, NEVER_HELD, snooze, snoozes
 from chatbot.domain.preferences import AlertPreferences
 from chatbot.domain.risk import ALWAYS_ON, AlertKind, market_name
 from chatbot.errors import BadArgument
@@ -163,6 +163,8 @@ async def _snooze_key(call: Call, words: Sequence[str]) -> str:
     subjects = [word for word in words if word.lower() not in set(AlertKind)]
     if len(kinds) > 1 or len(subjects) > 1:
         raise BadArgument("One hedge or market and one kind of alert at a time, please.")
+    if set(kinds) & NEVER_HELD:
+        raise BadArgument(f"`{kinds[0]}` is never held back: it tells that a leg stands alone.")
     named = [await _subject(call, word) for word in subjects]
     return ":".join([*named, *kinds]) or EVERYTHING
 

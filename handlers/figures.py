@@ -69,7 +69,7 @@ def _rate_lines(look: Look, funding: FundingOutlook) -> list[str]:
 def _side_by_side(amounts: Sequence[tuple[str, str]]) -> list[str]:
     row = "  ".join(f"{label} {amount}" for label, amount in amounts)
     tight = row.replace("  ", " ")
-    if len(tight) <= WIDTH:
+    if len(amounts) > 1 and len(tight) <= WIDTH:
         return [row if len(row) <= WIDTH else tight]
     return [line(f"  {label}", amount) for label, amount in amounts]
 

@@ -111,7 +111,7 @@ class Bookkeeper:
         self._unexplained: dict[HedgeId, datetime] = {}
 
     async def bring_up_to_date(self, account: Account) -> Books:
-        """Reads the venue, books what it tells, freezes the unexplained; only looks while orders are in flight."""
+        """Reads the venue, books what it tells, freezes the unexplained; only looks while orders fly."""
         if self._locks.busy(account.id) or await self._store.unfinished_operations(account.id):
             return await self._look(account)
         async with self._locks.of(account.id):

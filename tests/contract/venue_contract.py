@@ -140,6 +140,7 @@ class VenueContract:
         assert sum(fill.quantity for fill in fills) == 1
         assert sum(fill.fee for fill in fills) == report.fee
         assert {fill.client_order_id for fill in fills} == {"first1"}
+        assert await subject.venue.fills(subject.symbol, fills[0].at) == fills
         assert await subject.venue.fills(subject.symbol, fills[-1].at + timedelta(hours=1)) == ()
 
     async def test_closing_realizes_the_profit(self, subject: VenueUnderTest) -> None:

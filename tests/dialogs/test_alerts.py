@@ -136,6 +136,7 @@ async def test_a_level_is_set_in_plain_words(command: str, field: str, value: ob
         ("snooze 30d", "to seven days", "/alerts snooze 1h #3 liquidation"),
         ("snooze 1h #3 #4", "at a time", "/alerts snooze 1h #3 liquidation"),
         ("snooze 1h DOGE", "do not know the market", "/alerts snooze 1h #3 liquidation"),
+        ("snooze 1h lost", "never held back", "/alerts snooze 1h #3 liquidation"),
         ("off everything", "one kind of alert", "/alerts off imbalance"),
         ("off lost", "stays on", "/alerts off imbalance"),
         ("on", "one kind of alert", "/alerts on imbalance"),

@@ -173,7 +173,11 @@ async def test_of_a_full_cross_hedge_the_losing_leg_goes_upwards(trader: Trader)
     view = await trader.price(str(short.liquidation_price.quantize(Decimal(1)) + 1))
 
     assert [position.side for position in view.positions] == [LONG]
-    assert (await trader.fills())[-1].cause is FillCause.LIQUIDATION
+    fill = (await trader.fills())[-1]
+    assert fill.cause is FillCause.LIQUIDATION
+    # The loss is far beyond the wallet, yet the long leg stands for it: no clamp, nobody's insurance.
+    assert abs(fill.price - short.liquidation_price) <= CATALOG[ETH].tick_size
+    assert view.balance.wallet < 0 < view.balance.equity
 
 
 async def test_a_jump_past_bankruptcy_never_leaves_a_debt(trader: Trader) -> None:
@@ -195,6 +199,43 @@ async def test_isolated_losses_stop_at_the_margin_of_the_leg(trader: Trader) -> 
 
     paid = Decimal(10_000) - view.balance.wallet
     assert paid < Decimal(2000) * 10 / 50 + 15
+
+
+async def test_funding_beyond_its_margin_costs_an_isolated_leg_no_more_than_that(trader: Trader) -> None:
+    assert isinstance(trader.feed, ScriptedFeed)
+    await trader.use(LONG, mode=ISOLATED, leverage=100)
+    await trader.open(LONG, "1")
+    held = await trader.position(LONG)
+    assert held is not None
+    assert held.margin is not None
+    before = (await trader.venue.view()).balance.wallet
+    trader.feed.set(ETH, funding_rate=Decimal("0.05"))
+
+    await trader.clock.advance(timedelta(hours=4).total_seconds())
+    view = await trader.price("1999")
+
+    assert view.positions == ()
+    assert before - view.balance.wallet <= held.margin
+    assert view.balance.wallet == await trader.explained_wallet()
+
+
+@pytest.mark.parametrize(("side", "away"), [(LONG, "40000"), (SHORT, "65000")])
+async def test_an_inverse_leg_is_liquidated_on_its_losing_side(side: PositionSide, away: str) -> None:
+    trader = Trader(feed=ScriptedFeed({BTC: Decimal(50_000), BTC_INVERSE: Decimal(50_000)}))
+    await trader.use(side, mode=ISOLATED, symbol=BTC_INVERSE)
+    await trader.open(side, "10000", symbol=BTC_INVERSE)
+    position = await trader.position(side, symbol=BTC_INVERSE)
+    assert position is not None
+    assert position.liquidation_price is not None
+    assert (position.liquidation_price - 50_000) * side.sign < 0
+
+    view = await trader.price(away, symbol=BTC_INVERSE)
+
+    assert view.positions == ()
+    (coin,) = view.other_balances
+    # A tenth of 0.2 BTC was its margin.
+    assert Decimal("0.079") < coin.wallet < Decimal("0.083")
+    trader.exchange.close()
 
 
 async def test_liquidation_cancels_the_resting_orders_that_would_open(trader: Trader) -> None:

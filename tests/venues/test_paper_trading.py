@@ -70,6 +70,7 @@ async def test_a_new_price_brings_a_new_book(trader: Trader) -> None:
 
 async def test_the_same_price_always_shows_the_same_book(trader: Trader) -> None:
     first = await book(trader)
+    await trader.open(SHORT, "5")
     await trader.price("2100")
     await trader.price("2000")
     assert (await book(trader)).bids == first.bids

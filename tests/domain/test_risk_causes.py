@@ -1,0 +1,272 @@
+"""Who closed a leg, and what an operation has left open: by the journal and the booked fills."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from chatbot.domain.causes import (
+    cause_of,
+    deliberate,
+    end_of_hedge,
+    end_of_leg,
+    exposure_of,
+    lost_leg,
+    lost_role,
+    without_answer,
+)
+from chatbot.domain.hedge import AccountId, Hedge, HedgeId, HedgeStatus, LegRole, UserId
+from chatbot.domain.instrument import PositionSide
+from chatbot.domain.intent import IntentStatus, OperationId, OrderIntent, Purpose
+from chatbot.domain.operation import Operation, OperationKind, OperationStatus, Target
+from chatbot.domain.order import Fill, FillCause, OrderType
+from chatbot.domain.quote import CloseWay, LegAction, QuoteId
+from chatbot.domain.risk import LegCause
+from chatbot.domain.saga import GONE
+from tests.builders import ETH_USDT, LONG, NOW, SHORT, a_leg, a_pair, a_position, a_view
+
+D = Decimal
+PRIMARY, OFFSET = LegRole.PRIMARY, LegRole.OFFSET
+
+
+def an_intent(purpose: Purpose, name: str, status: IntentStatus = IntentStatus.FILLED) -> OrderIntent:
+    return OrderIntent(
+        client_order_id=name,
+        operation_id=OperationId("op"),
+        hedge_id=HedgeId("h000000003"),
+        account_id=AccountId("account"),
+        symbol=ETH_USDT.symbol,
+        leg=OFFSET,
+        purpose=purpose,
+        side=SHORT.closing,
+        position_side=SHORT,
+        type=OrderType.MARKET,
+        quantity=D(1),
+        reduce_only=True,
+        created_at=NOW,
+        valid_until=NOW,
+        status=status,
+    )
+
+
+INTENTS = {
+    purpose.value: an_intent(purpose, purpose.value)
+    for purpose in (Purpose.OPEN, Purpose.CLOSE, Purpose.TRIM, Purpose.STOP_LOSS, Purpose.CLOSE_AT_PRICE)
+}
+
+
+def a_fill(
+    by: str | None,
+    *,
+    quantity: str = "1",
+    price: str = "2400",
+    side: PositionSide = SHORT,
+    opens: bool = False,
+    cause: FillCause = FillCause.TRADE,
+    minutes: int = 0,
+    realized: str = "-100",
+) -> Fill:
+    return Fill(
+        venue_fill_id=f"{by}{minutes}",
+        symbol=ETH_USDT.symbol,
+        side=side.opening if opens else side.closing,
+        position_side=side,
+        quantity=D(quantity),
+        price=D(price),
+        fee=D(1),
+        realized_pnl=D(realized),
+        at=NOW + timedelta(minutes=minutes),
+        client_order_id=by,
+        cause=cause,
+    )
+
+
+OPENED = a_fill("open", opens=True, minutes=-60)
+LIQUIDATED = a_fill(None, cause=FillCause.LIQUIDATION)
+
+
+def widow() -> Hedge:
+    hedge = a_pair()
+    return hedge.with_leg(replace(hedge.leg(OFFSET), quantity=D(0)))
+
+
+# --- who closed it ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("fill", "cause"),
+    [
+        (LIQUIDATED, LegCause.LIQUIDATED),
+        (a_fill(None, cause=FillCause.AUTO_DELEVERAGING), LegCause.AUTO_DELEVERAGED),
+        (a_fill(None), LegCause.BY_HAND),
+        (a_fill("web_1234"), LegCause.BY_HAND),
+        (a_fill("stop_loss"), LegCause.STOPPED),
+        (a_fill("close_at_price"), LegCause.STOPPED),
+        (a_fill("close"), None),
+        (a_fill("trim"), None),
+    ],
+)
+def test_a_fill_is_the_venues_a_hands_a_stops_or_ours(fill: Fill, cause: LegCause | None) -> None:
+    assert cause_of(fill, INTENTS) is cause
+
+
+def test_a_liquidation_in_several_fills_is_one_loss() -> None:
+    first = a_fill(None, quantity="0.25", price="2400", cause=FillCause.LIQUIDATION, realized="-25")
+    rest = a_fill(None, quantity="0.75", price="2404", cause=FillCause.LIQUIDATION, realized="-78", minutes=1)
+
+    evidence = end_of_leg(widow(), OFFSET, [OPENED, first, rest], INTENTS)
+
+    assert evidence is not None
+    assert (evidence.before, evidence.price, evidence.realized) == (D(1), D(2_403), D(-103))
+    assert evidence.at == rest.at
+
+
+def test_what_was_closed_on_purpose_before_is_not_part_of_the_loss() -> None:
+    ours = a_fill("close", quantity="0.5", minutes=-5)
+    lost = a_fill(None, quantity="0.5", cause=FillCause.LIQUIDATION)
+
+    evidence = end_of_leg(widow(), OFFSET, [OPENED, ours, lost], INTENTS)
+
+    assert evidence is not None
+    assert evidence.before == D("0.5")
+
+
+def test_a_leg_closed_by_an_operation_is_not_lost() -> None:
+    assert end_of_leg(widow(), OFFSET, [OPENED, a_fill("close")], INTENTS) is None
+
+
+def test_a_leg_that_never_traded_is_not_lost() -> None:
+    assert end_of_leg(widow(), OFFSET, [a_fill(None, side=LONG)], INTENTS) is None
+    assert end_of_leg(widow(), OFFSET, [OPENED], INTENTS) is None
+
+
+def test_the_leg_that_the_venue_holds_nothing_of_is_the_lost_one() -> None:
+    assert lost_role(a_pair(), a_view(a_position(LONG))) is OFFSET
+    assert lost_role(a_pair(), a_view(a_position(SHORT))) is PRIMARY
+    assert lost_role(a_pair(), a_view(a_position(LONG), a_position(SHORT))) is None
+    assert lost_role(a_pair(), a_view()) is None
+
+
+def test_a_leg_that_the_ledger_still_holds_is_unexplained_once_the_hedge_is_frozen() -> None:
+    frozen = replace(a_pair(), status=HedgeStatus.FROZEN)
+
+    assert lost_leg(a_pair(), OFFSET, [], INTENTS) is None
+    evidence = lost_leg(frozen, OFFSET, [], INTENTS)
+    assert evidence is not None
+    assert (evidence.cause, evidence.before) == (LegCause.UNEXPLAINED, D(1))
+
+
+def test_the_last_fill_of_a_hedge_says_how_it_ended() -> None:
+    closed = replace(widow().with_leg(a_leg(quantity=0)), status=HedgeStatus.CLOSED)
+    by_us = a_fill("close", side=LONG, minutes=5)
+
+    lost_last = end_of_hedge(closed, [a_fill("close", side=LONG), replace(LIQUIDATED, at=by_us.at)], INTENTS)
+
+    assert end_of_hedge(closed, [LIQUIDATED, by_us], INTENTS) is None
+    assert lost_last is not None
+    assert lost_last.role is OFFSET
+    assert end_of_hedge(a_pair(), [LIQUIDATED], INTENTS) is None
+
+
+# --- asked for or not ---------------------------------------------------------------------------
+
+
+def test_a_pair_that_only_the_bot_has_traded_is_as_it_was_asked_for() -> None:
+    assert deliberate(a_pair(offset_quantity="0.5"), [OPENED, a_fill("trim")], INTENTS)
+
+
+@pytest.mark.parametrize("fill", [LIQUIDATED, a_fill(None), a_fill("stop_loss")])
+def test_any_other_trade_makes_it_something_that_happened(fill: Fill) -> None:
+    assert not deliberate(a_pair(offset_quantity="0.5"), [OPENED, fill], INTENTS)
+
+
+def test_an_offset_found_on_the_venue_was_not_asked_for() -> None:
+    hedge = a_pair()
+    found = hedge.with_leg(replace(hedge.leg(OFFSET), adopted=True))
+
+    assert not deliberate(found, [], INTENTS)
+
+
+# --- what an operation has left open ------------------------------------------------------------
+
+
+def a_close(way: CloseWay, *, offset: str, primary: str, given_up: str = "") -> Operation:
+    def target(role: LegRole, filled: str, why: str = "") -> Target:
+        return Target(role, LegAction.CLOSE, D(1), D(2_300), 0, filled=D(filled), given_up=why)
+
+    return Operation(
+        id=OperationId("op"),
+        kind=OperationKind.CLOSE,
+        user_id=UserId("user"),
+        account_id=AccountId("account"),
+        hedge_id=HedgeId("h000000003"),
+        symbol=ETH_USDT.symbol,
+        quote_id=QuoteId("quote"),
+        chat="console:me",
+        targets=(target(OFFSET, offset, given_up), target(PRIMARY, primary)),
+        started_at=NOW,
+        deadline_at=NOW + timedelta(seconds=30),
+        way=way,
+    )
+
+
+LATER = NOW + timedelta(seconds=7)
+
+
+@pytest.mark.parametrize(
+    ("offset", "primary", "side", "quantity"),
+    [("1", "0", LONG, "1"), ("1", "0.7", LONG, "0.3"), ("0.2", "0.9", SHORT, "0.7")],
+)
+def test_a_close_leaves_the_leg_naked_that_is_behind(
+    offset: str, primary: str, side: PositionSide, quantity: str
+) -> None:
+    exposure = exposure_of(a_close(CloseWay.AT_ONCE, offset=offset, primary=primary), a_pair(), LATER)
+
+    assert exposure is not None
+    assert (exposure.side, exposure.quantity) == (side, D(quantity))
+    assert exposure.lasting == timedelta(seconds=7)
+
+
+def test_legs_that_are_level_leave_nothing_naked() -> None:
+    assert exposure_of(a_close(CloseWay.AT_ONCE, offset="0.5", primary="0.5"), a_pair(), LATER) is None
+
+
+def test_lifting_the_hedge_is_not_leaving_it_naked() -> None:
+    assert exposure_of(a_close(CloseWay.OFFSET_ONLY, offset="1", primary="0"), a_pair(), LATER) is None
+
+
+def test_a_leg_that_was_gone_counts_as_closed() -> None:
+    operation = a_close(CloseWay.OFFSET_FIRST, offset="0", primary="0", given_up=GONE)
+
+    exposure = exposure_of(operation, a_pair(), LATER)
+
+    assert exposure is not None
+    assert exposure.quantity == D(1)
+
+
+def test_what_is_left_to_trim_is_naked() -> None:
+    operation = replace(
+        a_close(CloseWay.AT_ONCE, offset="1", primary="0.4"),
+        status=OperationStatus.TRIMMING,
+        trim_role=PRIMARY,
+        trim_quantity=D("0.6"),
+        trim_filled=D("0.1"),
+        trim_attempts=5,
+    )
+
+    exposure = exposure_of(operation, a_pair(), LATER)
+
+    assert exposure is not None
+    assert (exposure.side, exposure.quantity, exposure.attempts) == (LONG, D("0.5"), 5)
+
+
+def test_orders_without_an_answer_are_counted_by_the_oldest() -> None:
+    old = an_intent(Purpose.CLOSE, "a", IntentStatus.UNKNOWN)
+    new = replace(an_intent(Purpose.CLOSE, "b", IntentStatus.JOURNALED), created_at=LATER)
+    settled = replace(an_intent(Purpose.CLOSE, "c"), created_at=NOW - timedelta(hours=1))
+
+    assert without_answer([old, new, settled], LATER) == (2, timedelta(seconds=7))
+    assert without_answer([settled], LATER) == (0, timedelta(0))
