@@ -16,17 +16,19 @@ from chatbot.app import Bot, open_bot, telegram_platform
 from chatbot.chat import Request
 from chatbot.errors import HedgerowError
 from chatbot.platforms.console import ConsoleMessenger, ConsolePlatform
+from chatbot.ports import Clock
 from chatbot.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
-def run(settings: Settings) -> int:
-    return asyncio.run(_run(settings))
+def run(settings: Settings, *, clock: Clock | None = None) -> int:
+    """The exit code. ``clock`` of ``None`` is the system's."""
+    return asyncio.run(_run(settings, clock))
 
 
-async def _run(settings: Settings) -> int:
-    async with open_bot(settings) as bot:
+async def _run(settings: Settings, clock: Clock | None) -> int:
+    async with open_bot(settings, clock=clock) as bot:
         speak = _on_telegram if settings.telegram.token is not None else _on_console
         return await speak(bot)
 

@@ -164,11 +164,11 @@ def _steps(span: Span) -> list[float]:
 
 def _distance(x: float, edge: Edge, placed: Mapping[Edge, float]) -> float:
     """To the nearest arrow beside it; more than 40 is no better than 40."""
-    beside = [abs(x - at) for other, at in placed.items() if _side_by_side(edge, other)]
+    beside = [abs(x - at) for other, at in placed.items() if side_by_side(edge, other)]
     return min([40.0, *beside])
 
 
-def _side_by_side(one: Edge, other: Edge) -> bool:
+def side_by_side(one: Edge, other: Edge) -> bool:
     top = max(BY_NAME[one[0]].bottom, BY_NAME[other[0]].bottom)
     return top < min(BY_NAME[one[1]].top, BY_NAME[other[1]].top)
 

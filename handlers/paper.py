@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from chatbot.chat import Reply, Severity, Text
 from chatbot.domain.account import Balance
+from chatbot.domain.hedge import HedgeStatus
 from chatbot.domain.quote import SizeUnit
-from chatbot.errors import BadArgument, NotConnected
-from chatbot.ports import Account
+from chatbot.errors import BadArgument, Busy, NotConnected
+from chatbot.ports import Account, Changes
 from handlers.arguments import Arguments, positive_of
 from handlers.context import Call
 from handlers.text import amount_of, echo, short_name, sum_of_money
@@ -49,10 +51,19 @@ async def _reset(call: Call, account: Account, words: tuple[str, ...]) -> Reply:
     # The word alone is not enough: the signed button that was shown has to be tapped.
     if not (call.clicked and words == ("yes",)):
         return _ask_before_reset(call)
+    if await call.services.store.unfinished_operations(account.id):
+        raise Busy("An order is still being settled; nothing was reset. Try again in a moment.")
     balance = await call.services.paper.reset(account.id, reference=call.request.id)
-    for hedge in await call.services.store.live_hedges(account_id=account.id):
-        await call.services.hedging.adopt(call.user, hedge.number)
+    await _close_the_books(call, account)
     return _balance_card(call, balance, "✅ Fresh start")
+
+
+async def _close_the_books(call: Call, account: Account) -> None:
+    """Positions went with the old account: nothing explains it to the ledger but the user, who chose it."""
+    for hedge in await call.services.store.live_hedges(account_id=account.id):
+        gone = replace(hedge, status=HedgeStatus.FROZEN, reason="the paper account was started over")
+        await call.services.store.commit(Changes(hedges=(gone,)))
+        await call.services.hedging.adopt(call.user, hedge.number)
 
 
 def _ask_before_reset(call: Call) -> Reply:

@@ -216,6 +216,7 @@ def _changed(scene: Scene, hedge: Hedge, evidence: LegEvidence) -> LegChanged:
         realized=evidence.realized,
         at=evidence.at,
         naked=net_on_venue(scene, hedge) if hedge.live else None,
+        at_users_price=evidence.one_of_two,
     )
 
 

@@ -130,6 +130,7 @@ class LegChanged(OnMarket):
     realized: Decimal | None = None
     at: datetime | None = None
     naked: NakedLeg | None = None
+    at_users_price: bool = False  # a close of both legs at a price that was asked for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -182,7 +182,8 @@ class ConsolePlatform:
 
     async def _take(self, line: str) -> bool:
         """False when the conversation is over."""
-        text = line.strip()
+        # A terminal may hand on bytes that are no text; nothing behind here could store them.
+        text = line.encode("utf-8", "replace").decode().strip()
         if text.lower() in LEAVE:
             return False
         if text:

@@ -69,7 +69,7 @@ class _Telling:
 class WatchService:
     """``notify`` is called after messages were written."""
 
-    def __init__(  # noqa: PLR0917
+    def __init__(
         self,
         store: Store,
         venues: Venues,
@@ -117,7 +117,7 @@ class WatchService:
                 return await self._tell(user, await self._judge_silence(user, account, error))
 
     async def _look_and_tell(self, user: User, account: Account) -> tuple[Alert, ...]:
-        before = self._live.pop(account.id, None)
+        before = self._live.get(account.id)
         books = await self._bookkeeper.bring_up_to_date(account)
         # Read after the books: one that ends in between must not look stuck.
         running = await self._store.unfinished_operations(account.id)

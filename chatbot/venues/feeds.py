@@ -6,21 +6,20 @@ exchange steps through the instants. Live prices are a feed too; they live in ``
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import math
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from itertools import pairwise
 from pathlib import Path
 from typing import Protocol
 
 from chatbot.domain.instrument import Symbol
-from chatbot.errors import SettingsError
+from chatbot.venues.noise import Jumps, Walk
+from chatbot.venues.replay_file import Row, parse_rows, read_text
 
 BTC = Symbol("BTC/USDT:USDT")
 ETH = Symbol("ETH/USDT:USDT")
@@ -84,18 +83,6 @@ class PriceFeed(Protocol):
 
 # --- simulated ----------------------------------------------------------------------------------
 
-SIGNIFICANT = Decimal("1e-10")
-SECONDS_A_DAY = 86_400
-SHORTEST_WAVE = 2.0  # seconds
-WAVES = 22  # the longest lasts 2 x 2^21 s, 48 days: beyond that the price returns to its start
-# Waves of all lengths up to the lag add up to this many times the variance of one wave.
-WAVE_GAIN = 6.0
-JUMP_CELL = 6 * 3600
-JUMP_HALF_LIFE = 3 * 3600.0
-JUMP_CHANCE = 0.4
-JUMP_SCALE = 0.022
-JUMP_RAMP = 20.0  # seconds from start to full height
-CELLS_REMEMBERED = 9
 INTEREST = 0.0001
 DAMPENER = 0.0002
 RATE_CAP = 0.0075
@@ -119,95 +106,6 @@ COINS = (
     Coin(SOL, 150.0, 1.35, 0.045, 4),
     Coin(BTC_INVERSE, 64_000.0, 1.0, 0.0, 8),
 )
-
-
-def dice(key: str) -> tuple[float, float]:
-    """Two numbers in (0, 1) that the key always throws."""
-    bits = hashlib.blake2b(key.encode(), digest_size=16).digest()
-    one, other = (int.from_bytes(half, "big") >> 11 for half in (bits[:8], bits[8:]))
-    return (one + 0.5) / 2**53, (other + 0.5) / 2**53
-
-
-def bell(key: str) -> float:
-    """A standard normal number that the key always throws."""
-    one, other = dice(key)
-    return math.sqrt(-2 * math.log(one)) * math.cos(math.tau * other)
-
-
-class Wave:
-    """Value noise of one length: random heights at the cell borders, straight lines between them."""
-
-    __slots__ = ("_amplitude", "_key", "_length", "base", "ends", "slope", "starts")
-
-    def __init__(self, key: str, *, length: float, amplitude: float) -> None:
-        self._key = key
-        self._length = length
-        self._amplitude = amplitude
-        self.starts = self.ends = self.base = self.slope = 0.0
-
-    def go_to(self, seconds: float) -> None:
-        """Makes ``base + slope * (seconds - starts)`` hold between ``starts`` and ``ends``."""
-        cell = int(seconds / self._length)
-        self.starts, self.ends = cell * self._length, (cell + 1) * self._length
-        self.base = self._height(cell)
-        self.slope = (self._height(cell + 1) - self.base) / self._length
-
-    def _height(self, cell: int) -> float:
-        return self._amplitude * bell(f"{self._key}:{cell}")
-
-
-class Walk:
-    """Waves of doubling length: Brownian motion up to the longest, yet any instant can be asked for."""
-
-    def __init__(self, key: str, volatility: float) -> None:
-        self._waves = [
-            Wave(
-                f"{key}:{number}",
-                length=(length := SHORTEST_WAVE * 2**number),
-                amplitude=volatility * math.sqrt(length / SECONDS_A_DAY / WAVE_GAIN),
-            )
-            for number in range(WAVES)
-        ]
-        self._origin = 0.0
-        self._origin = self.at(0.0)
-
-    def at(self, seconds: float) -> float:
-        total = -self._origin
-        for wave in self._waves:
-            if not wave.starts <= seconds < wave.ends:
-                wave.go_to(seconds)
-            total += wave.base + wave.slope * (seconds - wave.starts)
-        return total
-
-
-class Jumps:
-    """Sudden moves of a few percent that fade over hours: crashes, squeezes, and the way back."""
-
-    def __init__(self, key: str) -> None:
-        self._key = key
-        self._known: dict[int, tuple[float, float]] = {}
-
-    def at(self, seconds: float) -> float:
-        newest = int(seconds // JUMP_CELL)
-        cells = range(max(0, newest - CELLS_REMEMBERED), newest + 1)
-        return sum(self._height(cell, seconds) for cell in cells)
-
-    def _height(self, cell: int, seconds: float) -> float:
-        starts, size = self._jump(cell)
-        age = seconds - starts
-        if size == 0.0 or age <= 0:
-            return 0.0
-        return float(size * min(1.0, age / JUMP_RAMP) * 0.5 ** (age / JUMP_HALF_LIFE))
-
-    def _jump(self, cell: int) -> tuple[float, float]:
-        if cell not in self._known:
-            self._known[cell] = self._make(cell)
-        return self._known[cell]
-
-    def _make(self, cell: int) -> tuple[float, float]:
-        happens, when = dice(f"{self._key}:{cell}")
-        size = JUMP_SCALE * bell(f"{self._key}:{cell}:size") if happens < JUMP_CHANCE else 0.0
-        return (cell + when) * JUMP_CELL, size
 
 
 def funding_rate(premium: float, hours: int) -> float:
@@ -302,22 +200,6 @@ def _rate(rate: float) -> Decimal:
 
 # --- replayed -----------------------------------------------------------------------------------
 
-COLUMNS = ("ts", "mark", "mid", "index", "funding_rate")
-EXPECTED = (
-    "a CSV file with the columns ts,mark,mid,index,funding_rate; ts in epoch milliseconds, ascending; "
-    "funding_rate only on the rows where funding was settled, for example "
-    "1759881600000,121286.5,121336.2,121340.1,0.00002542"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    at: datetime
-    mark: Decimal
-    mid: Decimal
-    index: Decimal
-    funding_rate: Decimal | None
-
 
 class ReplayFeed:
     """Recorded prices of one symbol; the others of the catalog are absent.
@@ -340,12 +222,9 @@ class ReplayFeed:
     @classmethod
     def read(cls, path: Path, *, symbol: Symbol = BTC) -> ReplayFeed:
         """Raises ``SettingsError`` naming the line that is wrong and what is expected."""
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise _bad_file(path, "it cannot be read as text") from error
+        text = read_text(path)
         digest = hashlib.sha256(text.encode()).hexdigest()[:12]
-        return cls(_parse_rows(path, text), name=f"replay:{digest}", symbol=symbol)
+        return cls(parse_rows(path, text), name=f"replay:{digest}", symbol=symbol)
 
     def start(self, now: datetime, resumed: datetime | None) -> datetime:
         return self._instants[0]
@@ -371,73 +250,6 @@ def _with_coming_rates(rows: Sequence[Row]) -> dict[datetime, Prices]:
         prices[row.at] = Prices(row.mark, row.mid, row.index, rate, coming, interval)
         coming = coming if row.funding_rate is None else row.at
     return prices
-
-
-def _bad_file(path: Path, problem: str) -> SettingsError:
-    return SettingsError(
-        f"HEDGEROW_PAPER__MARKET: cannot replay {path.name}: {problem}. Expected {EXPECTED}."
-    )
-
-
-def _parse_rows(path: Path, text: str) -> list[Row]:
-    reader = csv.reader(io.StringIO(text))
-    header = [name.strip().lower() for name in next(reader, [])]
-    if missing := [name for name in COLUMNS if name not in header]:
-        problem = "the file is empty" if not header else f"line 1 has no column {', '.join(missing)}"
-        raise _bad_file(path, problem)
-    places = {name: header.index(name) for name in COLUMNS}
-    rows: list[Row] = []
-    for cells in reader:
-        if cells:
-            rows.append(_parse_row(path, reader.line_num, cells, places, rows[-1].at if rows else None))
-    if not rows:
-        raise _bad_file(path, "there is no row after the header")
-    return rows
-
-
-def _parse_row(
-    path: Path, line: int, cells: list[str], places: Mapping[str, int], before: datetime | None
-) -> Row:
-    try:
-        values = {name: cells[place].strip() for name, place in places.items()}
-        row = Row(
-            _instant(values["ts"]),
-            _price("mark", values["mark"]),
-            _price("mid", values["mid"]),
-            _price("index", values["index"]),
-            _number("funding_rate", values["funding_rate"]) if values["funding_rate"] else None,
-        )
-    except IndexError:
-        raise _bad_file(path, f"line {line} has only {len(cells)} columns") from None
-    except ValueError as error:
-        raise _bad_file(path, f"line {line}: {error}") from None
-    if before is not None and row.at <= before:
-        raise _bad_file(path, f"line {line}: ts is not later than the one before it")
-    return row
-
-
-def _instant(text: str) -> datetime:
-    # ASCII digits only, and short enough to be an instant: int() takes more than a timestamp should have.
-    if not (text.isascii() and text.isdigit() and len(text) <= 14):
-        raise ValueError(f"ts {text[:20]!r} is no number of milliseconds")
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(text))
-
-
-def _number(name: str, text: str) -> Decimal:
-    try:
-        number = Decimal(text)
-    except InvalidOperation:
-        raise ValueError(f"{name} {text[:20]!r} is no number") from None
-    if not number.is_finite() or abs(number) > 10**12:
-        raise ValueError(f"{name} {text[:20]!r} is no usable number")
-    return number
-
-
-def _price(name: str, text: str) -> Decimal:
-    price = _number(name, text)
-    if price < SIGNIFICANT:
-        raise ValueError(f"{name} {text[:20]!r} is not a price above zero")
-    return price.quantize(SIGNIFICANT).normalize() if price.as_tuple().exponent < -10 else price  # type: ignore[operator]
 
 
 # --- scripted -----------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Real public prices of a venue for the paper exchange; no key needed, ccxt imported at the first poll."""
+"""Real public prices of a venue for the paper exchange; no key needed. ccxt is imported on start only."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -24,6 +24,8 @@ LONGEST_PAUSE = 30.0
 MAX_AGE = timedelta(seconds=30)
 USUAL_INTERVAL = timedelta(hours=8)
 BOOK_DEPTH = 5
+# What ccxt and our own reading stumble over when an answer has not the expected shape.
+GARBLED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 # The venues whose perpetuals live in a class of their own.
 PERPETUALS_OF = {"binance": "binanceusdm", "kucoin": "kucoinfutures"}
 
@@ -53,6 +55,8 @@ class LivePrices:
     # --- the feed -------------------------------------------------------------------------------
 
     def start(self, now: datetime, resumed: datetime | None) -> datetime:
+        """Raises ``SettingsError`` when ccxt knows no such venue."""
+        self._connect()
         return resumed or now
 
     def ticks(self, after: datetime, until: datetime) -> Iterator[datetime]:
@@ -88,7 +92,7 @@ class LivePrices:
                 self._intervals = await self._read_intervals(client)
             listed = [symbol for symbol in self.symbols if symbol in client.markets]
             answers = await asyncio.gather(*(self._read(client, symbol) for symbol in listed))
-        except self._errors as error:
+        except (self._errors, *GARBLED) as error:
             raise VenueUnavailable(f"{type(error).__name__} from {self._venue}", venue=self._venue) from error
         found = {symbol: prices for symbol, prices in zip(listed, answers, strict=True) if prices}
         if not found:
@@ -138,7 +142,7 @@ class LivePrices:
         usual = (self._intervals or {}).get(symbol, USUAL_INTERVAL)
         try:
             return parse(rate, book, usual)
-        except (InvalidOperation, LookupError, TypeError, ValueError):
+        except GARBLED:
             log.warning("unusable live price", extra={"venue": self._venue, "symbol": symbol})
             return None
 

@@ -1,4 +1,4 @@
-"""What I type, what I read: the whole bot on the paper venue, with a scripted price and a clock that stands still.
+"""What I type, what I read: the whole bot on the paper venue, a scripted price, a clock that stands still.
 
 Only the pacing of a real platform is left out: what is owed is delivered at once.
 """

@@ -140,7 +140,7 @@ async def test_hedge_without_a_name_lists_what_is_not_hedged() -> None:
 
         (card,) = await dialog.says("/hedge")
 
-        assert card.labels == ["Hedge BTC", "Hedge ETH"]
+        assert card.labels == ["Hedge ETH", "Hedge BTC"]
         assert "#1 ETH long 1, not hedged" in card.text
         assert "#2 BTC short 0.05, not hedged" in card.text
 

@@ -79,7 +79,7 @@ def test_a_pair_can_be_closed_in_three_ways_and_offset_first_is_the_default() ->
         CloseWay.AT_ONCE,
         CloseWay.OFFSET_ONLY,
     ]
-    assert (quote.hedge_number, quote.lock_currency, quote.mark_price) == (3, "USDT", 2_300)
+    assert (quote.hedge_number, quote.lock_currency, quote.mark_price) == (3, "USDT", D(2_300))
 
 
 def test_the_offset_leg_is_closed_before_the_primary() -> None:

@@ -175,6 +175,14 @@ def test_a_full_cross_hedge_shows_its_liquidation_above() -> None:
     assert f"Even hedged, a rise to {quote.offset_after.price:,.2f} liquidates both legs." in quote.warnings
 
 
+def test_the_fee_of_the_offset_no_longer_backs_the_pair() -> None:
+    flat = an_instrument()  # one tier of 0.5 %
+    view = a_view(a_position(LONG, 10, 2_300), instrument=flat)
+    quote = offered(view, instrument=flat)
+    assert quote.plan.fee == D("11.5")
+    assert quote.pair_after.price == (10_000 - D("11.5")) / (10 * D("0.01"))
+
+
 def test_isolated_legs_keep_a_liquidation_price_each() -> None:
     quote = offered(a_view(a_position(mode=ISOLATED)))
     assert quote.primary_after == quote.liquidation_before
@@ -263,7 +271,7 @@ def test_a_position_too_small_to_hedge_says_the_smallest_that_would_do() -> None
 
 def test_margin_that_does_not_fit_is_refused_with_both_figures() -> None:
     with pytest.raises(LimitExceeded, match=r"needs 231\.15 USDT of margin and 58\.50 USDT can be used"):
-        offered(a_view(a_position(LONG, 1, 2_300), wallet=D("294.3878"))).margin_needed
+        offered(a_view(a_position(LONG, 1, 2_300), wallet=D("294.3878")))
 
 
 def test_a_found_position_counts_towards_the_allocation_cap_with_both_legs() -> None:

@@ -138,6 +138,20 @@ def test_a_leg_closed_by_an_operation_is_not_lost() -> None:
     assert end_of_leg(widow(), OFFSET, [OPENED, a_fill("close")], INTENTS) is None
 
 
+def test_what_was_closed_before_it_was_opened_again_is_not_part_of_the_loss() -> None:
+    earlier = a_fill(None, quantity="3", minutes=-30)
+    by_hand = a_fill(None, opens=True, minutes=-20)
+
+    evidence = end_of_leg(widow(), OFFSET, [earlier, by_hand, a_fill(None)], INTENTS)
+
+    assert evidence is not None
+    assert evidence.before == D(1)
+
+
+def test_a_leg_whose_last_trade_opened_it_was_taken_over_not_lost() -> None:
+    assert end_of_leg(widow(), OFFSET, [a_fill(None, opens=True)], INTENTS) is None
+
+
 def test_a_leg_that_never_traded_is_not_lost() -> None:
     assert end_of_leg(widow(), OFFSET, [a_fill(None, side=LONG)], INTENTS) is None
     assert end_of_leg(widow(), OFFSET, [OPENED], INTENTS) is None

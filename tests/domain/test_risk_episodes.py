@@ -164,6 +164,24 @@ def test_a_return_to_a_critical_level_is_told_again_after_an_hour() -> None:
     assert teller.look(at(0) + REPEAT_CRITICAL_AFTER, away("4")) == ["worse 2"]
 
 
+def test_a_told_return_begins_anew_so_that_its_message_is_one_of_its_own() -> None:
+    teller = Teller()
+    teller.look(at(0), away("4"))
+    teller.look(at(1), away("15"))
+    again = teller.judge(at(90), away("4"))
+
+    assert [alert.since for alert in again.alerts] == [at(90)]
+    assert teller.active[KEY].since == at(90)
+
+
+def test_a_return_to_a_level_that_is_not_critical_is_silent_however_late() -> None:
+    teller = Teller()
+    teller.look(at(0), away("9"))
+    teller.look(at(1), away("15"))
+
+    assert teller.look(at(600), away("9")) == []
+
+
 def test_an_episode_whose_subject_is_gone_ends_silently() -> None:
     teller = Teller()
     teller.look(at(0), away("4"))

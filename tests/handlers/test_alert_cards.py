@@ -28,6 +28,7 @@ from chatbot.domain.risk import (
     LockEaten,
     MarginHigh,
     NakedLeg,
+    OnMarket,
     OrderUnknown,
     TargetReached,
     Unequal,
@@ -191,7 +192,7 @@ def test_a_leg_that_is_gone_offers_the_way_back_and_the_way_out() -> None:
     assert text_of(reply) == (
         "🛑 **#3 ETH: the short leg is gone (liquidated at 2,516.40)**\n"
         "You are long 1 ETH unhedged at 2,517.00, next liquidation 1,809.05 (exchange), 28.1 % away. "
-        "Realized -216.60 USDT, fees apart."
+        "Realized on the short leg -216.60 USDT, fees apart."
     )
     assert commands(reply) == {
         "Restore the hedge": "/hedge #3",
@@ -224,6 +225,12 @@ def test_a_stop_that_fired_is_called_a_stop() -> None:
 
     assert "the short leg was closed by your stop at 2,516.40" in text
     assert "gone" not in text
+
+
+def test_a_pair_that_closed_at_the_price_asked_for_is_no_stop() -> None:
+    closed = replace(LOST, cause=LegCause.STOPPED, naked=None, at_users_price=True)
+
+    assert text_of(card(AlertKind.STOPPED, closed)).startswith("⚠️ **#3 ETH was closed at your price**")
 
 
 def test_the_end_of_all_there_was_leaves_nothing_to_restore() -> None:
@@ -381,7 +388,7 @@ EVERY = (
 @pytest.mark.parametrize(("kind", "figures"), EVERY, ids=[kind.value for kind, _ in EVERY])
 @pytest.mark.parametrize("number", [None, 999_999_999])
 def test_every_button_fits_and_types_a_command(kind: AlertKind, figures: Figures, number: int | None) -> None:
-    if hasattr(figures, "instrument"):
+    if isinstance(figures, OnMarket):
         figures = replace(figures, instrument=BTC_COIN, number=number)
 
     reply = card(kind, figures)

@@ -45,9 +45,17 @@ def complaint(line: str) -> str:
 
 @pytest.mark.parametrize(
     ("word", "value"),
-    [("0.5", "0.5"), (".5", "0.5"), ("5.", "5"), ("1,000.5", "1000.5"), ("1,000,000", "1000000"), ("-3", "-3"),
-     ("+3", "3"), ("007", "7")],
-)  # fmt: skip
+    [
+        ("0.5", "0.5"),
+        (".5", "0.5"),
+        ("5.", "5"),
+        ("1,000.5", "1000.5"),
+        ("1,000,000", "1000000"),
+        ("-3", "-3"),
+        ("+3", "3"),
+        ("007", "7"),
+    ],
+)
 def test_plain_numbers_are_taken_exactly(word: str, value: str) -> None:
     assert decimal_of(word) == D(value)
 
@@ -117,8 +125,19 @@ def test_what_is_no_time_of_day_is_refused(word: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "word", ["BTC", "btc", "btcusdt", "BTC/USDT:USDT", "btc-usdt", "BTCUSDT.P", "BTC_USDT", "btcusdt-perp", "BTC-USDT-SWAP"]
-)  # fmt: skip
+    "word",
+    [
+        "BTC",
+        "btc",
+        "btcusdt",
+        "BTC/USDT:USDT",
+        "btc-usdt",
+        "BTCUSDT.P",
+        "BTC_USDT",
+        "btcusdt-perp",
+        "BTC-USDT-SWAP",
+    ],
+)
 def test_a_symbol_has_many_spellings(word: str) -> None:
     assert resolve_symbol(word, INSTRUMENTS) == BTC_USDT.symbol
 
@@ -153,8 +172,14 @@ def test_separators_alone_name_nothing() -> None:
 # --- a whole line -------------------------------------------------------------------------------
 
 WANTED = OpenRequest(
-    BTC_USDT.symbol, PositionSide.LONG, Size(SizeUnit.BASE, D("0.05")), D(10), MarginMode.ISOLATED, D(100_000), D(130_000)
-)  # fmt: skip
+    BTC_USDT.symbol,
+    PositionSide.LONG,
+    Size(SizeUnit.BASE, D("0.05")),
+    D(10),
+    MarginMode.ISOLATED,
+    D(100_000),
+    D(130_000),
+)
 
 
 @given(st.permutations(["BTC", "long", "0.05", "10x", "isolated", "sl 100000", "tp 130,000"]))
@@ -229,7 +254,14 @@ def test_a_coin_in_the_size_names_the_market() -> None:
     assert opening("long 0.5eth").symbol == ETH_USDT.symbol
 
 
-@given(st.lists(st.sampled_from(["BTC", "long", "short", "0.05", "10x", "sl", "tp", "at", "#3", "50%", "cross", "1e9", "$"]), max_size=9))  # fmt: skip
+@given(
+    st.lists(
+        st.sampled_from(
+            ["BTC", "long", "short", "0.05", "10x", "sl", "tp", "at", "#3", "50%", "cross", "1e9", "$"]
+        ),
+        max_size=9,
+    )
+)
 def test_any_mixture_of_words_is_a_request_or_a_complaint(words: list[str]) -> None:
     try:
         request = opening(" ".join(words))

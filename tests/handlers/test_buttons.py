@@ -36,7 +36,7 @@ def test_whether_the_card_is_replaced_is_signed_too() -> None:
 def test_a_chat_may_be_given_by_its_name() -> None:
     button = BUTTONS.command("Status", "/status", user=ANN, chat=str(HERE))
 
-    assert BUTTONS.decode(button.data, user=ANN, chat=HERE)
+    assert BUTTONS.decode(button.data, user=ANN, chat=HERE) == Navigation("/status", replaces=False)
 
 
 @pytest.mark.parametrize(("user", "chat"), [(BOB, HERE), (ANN, THERE), (BOB, THERE)])
@@ -94,6 +94,11 @@ def test_a_button_never_grows_beyond_what_a_platform_carries() -> None:
 
 def test_bytes_count_and_not_characters() -> None:
     assert not fits("é" * 26)
+
+
+def test_what_is_not_even_text_is_not_valid() -> None:
+    with pytest.raises(InvalidButton):
+        BUTTONS.decode("c:AAAAAAAAAAA:\ud800", user=ANN, chat=HERE)
 
 
 def test_a_short_secret_is_refused() -> None:

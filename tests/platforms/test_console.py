@@ -7,6 +7,10 @@ import io
 import itertools
 from datetime import UTC, datetime
 
+from prompt_toolkit.application import create_app_session
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output import DummyOutput
+
 from chatbot.chat import Button, ChatRef, Platform, Reply, Request, RequestKind, Table, Text
 from chatbot.clock import VirtualClock
 from chatbot.platforms.console import LOCAL_CHAT, LOCAL_USER, ConsoleMessenger, ConsolePlatform, render
@@ -20,7 +24,7 @@ CARD = Reply(
 class Teletype:
     """A console whose bot answers each request with a fixed card, as late as it likes."""
 
-    def __init__(self, script: str, *answers: Reply) -> None:
+    def __init__(self, script: str | io.StringIO, *answers: Reply) -> None:
         self.out = io.StringIO()
         self.messenger = ConsoleMessenger(self.out, token="run")
         self.requests: list[Request] = []
@@ -32,7 +36,7 @@ class Teletype:
             submit=self._submit,
             idle=self._idle,
             clock=VirtualClock(datetime(2026, 3, 2, tzinfo=UTC)),
-            stdin=io.StringIO(script),
+            stdin=io.StringIO(script) if isinstance(script, str) else script,
             new_id=lambda: str(next(count)),
         )
 
@@ -164,3 +168,28 @@ async def test_a_push_for_an_edited_card_of_an_earlier_run_is_printed_too() -> N
 
     assert shown == "old:7"
     assert "↻ Locked" in console.out.getvalue()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+async def test_at_a_terminal_what_is_typed_goes_out_and_pushes_do_not_wait() -> None:
+    console = Teletype(Terminal())
+    with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
+        keys.send_text("/status\r\r   \r")
+        keys.send_text("quit\r")
+        printed = await console.runs()
+
+    assert [request.text for request in console.requests] == ["/status"]
+    assert "Locked by /hedge BTC" in printed
+
+
+async def test_the_end_of_the_input_ends_the_conversation() -> None:
+    console = Teletype(Terminal())
+    with create_pipe_input() as keys, create_app_session(input=keys, output=DummyOutput()):
+        keys.send_text("\x04")
+        await console.runs()
+
+    assert console.requests == []

@@ -19,7 +19,7 @@ LEVELS = AlertPreferences().margin_ratios
 KEY = "margin@account"
 
 steps = st.lists(st.integers(-20, 20), min_size=1, max_size=60)
-pauses = st.sampled_from([1, 10, 60, 600])
+pauses = st.sampled_from([1, 10, 60, 600, 2_400])
 Told = list[tuple[datetime, Alert]]
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -18,6 +20,7 @@ from chatbot.chat import (
     Text,
     UserRef,
 )
+from chatbot.clock import VirtualClock
 from chatbot.ports import Clock
 
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -62,6 +65,19 @@ def owed(
     """The text is the key."""
     not_before = START + timedelta(seconds=after)
     return OutboxMessage(key, chat, says(key, slot=slot), priority, not_before, replaces)
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Lets the loop turn, for what tells nobody when it changes. Time does not pass on a virtual clock."""
+    deadline = time.monotonic() + 5
+    while not holds():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0)
+
+
+def asleep(clock: VirtualClock) -> bool:
+    """Somebody waits for time to pass."""
+    return any(not woken.done() for _, _, woken in clock._sleepers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from chatbot.chat import ChatRef, Priority, Reply, Request, Text
 from chatbot.clock import VirtualClock
 from chatbot.errors import StorageError
-from chatbot.pushing.inbox import APOLOGY, LANE_LIMIT, InboxProcessor, replies_to_outbox
+from chatbot.pushing.inbox import APOLOGY, FINISH_PAUSES, LANE_LIMIT, InboxProcessor, replies_to_outbox
 from chatbot.pushing.memory import MemoryMailbox
-from tests.pushing.mail import START, private, request, says, tap
+from tests.pushing.mail import START, asleep, private, request, says, tap, until
 
 
 @dataclass
@@ -181,7 +181,7 @@ async def test_a_request_that_cannot_be_handled_is_apologized_for_once() -> None
 async def test_a_busy_database_is_tried_again_with_the_same_replies() -> None:
     desk = Desk(failing_finishes=[StorageError("locked")])
     await desk.inbox.receive([request(1)])
-    await desk.settle()
+    await until(lambda: asleep(desk.clock))
     assert desk.owed == []
     await desk.clock.advance(1)
     await desk.inbox.idle()
@@ -192,9 +192,9 @@ async def test_a_busy_database_is_tried_again_with_the_same_replies() -> None:
 async def test_replies_that_cannot_be_stored_end_in_an_apology() -> None:
     desk = Desk(failing_finishes=[ValueError("not storable")] * 2)
     await desk.inbox.receive([request(1)])
-    for _ in range(4):
-        await desk.settle()
-        await desk.clock.advance(1)
+    for pause in FINISH_PAUSES[1:]:
+        await until(lambda: asleep(desk.clock))
+        await desk.clock.advance(pause)
     await desk.inbox.idle()
     assert desk.owed == [APOLOGY]
 
@@ -202,9 +202,9 @@ async def test_replies_that_cannot_be_stored_end_in_an_apology() -> None:
 async def test_what_cannot_be_finished_at_all_waits_for_the_next_start_and_blocks_nobody() -> None:
     desk = Desk(failing_finishes=[StorageError("gone")] * 3)
     await desk.inbox.receive([request(1), request(2)])
-    for _ in range(4):
-        await desk.settle()
-        await desk.clock.advance(1)
+    for pause in FINISH_PAUSES[1:]:
+        await until(lambda: asleep(desk.clock))
+        await desk.clock.advance(pause)
     await desk.inbox.idle()
     assert desk.handled == ["telegram:1", "telegram:2"]
     await desk.inbox.refresh()
@@ -295,7 +295,7 @@ async def test_an_inbox_that_cannot_be_read_is_read_again() -> None:
     desk.inbox = desk.processor()
     flood = [request(number) for number in range(LANE_LIMIT + 1)]
     await desk.inbox.receive(flood)
-    await desk.settle()
+    await until(lambda: asleep(desk.clock))
     await desk.clock.advance(1)
     await desk.inbox.idle()
     assert len(desk.handled) == LANE_LIMIT + 1

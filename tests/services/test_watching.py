@@ -11,11 +11,11 @@ import pytest
 
 from chatbot.chat import ChatRef, OutboxMessage, Platform, Priority, Reply, Text, UserRef
 from chatbot.clock import VirtualClock
-from chatbot.domain.hedge import LegRole
+from chatbot.domain.hedge import AccountId, LegRole
 from chatbot.domain.instrument import MarginMode, PositionSide
 from chatbot.domain.quote import CloseRequest, CloseWay
 from chatbot.domain.risk import AlertKind, AlertPhase, Gravity, LegCause, LegChanged
-from chatbot.errors import VenueUnavailable
+from chatbot.errors import Conflict, VenueUnavailable
 from chatbot.ports import Account, Changes, Venue
 from chatbot.services.bookkeeping import Bookkeeper
 from chatbot.services.locks import AccountLocks
@@ -204,7 +204,22 @@ async def test_a_pair_closed_at_a_price_is_not_called_naked_while_the_other_leg_
 
         told = [line for _ in range(4) for line in await looks(world)]
 
-        assert not [line for line in told if line.startswith(("lost", "naked"))]
+        assert [line for line in told if line.startswith(("lost", "naked", "stopped"))] == ["stopped rise 0"]
+        assert "⚠️ **#1 ETH was closed at your price**" in await heads(world)
+
+
+async def test_a_pair_of_which_only_one_leg_closed_at_the_price_is_told_after_five_seconds() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        await world.close(CloseWay.AT_PRICE, at="2150")
+        view = await world.view()
+        follows = next(order for order in view.open_orders if order.position_side is LONG)
+        await world.bot.venues.of(world.account).cancel(ETH, follows.client_order_id)
+        world.price(ETH, "2151")
+        assert "stopped rise 0" not in await looks(world)
+        await world.clock.advance(5)
+
+        assert "stopped rise 0" in await looks(world)
 
 
 async def test_a_single_position_that_is_liquidated_is_told_once(tmp_path: Path) -> None:
@@ -245,6 +260,33 @@ async def test_the_end_of_a_position_is_told_although_somebody_else_booked_it() 
         await world.bot.bookkeeper.bring_up_to_date(world.account)
 
         assert "lost rise 0" in await looks(world)
+
+
+@pytest.mark.parametrize("paired", [True, False])
+async def test_what_could_not_be_written_is_told_by_the_next_look(
+    paired: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_world() as world:
+        await world.open(margin_mode=ISOLATED)
+        world.price(ETH, "2100")
+        if paired:
+            await world.hedge()
+        await looks(world)
+        world.price(ETH, "1700")
+        store, commit = world.bot.store, world.bot.store.commit
+
+        async def fails_to_tell(changes: Changes) -> None:
+            if changes.outbox:
+                raise Conflict
+            await commit(changes)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(store, "commit", fails_to_tell)
+            await world.bot.watching.look_at_all()
+        assert not [head for head in await heads(world) if "is gone" in head]
+
+        assert "lost rise 0" in await looks(world)
+        assert await looks(world) == []
 
 
 # --- shrunk, grown, unequal ---------------------------------------------------------------------
@@ -401,6 +443,34 @@ async def test_an_account_without_hedges_hears_nothing_of_a_venue_out_of_reach()
         await world.clock.advance(3_600)
 
         assert await service.look_at(world.account) == ()
+
+
+async def test_a_venue_that_came_back_in_between_starts_from_nothing() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        venues = Silent(world)
+        service = watcher(world, venues)
+        told = []
+        for venues.away in (True, False, True, False, True):
+            told += [a for a in await service.look_at(world.account) if a.kind is AlertKind.VENUE]
+            await world.clock.advance(40)
+
+        assert told == []
+
+
+async def test_what_is_known_of_one_account_is_not_ended_by_a_look_at_another() -> None:
+    async with a_world() as world:
+        second = replace(world.account, id=AccountId("paper:second"), label="second")
+        await world.bot.store.commit(Changes(accounts=(second,)))
+        await a_pair(world)
+        world.price(ETH, "2240")
+        await looks(world)
+        before = await world.bot.store.active_episodes(world.user.id)
+
+        await world.bot.watching.look_at(second)
+
+        assert before
+        assert await world.bot.store.active_episodes(world.user.id) == before
 
 
 async def test_one_account_that_fails_stops_no_other(monkeypatch: pytest.MonkeyPatch) -> None:

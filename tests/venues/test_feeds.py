@@ -175,6 +175,8 @@ def test_the_name_of_a_replay_is_its_content(tmp_path: Path) -> None:
         (HEADER + "1759881600000,1,1,1e400,\n", "line 2: index"),
         (HEADER + "1759881600000,,1,1,\n", "line 2: mark ''"),
         (HEADER + GOOD + "1759881660000,1,1,1,much\n", "line 3: funding_rate 'much'"),
+        (HEADER + '"' + "7" * 200_000, "no CSV file"),
+        (HEADER + GOOD + '"1759881660000,1,1,1,\n', "line 3"),
         (HEADER + GOOD + "1759881660000,1,1\n", "line 3 has only 3 columns"),
     ],
 )

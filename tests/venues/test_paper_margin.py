@@ -253,8 +253,8 @@ async def test_liquidation_cancels_the_resting_orders_that_would_open(trader: Tr
 
 async def test_margin_is_checked_to_the_cent(trader: Trader) -> None:
     balance = (await trader.venue.view()).balance
-    # 49 ETH at 10x bind about 9,800 and cost about 49 in fees; 50 would need more than there is.
-    assert (await trader.refused(trader.request(LONG, "50"))).kind == "InsufficientMargin"
+    # 49.9 ETH at 10x bind less than 10,000, but with their fee of about 49.9 they need more than there is.
+    assert (await trader.refused(trader.request(LONG, "49.9"))).kind == "InsufficientMargin"
     assert balance.free == 10_000
     await trader.open(LONG, "49")
 
@@ -393,6 +393,17 @@ async def test_funding_of_an_isolated_leg_moves_its_liquidation(trader: Trader) 
     assert before.liquidation_price is not None
     assert after.liquidation_price is not None
     assert after.liquidation_price > before.liquidation_price
+
+
+async def test_funding_is_settled_at_the_price_of_its_own_instant(trader: Trader) -> None:
+    assert isinstance(trader.feed, ScriptedFeed)
+    await trader.open(LONG, "1")
+    await trader.clock.advance(timedelta(hours=5).total_seconds())
+    trader.feed.set(ETH, Decimal(1000))
+
+    (payment,) = await trader.venue.funding_payments(ETH, EVER)
+
+    assert payment.amount == Decimal("-0.2")
 
 
 async def test_a_leg_opened_after_the_settlement_pays_nothing(trader: Trader) -> None:

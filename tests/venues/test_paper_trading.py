@@ -354,6 +354,14 @@ async def test_a_limit_that_crosses_takes_what_its_price_allows_and_rests(trader
     assert report.filled_quantity == asks[0].quantity
     assert (await trader.venue.view()).open_orders == (report,)
 
+    await trader.price("1990")
+
+    report = await trader.order(request.client_order_id)
+    assert (report.status, report.average_price) == (OrderStatus.FILLED, asks[0].price)
+    fills = await trader.fills()
+    assert report.fee == sum(fill.fee for fill in fills)
+    assert fills[0].fee / fills[0].quantity > fills[1].fee / fills[1].quantity
+
 
 async def test_post_only_never_takes(trader: Trader) -> None:
     crossing = trader.request(LONG, "1", type=OrderType.LIMIT, limit="2100", post_only=True)

@@ -89,7 +89,7 @@ class BinancePublic:
         return web.json_response(body)
 
     async def _exchange_info(self, request: web.Request) -> web.Response:
-        symbols = [_market(name) for name in self.marks]
+        symbols = [{}] if "exchangeInfo" in self.garbled else [_market(name) for name in self.marks]
         return self._answer(
             request,
             {"timezone": "UTC", "serverTime": 1, "rateLimits": [], "exchangeFilters": [], "symbols": symbols},

@@ -138,6 +138,17 @@ async def test_one_unusable_symbol_does_not_hold_up_the_others(
     assert (await trader.refused(trader.request(LONG, "1"))).kind == "InstrumentUnavailable"
 
 
+async def test_a_garbled_answer_is_an_outage_not_a_crash(
+    feed: LivePrices, trader: Trader, server: BinancePublic
+) -> None:
+    server.garbled.add("exchangeInfo")
+    with pytest.raises(VenueUnavailable):
+        await feed.poll()
+    server.garbled.clear()
+    await feed.poll()
+    assert (await trader.venue.view([BTC])).markets[BTC].mark_price == Decimal("64000.5")
+
+
 async def test_the_poller_goes_on_after_an_outage(
     feed: LivePrices, trader: Trader, server: BinancePublic
 ) -> None:
@@ -176,7 +187,7 @@ async def test_a_stop_fires_on_the_real_mark(feed: LivePrices, trader: Trader, s
 
 async def test_an_unknown_venue_is_a_wrong_setting(clock: VirtualClock) -> None:
     with pytest.raises(SettingsError, match="live:binance"):
-        await LivePrices("atlantis", clock).poll()
+        Trader(feed=LivePrices("atlantis", clock), clock=clock)
 
 
 async def test_a_live_market_survives_a_restart(

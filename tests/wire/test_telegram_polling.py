@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 
 import pytest
@@ -14,6 +13,7 @@ from chatbot.chat import Reply, Request, Text
 from chatbot.clock import VirtualClock
 from chatbot.errors import SettingsError, StorageError
 from chatbot.pushing.memory import MemoryMailbox
+from tests.pushing.mail import asleep, until
 from tests.wire.bot_api import TOKEN, LoopbackBotApi
 from tests.wire.telegram_rig import COMMANDS, Rig
 
@@ -96,19 +96,6 @@ async def test_a_refused_token_stops_the_start_with_the_setting_s_name(api: Loop
     assert TOKEN.partition(":")[2] not in str(refusal.value)
 
 
-async def until_it_sleeps(clock: VirtualClock) -> None:
-    """Real sockets on a virtual clock: let the loop turn until someone waits for time to pass."""
-    await until(lambda: any(not woken.done() for _, _, woken in clock._sleepers))
-
-
-async def until(holds: Callable[[], bool]) -> None:
-    """For what tells nobody when it changes."""
-    deadline = time.monotonic() + 5
-    while not holds():
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0)
-
-
 def postponed(rig: Rig) -> bool:
     return any(row.tries for row in rig.mailbox.rows.values())
 
@@ -120,7 +107,7 @@ async def test_trouble_is_waited_out_longer_each_time(
     api.refuse("getUpdates", 502, "Bad Gateway", times=3)
     async with Rig(api, clock=clock).running() as rig:
         for pause in (1, 2, 4):
-            await until_it_sleeps(clock)
+            await until(lambda: asleep(clock))
             await clock.advance(pause)
         api.user_says(7, "back again")
         await api.wait_for(lambda _: rig.texts == ["back again"])
@@ -135,7 +122,7 @@ async def test_a_second_poller_is_reported_once(
     api.refuse("getUpdates", 409, "Conflict: terminated by other getUpdates request", times=3)
     async with Rig(api, clock=clock).running() as rig:
         for pause in (1, 2, 4):
-            await until_it_sleeps(clock)
+            await until(lambda: asleep(clock))
             await clock.advance(pause)
         api.user_says(7, "alone again")
         await api.wait_for(lambda _: rig.texts == ["alone again"])
@@ -149,7 +136,7 @@ async def test_a_start_without_telegram_goes_on_when_telegram_is_back(api: Loopb
     api.refuse("getMe", 502, "Bad Gateway", times=2)
     async with Rig(api, clock=clock).running() as rig:
         assert rig.platform.username == ""
-        await until_it_sleeps(clock)
+        await until(lambda: asleep(clock))
         await clock.advance(1)
         api.user_says(7, "hello")
         await api.wait_for(lambda _: rig.texts == ["hello"])
@@ -172,7 +159,7 @@ async def test_what_could_not_be_stored_is_fetched_again(api: LoopbackBotApi) ->
     clock = VirtualClock(datetime(2026, 1, 1, tzinfo=UTC))
     async with Rig(api, clock=clock, mailbox=ShakyMailbox()).running() as rig:
         api.user_says(7, "hello")
-        await until_it_sleeps(clock)
+        await until(lambda: asleep(clock))
         assert api.confirmed_below == 0
         await clock.advance(1)
         await api.wait_for(lambda _: rig.texts == ["hello"])

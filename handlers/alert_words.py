@@ -1,0 +1,66 @@
+"""Words and buttons that several warnings share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chatbot.domain.instrument import Instrument
+from chatbot.domain.quote import LegLiquidation, LiquidationSource
+from chatbot.domain.risk import NakedLeg, OnMarket
+from handlers.figures import subject_name
+from handlers.text import amount_of, percent, price, short_name
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """``head`` is set bold; ``actions`` are labels and the commands they type."""
+
+    head: str
+    body: str = ""
+    actions: tuple[tuple[str, str], ...] = ()
+
+
+def named(figures: OnMarket) -> str:
+    """As commands take it."""
+    if figures.number is not None:
+        return f"#{figures.number}"
+    return short_name(figures.instrument.symbol, figures.instrument)
+
+
+def name_of(figures: OnMarket) -> str:
+    return subject_name(figures.number, figures.instrument.symbol, figures.instrument)
+
+
+def close(figures: OnMarket, label: str = "Close…") -> tuple[str, str]:
+    return label, f"/close {named(figures)}"
+
+
+def hedge(figures: OnMarket, label: str = "Hedge now") -> tuple[str, str]:
+    return label, f"/hedge {named(figures)}"
+
+
+def status(figures: OnMarket) -> tuple[str, str]:
+    return "Status", f"/status {named(figures)}"
+
+
+def exposure_of(naked: NakedLeg, instrument: Instrument) -> str:
+    return f"{naked.side} {amount_of(naked.quantity, instrument)} unhedged"
+
+
+def next_liquidation(naked: NakedLeg, instrument: Instrument) -> str:
+    liquidation = naked.liquidation
+    if liquidation is None or liquidation.price is None:
+        return ", with no liquidation price"
+    return f", next liquidation {sourced(liquidation, instrument)}, {away(liquidation)} away"
+
+
+def sourced(liquidation: LegLiquidation, instrument: Instrument) -> str:
+    if liquidation.price is None:
+        return "none"
+    if liquidation.source is LiquidationSource.VENUE:
+        return f"{price(liquidation.price, instrument)} (exchange)"
+    return f"~{price(liquidation.price, instrument)} (computed)"
+
+
+def away(liquidation: LegLiquidation) -> str:
+    return "far" if liquidation.distance is None else percent(liquidation.distance)

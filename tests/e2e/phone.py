@@ -1,0 +1,116 @@
+"""One user's phone: what is typed and tapped, and what can be read on it since."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from tests.wire.bot_api import ChatMessage, LoopbackBotApi
+
+PATIENCE = 25.0  # seconds; a busy machine is no reason to fail
+
+
+class NotRead(AssertionError):
+    """The awaited card did not come."""
+
+
+@dataclass
+class Phone:
+    """``chat`` below zero is a group that ``user`` writes in."""
+
+    api: LoopbackBotApi
+    chat: int
+    user: int | None = None
+    actions: list[str] = field(default_factory=list)
+    _seen: dict[int, int] = field(default_factory=dict)
+
+    def says(self, text: str) -> None:
+        self._act(text)
+        self.api.user_says(self.chat, text, user=self.user)
+
+    def taps(self, card: ChatMessage, label: str) -> str:
+        assert label in card.labels, f"no button {label!r} among {card.labels} under:\n{card.text}"
+        return self.taps_data(card, label)
+
+    def taps_data(self, card: ChatMessage, data: str) -> str:
+        """Any data, as a forged client would send it. Returns the id of the tap."""
+        self._act(f"[{data}]")
+        return self.api.user_taps(self.chat, card.id, data, user=self.user)
+
+    async def asks(self, text: str, expecting: str) -> ChatMessage:
+        self.says(text)
+        return await self.reads(expecting)
+
+    async def chooses(self, card: ChatMessage, label: str, expecting: str) -> ChatMessage:
+        self.taps(card, label)
+        return await self.reads(expecting)
+
+    async def reads(self, words: str, *, ever: bool = False, patience: float = PATIENCE) -> ChatMessage:
+        """The newest message with these words that came or changed since the last action (``ever``: at all)."""
+        return await self.finds(lambda message: words in message.text, words, ever=ever, patience=patience)
+
+    async def finds(
+        self,
+        fits: Callable[[ChatMessage], bool],
+        what: str,
+        *,
+        ever: bool = False,
+        patience: float = PATIENCE,
+    ) -> ChatMessage:
+        def found(_: object = None) -> list[ChatMessage]:
+            news = self.messages if ever else self.news
+            return [message for message in news if fits(message)]
+
+        try:
+            await self.api.wait_for(found, timeout=patience)
+        except TimeoutError:
+            raise NotRead(f"never read {what!r}; the chat says:\n{self.transcript()}") from None
+        return found()[-1]
+
+    async def finds_offer(self, command: str, label: str) -> ChatMessage:
+        """Asks and returns the card that bears such a button."""
+        self.says(command)
+        return await self.finds(lambda message: label in message.labels, f"a button {label!r}")
+
+    async def toast(self, tap: str) -> str:
+        await self.api.wait_for(lambda api: tap in api.answers, timeout=PATIENCE)
+        return self.api.answers[tap]
+
+    async def all_is_taken(self) -> None:
+        """The bot has confirmed every update that was pushed: none of them will be sent again."""
+        pushed = self.api._next_update_id  # noqa: SLF001 (the double has no name for it)
+        try:
+            await self.api.wait_for(lambda api: api.confirmed_below >= pushed, timeout=PATIENCE)
+        except TimeoutError:
+            raise NotRead(f"updates up to {pushed} are not confirmed") from None
+
+    @property
+    def messages(self) -> list[ChatMessage]:
+        return self.api.bot_messages(self.chat)
+
+    @property
+    def news(self) -> list[ChatMessage]:
+        """What came or was edited since the last action."""
+        return [m for m in self.messages if self._seen.get(m.id, -1) < m.edits]
+
+    def transcript(self) -> str:
+        return "\n---\n".join(f"{m.id} {'bot' if m.from_bot else 'you'}: {m.text}" for m in self._log())
+
+    def glances(self) -> None:
+        """From now on only what comes later is news."""
+        self._seen = {message.id: message.edits for message in self.messages}
+
+    def _log(self) -> list[ChatMessage]:
+        return self.api.chat_log(self.chat)
+
+    def _act(self, action: str) -> None:
+        self.actions.append(action)
+        self.glances()
+
+
+async def quiet(phone: Phone, seconds: float) -> list[ChatMessage]:
+    """What came although nobody did anything, within a short while."""
+    phone.glances()
+    await asyncio.sleep(seconds)
+    return phone.news
