@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from chatbot.chat import Platform, Reply, Request
 from chatbot.clock import SystemClock
@@ -16,7 +16,8 @@ from chatbot.errors import SettingsError
 from chatbot.ids import RandomIds
 from chatbot.ports import Account, Changes, Clock, IdSource, Mailbox, Messenger, Store, Venue
 from chatbot.pushing.inbox import InboxProcessor, replies_to_outbox
-from chatbot.pushing.outbox import Outbox
+from chatbot.pushing.limits import Limits
+from chatbot.pushing.outbox import DEFAULT_LIMITS, Outbox
 from chatbot.pushing.scheduler import Scheduler
 from chatbot.services.bookkeeping import Bookkeeper
 from chatbot.services.driving import Driver
@@ -43,6 +44,15 @@ MARKET_SECONDS = 1.0
 WATCH_SECONDS = 2.0
 PRUNE_SECONDS = 3600.0
 KEEP = timedelta(days=7)
+
+
+@runtime_checkable
+class Polled(Protocol):
+    """A price feed that asks the world by itself while the bot runs."""
+
+    async def run(self) -> None: ...
+
+    async def close(self) -> None: ...
 
 
 class PaperVenues:
@@ -95,8 +105,8 @@ class Bot:
         await self.outbox.idle()
 
     async def run(self) -> None:
-        """The outbox and the scheduler, until ``stop``."""
-        async with asyncio.TaskGroup() as tasks:
+        """The outbox and the scheduler, until ``stop``; live prices beside them."""
+        async with _polling(self.exchange.feed), asyncio.TaskGroup() as tasks:
             tasks.create_task(self.outbox.run(), name="outbox")
             tasks.create_task(self.scheduler.run(), name="scheduler")
 
@@ -108,6 +118,20 @@ class Bot:
 
 
 @asynccontextmanager
+async def _polling(feed: PriceFeed) -> AsyncIterator[None]:
+    if not isinstance(feed, Polled):
+        yield
+        return
+    asking = asyncio.create_task(feed.run(), name="live prices")
+    try:
+        yield
+    finally:
+        asking.cancel()
+        await asyncio.gather(asking, return_exceptions=True)
+        await feed.close()
+
+
+@asynccontextmanager
 async def open_bot(
     settings: Settings,
     *,
@@ -115,14 +139,17 @@ async def open_bot(
     ids: IdSource | None = None,
     feed: PriceFeed | None = None,
     messengers: Sequence[Messenger] = (),
+    limits: Mapping[Platform, Limits] = DEFAULT_LIMITS,
 ) -> AsyncIterator[Bot]:
+    """``limits``: how fast each platform may be sent to; a benchmark lifts them to see the bot itself."""
     clock = clock or SystemClock()
     async with contextlib.AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings.database_url))
         market = feed or open_feed(settings, clock)
         exchange = PaperExchange.open(settings.paper_state_path, market, clock, settings.paper.speed)
         stack.callback(exchange.close)
-        yield await _wire(settings, database, exchange, clock, ids or RandomIds(), messengers)
+        ids = ids or RandomIds()
+        yield await _wire(settings, database, exchange, clock, ids, messengers=messengers, limits=limits)
 
 
 def open_feed(settings: Settings, clock: Clock) -> PriceFeed:
@@ -143,7 +170,9 @@ async def _wire(
     exchange: PaperExchange,
     clock: Clock,
     ids: IdSource,
+    *,
     messengers: Sequence[Messenger],
+    limits: Mapping[Platform, Limits],
 ) -> Bot:
     store, mailbox = database.store, database.mailbox
     venues = PaperVenues(exchange)
@@ -152,7 +181,7 @@ async def _wire(
     buttons = Buttons(await mailbox.secret("buttons"))
     presenter = CardPresenter(buttons)
     bookkeeper = Bookkeeper(store, venues, clock, locks)
-    outbox = Outbox(mailbox, messengers, clock)
+    outbox = Outbox(mailbox, messengers, clock, limits)
     driver = Driver(
         store=store,
         venues=venues,

@@ -220,9 +220,9 @@ def _after_change(figures: LegChanged) -> tuple[tuple[str, str], ...]:
         return (("Status", "/status"),)
     if figures.cause is LegCause.UNEXPLAINED:
         return (("Adopt", f"/adopt {named(figures)}"), status(figures))
-    if figures.after:
-        return close(figures), status(figures)
-    return hedge(figures, "Restore the hedge"), close(figures, "Close the rest")
+    return hedge(figures, "Restore the hedge"), close(
+        figures, "Close…" if figures.after else "Close the rest"
+    )
 
 
 def _leg_naked(figures: LegNaked) -> Words:
@@ -244,7 +244,7 @@ def _unequal(figures: Unequal) -> Words:
     worth = sum_of_money(instrument.notional(net, figures.mark_price), instrument.settle, sign=False)
     body = f"Net {side} {amount_of(net, instrument)} (~{worth}) is not hedged and moves with the price."
     head = f"{name_of(figures)}: the legs differ by {percent(figures.ratio)}"
-    return Words(head, body, (close(figures), status(figures)))
+    return Words(head, body, (hedge(figures, "Make equal"), close(figures)))
 
 
 def _funding_soon(figures: FundingSoon) -> Words:
@@ -253,8 +253,8 @@ def _funding_soon(figures: FundingSoon) -> Words:
     head = f"{name_of(figures)}: funding in {duration(figures.settles_in)}, net ~{net}"
     rate = f"Rate {funding_rate(outlook.rate)} per {hours(outlook.interval_hours)}."
     body = f"{_who_pays(figures)} {rate}{_paid_so_far(figures)}"
-    unhedged = not (outlook.long_receives and outlook.short_receives)
-    return Words(head, body, (hedge(figures) if unhedged else close(figures),))
+    pair = bool(outlook.long_receives and outlook.short_receives)
+    return Words(head, body, (hedge(figures, "Make equal" if pair else "Hedge now"),))
 
 
 def _who_pays(figures: FundingSoon) -> str:

@@ -43,7 +43,14 @@ _LABELS = {
 
 
 def close_blocks(offer: CloseQuote, instrument: Instrument) -> list[Block]:
-    lines = [row for way in offer.ways for row in _way_lines(way, offer.lock_currency, instrument)]
+    default = offer.ways[0]
+    lines = [
+        row
+        for way in offer.ways
+        for row in _way_lines(
+            way, offer, instrument, repeats=way is not default and way.plans == default.plans
+        )
+    ]
     return [Text(_title(offer, instrument)), table(lines), *warning_blocks(offer.warnings)]
 
 
@@ -54,10 +61,12 @@ def _title(offer: CloseQuote, instrument: Instrument) -> str:
     return f"**Close {part}{name}, expected ~{expected}** · mark {price(offer.mark_price, instrument)}"
 
 
-def _way_lines(way: CloseWayQuote, currency: str, instrument: Instrument) -> list[str]:
+def _way_lines(way: CloseWayQuote, offer: CloseQuote, instrument: Instrument, *, repeats: bool) -> list[str]:
+    """``repeats``: the orders are those of the first way, which stand above already."""
+    currency = offer.lock_currency
     return [
         _HEADS[way.way],
-        *(_order_line(plan, instrument) for plan in way.plans),
+        *(_order_line(plan, instrument) for plan in way.plans if not repeats),
         *([line("  slippage", f"~{_money(way.slippage_cost, currency)}")] if way.slippage_cost else []),
         line("  realizes", f"~{_money(way.realized, currency)}"),
         line("  in total", f"~{_money(way.total, currency)}"),
@@ -97,10 +106,9 @@ def _exposure(signed: Decimal, instrument: Instrument) -> str:
 
 
 def close_buttons(look: Look, quote_id: QuoteId, offer: CloseQuote, instrument: Instrument) -> Rows:
-    ways = tuple(look.buttons.offer(_label(way, instrument), quote_id, way.way) for way in offer.ways)
-    cancel = look.buttons.offer("Cancel", quote_id, CANCEL)
-    rows = [ways[start : start + 2] for start in range(0, len(ways), 2)]
-    return (*rows, (cancel,)) if len(ways) > 1 else ((*ways, cancel),)
+    choices = [look.buttons.offer(_label(way, instrument), quote_id, way.way) for way in offer.ways]
+    choices.append(look.buttons.offer("Cancel", quote_id, CANCEL))
+    return tuple(tuple(choices[start : start + 2]) for start in range(0, len(choices), 2))
 
 
 def _label(way: CloseWayQuote, instrument: Instrument) -> str:

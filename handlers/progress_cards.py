@@ -11,10 +11,9 @@ from handlers.figures import Block, subject_name
 from handlers.look import Look
 from handlers.results import lock_of, part_result, whole_result
 from handlers.tables import table
-from handlers.text import amount_of, listing, plain, price, seconds, sum_of_money
+from handlers.text import amount_of, listing, plain, price, seconds, sentence, sum_of_money
 
 _DOING = {OperationKind.OPEN: "Opening", OperationKind.HEDGE: "Hedging", OperationKind.CLOSE: "Closing"}
-_SYMBOL = {OperationKind.OPEN: "📈", OperationKind.HEDGE: "🔒", OperationKind.CLOSE: "✅"}
 
 
 def progress_card(look: Look, progress: Progress) -> Reply:
@@ -41,7 +40,8 @@ def _name(progress: Progress) -> str:
 def _running(progress: Progress) -> Reply:
     operation = progress.operation
     legs = "\n".join(_leg_so_far(operation, target, progress) for target in operation.targets)
-    head = f"**{_SYMBOL[operation.kind]} {_DOING[operation.kind]} {_name(progress)}…**"
+    symbol = "📈" if progress.hedge.offset is None else "🔒"
+    head = f"**{symbol} {_DOING[operation.kind]} {_name(progress)}…**"
     return Reply(blocks=(Text(f"{head}\n{legs}"),), severity=Severity.INFO, slot=operation.slot)
 
 
@@ -82,7 +82,7 @@ def _trimming(progress: Progress) -> Reply:
 
 
 def _because(operation: Operation) -> str:
-    return f" ({operation.reason})" if operation.reason else ""
+    return f" ({operation.reason.rstrip('.')})" if operation.reason else ""
 
 
 def _trimmed(progress: Progress) -> str:
@@ -107,7 +107,7 @@ def _failed(look: Look, progress: Progress) -> Reply:
     reason = operation.reason or "the order was not filled in time"
     filled = [target for target in operation.targets if target.filled]
     fate = "\n".join(_leg_so_far(operation, target, progress) for target in filled) or "Nothing was filled."
-    words = f"**⚠️ {_name(progress)} {what[operation.kind]}**: {reason}.\n{fate}"
+    words = f"**⚠️ {_name(progress)} {what[operation.kind]}**: {sentence(reason)}\n{fate}"
     return Reply(
         blocks=(Text(words),),
         buttons=((look.button("Status", "/status"),),),
@@ -119,7 +119,7 @@ def _failed(look: Look, progress: Progress) -> Reply:
 def _frozen(look: Look, progress: Progress) -> Reply:
     operation, hedge = progress.operation, progress.hedge
     words = (
-        f"**🛑 {_name(progress)} is frozen**: {operation.reason or hedge.reason}.\n"
+        f"**🛑 {_name(progress)} is frozen**: {sentence(operation.reason or hedge.reason)}\n"
         "No order is sent for it until you choose: adopt what the exchange says, or put it right there."
     )
     buttons = (
@@ -136,7 +136,9 @@ def _done(look: Look, progress: Progress) -> Reply:
     blocks = {OperationKind.OPEN: _opened, OperationKind.HEDGE: _hedged, OperationKind.CLOSE: _closed}
     operation = progress.operation
     trimmed = [Text(f"⚠️ {_trimmed(progress)}{_because(operation)}.")] if operation.trim_quantity else []
-    noted = [Text(f"⚠️ {operation.reason}.")] if operation.reason and not operation.trim_quantity else []
+    noted = (
+        [Text(f"⚠️ {sentence(operation.reason)}")] if operation.reason and not operation.trim_quantity else []
+    )
     return Reply(
         blocks=(*blocks[operation.kind](progress), *trimmed, *noted),
         buttons=_done_buttons(look, progress),

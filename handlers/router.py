@@ -27,7 +27,7 @@ from handlers.arguments import AmbiguousSymbol
 from handlers.buttons import Decision, InvalidButton, Navigation, fits
 from handlers.context import Call, Command, Services
 from handlers.decisions import decide
-from handlers.text import echo
+from handlers.text import echo, sentence
 
 log = logging.getLogger(__name__)
 
@@ -181,19 +181,15 @@ def explain(error: UserError | VenueError | Conflict) -> Reply:
         case UserError():
             return _say(error.message)
         case VenueUnavailable():
-            return _say(f"{_sentence(error.message)} Try again in a moment.", Severity.WARNING)
+            return _say(f"{sentence(error.message)} Try again in a moment.", Severity.WARNING)
         case OutcomeUnknown():
-            return _say(f"{_sentence(error.message)} /status shows what is known.", Severity.WARNING)
+            return _say(f"{sentence(error.message)} /status shows what is known.", Severity.WARNING)
         case VenueError():
             return _say(
-                f"The exchange refused: {_sentence(error.message)} Nothing was done.", Severity.WARNING
+                f"The exchange refused: {sentence(error.message)} Nothing was done.", Severity.WARNING
             )
         case _:
             return _say("That changed while you were typing; look at /status and try again.")
-
-
-def _sentence(text: str) -> str:
-    return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
 def _complain(error: BadArgument, command: Command) -> Reply:

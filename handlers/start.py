@@ -15,15 +15,25 @@ WHAT_IT_IS = (
 async def start(call: Call) -> Reply:
     account = await call.services.hedging.account(call.user)
     greeting = f"**Hedgerow**\n{WHAT_IT_IS}"
-    blocks = [
-        Text(greeting),
-        Text(f"Connected: **{account.label} account** on the {call.services.market}.{await _money(call)}"),
-    ]
+    market = market_words(call.services.market)
+    connected = f"Connected: **{account.label} account** on {market}.{await _money(call)}"
+    blocks = [Text(greeting), Text(connected)]
     if call.user.preferences.paused:
         blocks.append(Text("New openings are paused by /panic."))
     resume = ((call.button("Resume", "/panic off", replaces=True),),) if call.user.preferences.paused else ()
     first = (call.button("Try on paper", "/help try"), call.button("Help", "/help"))
     return Reply(blocks=tuple(blocks), buttons=(first, *resume))
+
+
+def market_words(name: str) -> str:
+    """``simulated:7`` and ``live:binance`` are how feeds name themselves."""
+    kind, _, detail = name.partition(":")
+    words = {
+        "simulated": "a simulated market",
+        "replay": "a replayed market",
+        "live": f"live prices of {detail}",
+    }
+    return words.get(kind, f"the {name} market")
 
 
 async def _money(call: Call) -> str:

@@ -7,7 +7,7 @@ the rounding over the parts, so that nobody finds a cent missing.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -224,7 +224,7 @@ def duration(span: timedelta) -> str:
 
 def seconds(span: timedelta) -> str:
     """``0.3 s``"""
-    return f"{max(span.total_seconds(), 0.0):,.1f} s"
+    return "under 0.1 s" if span < timedelta(seconds=0.1) else f"{span.total_seconds():,.1f} s"
 
 
 def hours(count: Decimal) -> str:
@@ -243,12 +243,13 @@ def echo(word: str) -> str:
     return clean if len(clean) <= _ECHO_LENGTH else clean[: _ECHO_LENGTH - 1] + "…"
 
 
+def sentence(text: str) -> str:
+    """With a full stop, whoever's words they are."""
+    return text if text.endswith((".", "!", "?", "…")) else f"{text}."
+
+
 def listing(names: Sequence[str], *, last: str = "or") -> str:
     """``a``, ``a or b``, ``a, b or c``"""
     if len(names) < 2:
         return "".join(names)
     return f"{', '.join(names[:-1])} {last} {names[-1]}"
-
-
-def epoch() -> datetime:
-    return datetime.fromtimestamp(0, UTC)

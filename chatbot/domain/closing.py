@@ -9,7 +9,7 @@ from decimal import Decimal
 from chatbot.domain.account import AccountView, Position
 from chatbot.domain.hedge import Hedge, LegRole
 from chatbot.domain.instrument import ZERO, Instrument, OrderSide, PositionSide
-from chatbot.domain.margin import pair_liquidation
+from chatbot.domain.margin import leg_liquidation, pair_liquidation
 from chatbot.domain.market import FillEstimate, MarketState, OrderBook
 from chatbot.domain.pnl import fee, totals, unrealized_pnl
 from chatbot.domain.preview import view_after
@@ -230,5 +230,17 @@ def _warnings(desk: _Desk, legs: Sequence[_Closing]) -> Iterator[str]:
         yield "What an adopted leg cost before Hedgerow found it is not counted."
     if desk.hedge is not None and desk.hedge.offset is not None and len(legs) == 1:
         yield f"Only the {legs[0].side} is left; the other leg is gone already."
+    for leg in legs:
+        yield from _never_reached(desk, leg)
     if not all(leg.estimate.complete for leg in legs):
         yield "The book is too thin to close it all at once; a rest may stay open."
+
+
+def _never_reached(desk: _Desk, leg: _Closing) -> Iterator[str]:
+    """A leg may die on the way to the price that it waits for."""
+    end = leg_liquidation(desk.instrument, leg.position, desk.view).price
+    if leg.trigger is None or end is None:
+        return
+    if min(leg.trigger, desk.market.mark_price) <= end <= max(leg.trigger, desk.market.mark_price):
+        at = price_text(desk.instrument, end)
+        yield f"The {leg.side} is liquidated at {at}, before that price is reached."

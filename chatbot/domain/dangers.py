@@ -165,8 +165,10 @@ def _paid(hedge: Hedge) -> Decimal:
 
 
 def target_reached(scene: Scene, limits: AlertPreferences) -> Iterator[Finding]:
-    for positions in _by_symbol(scene.view).values():
-        if len(positions) == 1 and positions[0].entry_price > 0:
+    # What has just lost its other leg has other news than its profit.
+    widowed = {watched.hedge.symbol for watched in scene.watched if watched.lost is not None}
+    for symbol, positions in _by_symbol(scene.view).items():
+        if len(positions) == 1 and positions[0].entry_price > 0 and symbol not in widowed:
             figures = _profit(scene, positions[0])
             level = rising(figures.share, (limits.profit_target,))
             yield found(scene, AlertKind.TARGET, level, figures, detail=figures.side.value)

@@ -24,6 +24,10 @@ class LegRole(StrEnum):
     PRIMARY = "primary"
     OFFSET = "offset"
 
+    @property
+    def counterpart(self) -> LegRole:
+        return LegRole.OFFSET if self is LegRole.PRIMARY else LegRole.PRIMARY
+
 
 class HedgeStatus(StrEnum):
     OPEN = "open"

@@ -50,7 +50,7 @@ class _Pairing:
         return ZERO if self.before is None else self.before.quantity
 
 
-def quote_hedge(  # noqa: PLR0917 - one argument per thing that an offer depends on
+def quote_hedge(
     request: HedgeRequest,
     hedge: Hedge | None,
     view: AccountView,

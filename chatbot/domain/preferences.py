@@ -13,8 +13,8 @@ class AlertPreferences:
     """Levels go from harmless to grave; distances and ratios are fractions.
 
     ``funding_net_cost``: quote units per settlement; told when the net cost is over it.
-    ``snoozed`` maps a key to an instant (our clock): ``"*"`` everything, ``"#3"`` a hedge, ``"funding"`` a kind,
-    ``"#3:liquidation"`` one alert.
+    ``snoozed`` maps a key to an instant (our clock): ``"*"`` everything, ``"#3"`` a hedge, ``"funding"``
+    a kind, ``"#3:liquidation"`` one alert.
     """
 
     liquidation_distances: tuple[Decimal, ...] = (Decimal("0.20"), Decimal("0.10"), Decimal("0.05"))

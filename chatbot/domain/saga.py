@@ -258,8 +258,8 @@ def fall_back(operation: Operation, now: datetime) -> Operation:
 def _gap(operation: Operation) -> tuple[LegRole, Decimal]:
     """Which leg is too large by how much, because its counterpart did not come about."""
     if operation.kind is OperationKind.HEDGE:
-        offset = operation.target(LegRole.OFFSET)
-        return LegRole.PRIMARY, offset.left if offset.filled > 0 else ZERO
+        (wanted,) = operation.targets  # the offset, or the primary where that one is to be restored
+        return wanted.role.counterpart, wanted.left if wanted.filled > 0 else ZERO
     if operation.way not in (CloseWay.OFFSET_FIRST, CloseWay.AT_ONCE):
         return LegRole.PRIMARY, ZERO
     ahead = _closed(operation, LegRole.OFFSET) - _closed(operation, LegRole.PRIMARY)

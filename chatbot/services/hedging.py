@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from chatbot.chat import ChatRef, OutboxMessage
 from chatbot.domain.account import AccountView
-from chatbot.domain.hedge import Hedge, HedgeStatus, LegRole
+from chatbot.domain.hedge import Hedge, HedgeStatus
 from chatbot.domain.instrument import ZERO, Instrument, Symbol
 from chatbot.domain.intent import IntentStatus, OrderIntent, Purpose
 from chatbot.domain.ledger import differences
@@ -114,10 +114,9 @@ class Desk:
             raise NotFound(f"{symbol} is not traded on {self.account.venue}.")
         return found
 
-    @property
-    def hedges_margin(self) -> Decimal:
-        """Initial margin that positions of live hedges take up."""
-        symbols = {hedge.symbol for hedge in self.hedges}
+    def hedges_margin(self, currency: str) -> Decimal:
+        """Initial margin that positions of live hedges take up in this settlement currency."""
+        symbols = {h.symbol for h in self.hedges if self.instrument(h.symbol).settle == currency}
         used = [
             self.instrument(p.symbol).notional(p.quantity, p.entry_price) / p.leverage
             for p in self.view.positions
@@ -218,15 +217,15 @@ class HedgeService:
             return self._close_all(desk)
         hedge = desk.hedge_on(request.symbol)
         instrument = desk.instrument(request.symbol)
-        caps = desk.user.preferences.caps
+        caps, used = desk.user.preferences.caps, desk.hedges_margin(instrument.settle)
         if isinstance(request, CloseRequest):
             _require_agreement(hedge)
             return quote_close(request, hedge, desk.view, instrument)
         _require_running(desk)
         if isinstance(request, HedgeRequest):
-            return quote_hedge(request, hedge, desk.view, instrument, caps, desk.hedges_margin)
+            return quote_hedge(request, hedge, desk.view, instrument, caps, used)
         _require_room(request, hedge)
-        return quote_open(request, desk.view, instrument, caps, desk.hedges_margin)
+        return quote_open(request, desk.view, instrument, caps, used)
 
     def _close_all(self, desk: Desk) -> CloseAllQuote:
         symbols = sorted({position.symbol for position in desk.view.positions})
@@ -414,7 +413,7 @@ class HedgeService:
         if origin is None:
             return
         now = self._clock.now()
-        role = LegRole.OFFSET if pair.leg is LegRole.PRIMARY else LegRole.PRIMARY
+        role = pair.leg.counterpart
         price = pair.average_price or ZERO
         rest = Target(role, LegAction.CLOSE, hedge.leg(role).quantity, price, stage=0)
         operation = replace(

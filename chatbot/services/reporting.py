@@ -14,13 +14,15 @@ from chatbot.domain.account import AccountView, Balance, Position
 from chatbot.domain.funding import eaten_at, outlook
 from chatbot.domain.hedge import Hedge, HedgeId, HedgeStatus, Leg, LegRole
 from chatbot.domain.instrument import ZERO, Instrument, MarginMode, PositionSide, Symbol
-from chatbot.domain.margin import leg_liquidation, pair_liquidation, position_margin_ratio
+from chatbot.domain.margin import leg_liquidation, nearer, position_margin_ratio
 from chatbot.domain.order import OrderReport, OrderType
 from chatbot.domain.pnl import Lock, lock_now, unrealized_pnl
 from chatbot.domain.quote import FundingOutlook, LegLiquidation
 from chatbot.errors import NotFound
 from chatbot.ports import Account, AlertEpisode, Clock, Store, User, Venues
 from chatbot.services.people import People
+
+BOOK_DEPTH = 20  # levels: enough to price the closing of what people hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +150,7 @@ class Reporting:
             symbol = hedges[0].symbol
         venue = self._venues.of(account)
         symbols = {hedge.symbol for hedge in hedges} | ({symbol} if symbol else set())
-        view = await venue.view(symbols)
+        view = await venue.view(symbols, depth=BOOK_DEPTH)
         desk = _Desk(view, await venue.instruments(), await self._store.active_episodes(user.id))
         return _report(account, desk, hedges, self._clock.now(), symbol)
 
@@ -209,7 +211,7 @@ def _hedge_report(hedge: Hedge, desk: _Desk) -> HedgeReport:
         lock=lock,
         funding=funding,
         eaten_at=eaten_at(lock.net, funding.net_per_day, view.at),
-        pair_liquidation=pair_liquidation(instrument, view),
+        pair_liquidation=nearer(*(leg.liquidation for leg in legs)),
         margin_ratio=_margin_ratio((p for p in view.positions if p.symbol == hedge.symbol), desk),
         stops=_stops(hedge.symbol, view.open_orders),
         alerts=desk.alerts(hedge.id),

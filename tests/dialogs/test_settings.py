@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from handlers.start import market_words
 from tests.dialogs.harness import ETH, a_dialog
 
 
@@ -34,7 +35,7 @@ async def test_the_greeting_says_what_is_connected() -> None:
     async with a_dialog() as dialog:
         (card,) = await dialog.says("/start")
 
-        assert "paper account" in card.text
+        assert "Connected: paper account on the scripted market. Equity 10,000.00 USDT." in card.text
         assert card.labels == ["Try on paper", "Help"]
 
 
@@ -71,3 +72,15 @@ async def test_help_on_what_does_not_exist_lists_what_does() -> None:
 
         assert "I do not know dance." in answer
         assert "/hedge" in answer
+
+
+@pytest.mark.parametrize(
+    ("feed", "words"),
+    [
+        ("simulated:7", "a simulated market"),
+        ("replay:prices.csv", "a replayed market"),
+        ("live:binance", "live prices of binance"),
+    ],
+)
+def test_a_market_is_named_in_words(feed: str, words: str) -> None:
+    assert market_words(feed) == words

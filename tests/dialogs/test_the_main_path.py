@@ -260,3 +260,31 @@ async def test_an_unknown_number_and_somebody_elses_read_the_same(command: str) 
 
         assert nobodys.replace("#9", "#1") == somebodys
         assert "You have no hedge #1" in somebodys
+
+
+async def test_a_leg_lost_outside_the_bot_can_be_restored() -> None:
+    async with a_dialog() as dialog:
+        await lock(dialog)
+        await dialog.says("/paper elsewhere ETH short 1 close")
+        await dialog.passes(2)
+
+        (card,) = await dialog.says("/status #1")
+        assert "#1 ETH long 1, not hedged" in card.text
+        assert "The other leg of this hedge is gone or was lifted." in card.text
+        await dialog.taps(card, "Hedge ETH")
+        quote = dialog.latest
+        await dialog.taps(quote, "Confirm")
+
+        assert quote.text.startswith("✅ #1 ETH is hedged")
+        assert "net exposure            +0.000 ETH" in await dialog.reads("/status #1")
+
+
+async def test_a_leg_that_is_gone_does_not_hinder_the_close() -> None:
+    async with a_dialog() as dialog:
+        await lock(dialog)
+        await dialog.says("/paper elsewhere ETH short 1 close")
+
+        card = await dialog.does("/close #1", button="Close")
+
+        assert card.text.startswith("✅ #1 ETH closed")
+        assert "Nothing is open" in await dialog.reads("/status")

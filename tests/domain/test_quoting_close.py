@@ -235,6 +235,13 @@ def test_closing_into_a_thin_book_is_offered_with_a_warning() -> None:
     assert quote.warnings == ("The book is too thin to close it all at once; a rest may stay open.",)
 
 
+def test_a_price_beyond_a_liquidation_is_never_reached() -> None:
+    view = a_view(LONG_LEG, a_position(SHORT, 1, 2_300, mode=ISOLATED))
+    assert offered(view, a_pair(), at=2_500).warnings == ()
+    warnings = offered(view, a_pair(), at=2_600).warnings
+    assert warnings == ("The short is liquidated at 2,517.41, before that price is reached.",)
+
+
 # --- does it still hold? ------------------------------------------------------------------------
 
 

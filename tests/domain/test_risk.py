@@ -405,6 +405,12 @@ def test_a_hedged_position_has_no_target() -> None:
     assert found(AlertKind.TARGET, scene(a_view(*isolated_pair(), mark=3_000), a_pair())) == []
 
 
+def test_a_leg_that_has_just_lost_the_other_has_no_target() -> None:
+    looked = scene(a_view(a_position(LONG, 1, 2_000, mode=ISOLATED), mark=2_517), widow())
+
+    assert found(AlertKind.TARGET, looked) == []
+
+
 # --- what happened once -------------------------------------------------------------------------
 
 

@@ -243,8 +243,11 @@ def test_the_end_of_all_there_was_leaves_nothing_to_restore() -> None:
 def test_a_leg_that_shrank() -> None:
     shrunk = replace(LOST, after=D("0.6"), naked=replace(NAKED, quantity=D("0.4")))
 
-    text = text_of(card(AlertKind.SHRUNK, shrunk, gravity=Gravity.CRITICAL))
+    reply = card(AlertKind.SHRUNK, shrunk, gravity=Gravity.CRITICAL)
 
+    text = text_of(reply)
+    assert commands(reply)["Restore the hedge"] == "/hedge #3"
+    assert commands(reply)["Close…"] == "/close #3"
     assert "the short leg shrank from 1 to 0.6 (liquidated at 2,516.40)" in text
     assert "long 0.4 ETH unhedged" in text
 
@@ -257,8 +260,10 @@ def test_a_leg_left_naked_by_an_operation() -> None:
 
 
 def test_legs_that_differ() -> None:
-    text = text_of(card(AlertKind.IMBALANCE, UNEQUAL))
+    reply = card(AlertKind.IMBALANCE, UNEQUAL)
 
+    text = text_of(reply)
+    assert commands(reply)["Make equal"] == "/hedge #3"
     assert text.startswith("⚠️ **#3 ETH: the legs differ by 3.2 %**")
     assert "Net long 0.032 ETH (~73.60 USDT)" in text
 

@@ -129,3 +129,13 @@ def test_an_echo_is_short_and_carries_no_markup(word: str) -> None:
 
     assert len(shown) <= 24
     assert not set(shown) & set("*`\n\r\x1b")
+
+
+def test_a_moment_is_told_in_tenths() -> None:
+    assert text.seconds(timedelta(seconds=0.34)) == "0.3 s"
+    assert text.seconds(timedelta(milliseconds=4)) == "under 0.1 s"
+
+
+def test_a_sentence_ends_once() -> None:
+    assert text.sentence("Margin is insufficient.") == "Margin is insufficient."
+    assert text.sentence("legs differ") == "legs differ."

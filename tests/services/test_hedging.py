@@ -500,6 +500,40 @@ async def test_a_liquidated_leg_is_booked_with_its_cause() -> None:
         await world.require_ledger_equals_venue()
 
 
+async def test_a_lost_offset_is_restored() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        await world.elsewhere(SHORT, "1", opens=False)
+        await world.bot.bookkeeper.bring_up_to_date(world.account)
+        await world.hedge()
+        assert [leg.quantity for leg in (await world.live()).legs] == [ONE, ONE]
+        await world.require_ledger_equals_venue()
+
+
+@pytest.mark.parametrize("lost", ["1", "0.4"])
+async def test_a_lost_primary_is_restored_too(lost: str) -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        await world.elsewhere(LONG, lost, opens=False)
+        await world.bot.bookkeeper.bring_up_to_date(world.account)
+        operation = await world.hedge()
+        assert operation.status is OperationStatus.DONE
+        assert [leg.quantity for leg in (await world.live()).legs] == [ONE, ONE]
+        await world.require_ledger_equals_venue()
+
+
+async def test_a_half_restored_primary_trims_the_offset_by_the_gap() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        await world.elsewhere(LONG, "1", opens=False)
+        await world.bot.bookkeeper.bring_up_to_date(world.account)
+        refused = Refuse("Server busy.", "-1008", "VenueRejected")
+        world.faults.on_orders(Partial(Decimal("0.6")), refused, refused)
+        await world.hedge()
+        assert [leg.quantity for leg in (await world.live()).legs] == [Decimal("0.6"), Decimal("0.6")]
+        await world.require_ledger_equals_venue()
+
+
 async def test_trading_by_hand_is_booked_and_the_pair_goes_on() -> None:
     async with a_world() as world:
         await a_pair(world)
