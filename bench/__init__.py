@@ -1,0 +1,1 @@
+"""Side-by-side benchmarks: ``python -m bench``, ``python -m bench --quick``."""

@@ -12,7 +12,7 @@ from enum import StrEnum
 from chatbot.domain.account import AccountView
 from chatbot.domain.hedge import Hedge, HedgeId, HedgeStatus, LegRole
 from chatbot.domain.instrument import ZERO, Instrument
-from chatbot.domain.intent import OrderIntent
+from chatbot.domain.intent import IntentEvent, IntentStatus, OrderIntent
 from chatbot.domain.ledger import (
     book_fill,
     book_funding,
@@ -128,7 +128,7 @@ class Bookkeeper:
         changes: list[LegChange] = []
         for hedge in seen.hedges:
             booked, changed = await self.book(account, hedge, seen.view)
-            hedges.append(booked)
+            hedges.append(await self._settle_flat(account, booked, seen.view))
             changes.extend(changed)
         live = tuple(hedge for hedge in hedges if hedge.live)
         return Books(account, seen.view, live, tuple(changes))
@@ -206,12 +206,7 @@ class Bookkeeper:
         hedge = page.hedge
         if not differences(hedge, view):
             self._unexplained.pop(hedge.id, None)
-            thawed = (
-                hedge
-                if hedge.status is HedgeStatus.OPEN
-                else replace(hedge, status=HedgeStatus.OPEN, reason="")
-            )
-            return replace(page, hedge=closed_if_flat(thawed, view.at))
+            return replace(page, hedge=_thawed(hedge))
         since = self._unexplained.setdefault(hedge.id, self._clock.now())
         if hedge.status is HedgeStatus.FROZEN or self._clock.now() - since < STALE_READ:
             return page
@@ -233,6 +228,29 @@ class Bookkeeper:
         stored = replace(page.hedge, version=page.hedge.version + 1)
         return stored, _changes(before, stored, page, view)
 
+    async def _settle_flat(self, account: Account, hedge: Hedge, view: AccountView) -> Hedge:
+        """A leg that is gone leaves no orders behind: they would hit a later one. No leg left: closed."""
+        if all(leg.quantity for leg in hedge.legs) or hedge.status is not HedgeStatus.OPEN:
+            return hedge
+        canceled = await self._cancel_orphans(self._venues.of(account), hedge)
+        settled = closed_if_flat(hedge, view.at)
+        if settled == hedge and not canceled:
+            return hedge
+        now = self._clock.now()
+        notes = tuple(IntentNote(i.client_order_id, now, i.status, i.reason) for i in canceled)
+        await self._store.commit(Changes(hedges=(settled,), intents=canceled, notes=notes))
+        return replace(settled, version=settled.version + 1)
+
+    async def _cancel_orphans(self, venue: Venue, hedge: Hedge) -> tuple[OrderIntent, ...]:
+        canceled: list[OrderIntent] = []
+        for intent in await self._store.intents(hedge_id=hedge.id):
+            resting = intent.purpose.protective and intent.status is IntentStatus.OPEN
+            if resting and hedge.leg(intent.leg).quantity == 0:
+                report = await venue.cancel(intent.symbol, intent.client_order_id)
+                if report is None or report.filled_quantity == intent.filled_quantity:
+                    canceled.append(intent.after(IntentEvent.CANCELED, reason="its leg is gone"))
+        return tuple(canceled)
+
     async def adopt(self, account: Account, hedge: Hedge) -> Hedge:
         """The user chose to believe the venue."""
         if hedge.status is not HedgeStatus.FROZEN:
@@ -244,6 +262,10 @@ class Bookkeeper:
             await self._store.commit(Changes(hedges=(taken,), audit=(entry,)))
             self._unexplained.pop(hedge.id, None)
             return replace(taken, version=taken.version + 1)
+
+
+def _thawed(hedge: Hedge) -> Hedge:
+    return hedge if hedge.status is HedgeStatus.OPEN else replace(hedge, status=HedgeStatus.OPEN, reason="")
 
 
 def frozen(hedge: Hedge, view: AccountView) -> Hedge:

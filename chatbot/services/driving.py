@@ -11,7 +11,6 @@ from typing import TypeVar
 
 from chatbot.chat import ChatRef, OutboxMessage, Platform, Priority
 from chatbot.domain import saga
-from chatbot.domain.account import AccountView
 from chatbot.domain.hedge import Hedge, HedgeStatus, LegRole
 from chatbot.domain.instrument import Instrument
 from chatbot.domain.intent import (
@@ -192,10 +191,16 @@ class Driver:
         """Both legs are journaled before the first request leaves."""
         run, intents = self._with_intents(run, orders)
         run = await self._save(run, intents, event="journaled")
-        outcomes = await run.venue.place([intent.request() for intent in intents])
+        outcomes = await self._place_in_time(run, intents)
         run, touched = await self._fold(run, intents, outcomes)
         await self._show(run)
         return await self._after_refusals(run, touched)
+
+    async def _place_in_time(self, run: Run, intents: Sequence[OrderIntent]) -> Sequence[Outcome]:
+        """A journal that took too long to write must not send what nobody expects any more."""
+        if self._clock.now() >= min(intent.valid_until for intent in intents):
+            return [Rejected("not sent: it had become too old") for _ in intents]
+        return await run.venue.place([intent.request() for intent in intents])
 
     def _with_intents(self, run: Run, orders: Sequence[Order]) -> tuple[Run, list[OrderIntent]]:
         hedge, operation, intents = run.hedge, run.operation, []
@@ -243,19 +248,20 @@ class Driver:
 
     async def _after_refusals(self, run: Run, intents: Sequence[OrderIntent]) -> Run:
         """A refused close may mean that the leg is not what we think: look before trying again."""
-        refused = [i for i in intents if i.status is IntentStatus.REJECTED and i.reduce_only]
-        for intent in refused:
-            if not intent.purpose.protective:
-                run = await self._leg_as_it_is(run, intent.leg)
+        closing = [i for i in intents if i.reduce_only and not i.purpose.protective]
+        for intent in [i for i in closing if i.status is IntentStatus.REJECTED]:
+            run = await self._leg_as_it_is(run, intent)
         return run
 
-    async def _leg_as_it_is(self, run: Run, role: LegRole) -> Run:
-        view = await read_until_answered(self._clock, lambda: run.venue.view({run.hedge.symbol}))
-        run = await self._catch_up(run, view)
-        operation = saga.leg_holds(run.operation, role, run.hedge.leg(role).quantity)
+    async def _leg_as_it_is(self, run: Run, intent: OrderIntent) -> Run:
+        run = await self._catch_up(run)
+        if not intent.reduce_only or intent.purpose.protective:
+            return run
+        operation = saga.leg_holds(run.operation, intent.leg, run.hedge.leg(intent.leg).quantity)
         return await self._save(replace(run, operation=operation))
 
-    async def _catch_up(self, run: Run, view: AccountView) -> Run:
+    async def _catch_up(self, run: Run) -> Run:
+        view = await read_until_answered(self._clock, lambda: run.venue.view({run.hedge.symbol}))
         hedge, _ = await read_until_answered(
             self._clock, lambda: self._bookkeeper.book(run.account, run.hedge, view)
         )
@@ -281,8 +287,8 @@ class Driver:
 
     async def _await_fill(self, run: Run, intent: OrderIntent) -> Run:
         """The venue has it and works on it; after the deadline what is left is canceled."""
+        await self._clock.sleep(POLL)
         if self._clock.now() < intent.valid_until:
-            await self._clock.sleep(POLL)
             report = await self._ask(run, lambda: run.venue.order(intent.symbol, intent.client_order_id))
         else:
             report = await self._ask(run, lambda: run.venue.cancel(intent.symbol, intent.client_order_id))
@@ -292,13 +298,16 @@ class Driver:
         return await read_until_answered(self._clock, ask)
 
     async def _find_out(self, run: Run, intent: OrderIntent) -> Run:
-        verdict = await self._evidence.settle(run.venue, run.hedge, intent, run.instrument)
+        known = frozenset({i.client_order_id for i in run.intents} | {row.key for row in run.fills})
+        verdict = await self._evidence.settle(run.venue, run.hedge, intent, run.instrument, known=known)
         if isinstance(verdict, Found):
             return await self._book(run, intent, verdict.report)
         if isinstance(verdict, Contradiction):
             return await self._freeze(run, verdict.reason)
         absent = intent.after(IntentEvent.PROVEN_ABSENT)
-        return await self._save(run.replacing(absent), [absent])
+        run = await self._save(run.replacing(absent), [absent])
+        # Time has passed: what another hand or the venue did to the leg meanwhile comes first.
+        return await self._leg_as_it_is(run, intent)
 
     async def _book(self, run: Run, intent: OrderIntent, report: OrderReport) -> Run:
         run, after, fill = _absorb(run, intent, Accepted(report))
@@ -342,6 +351,9 @@ class Driver:
     async def _finish(self, run: Run) -> Run:
         if run.operation.way is CloseWay.AT_PRICE:
             run = await self._undo_half_a_pair(run)
+        if not any(leg.quantity for leg in run.hedge.legs):
+            # Nobody looks at a closed hedge again: funding settled a moment ago is booked now.
+            run = await self._catch_up(run)
         operation = run.operation
         if not operation.status.final:
             operation = saga.finish(operation, self._clock.now())

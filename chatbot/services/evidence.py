@@ -5,11 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 
+from chatbot.domain.account import AccountView
 from chatbot.domain.hedge import Hedge
-from chatbot.domain.instrument import Instrument
+from chatbot.domain.instrument import ZERO, Instrument, PositionSide
 from chatbot.domain.intent import OrderIntent
 from chatbot.domain.ledger import fill_by_position, report_of_fills, venue_quantity
-from chatbot.domain.order import OrderReport
+from chatbot.domain.order import Fill, OrderReport
 from chatbot.ports import Clock, Venue
 from chatbot.services.reading import read_until_answered
 
@@ -42,15 +43,25 @@ class Evidence:
         self._clock = clock
 
     async def settle(
-        self, venue: Venue, hedge: Hedge, intent: OrderIntent, instrument: Instrument
+        self,
+        venue: Venue,
+        hedge: Hedge,
+        intent: OrderIntent,
+        instrument: Instrument,
+        *,
+        known: frozenset[str],
     ) -> Verdict:
-        """Looks until the order is found or can no longer arrive; then position and history decide."""
+        """Looks until the order is found or can no longer arrive; then position and history decide.
+
+        ``known``: client ids of our orders and ids of fills that are booked already.
+        """
         while True:
             found = await self._look_up(venue, intent)
             if found is not None:
                 return Found(found)
             if self._clock.now() >= intent.valid_until + GRACE:
-                return await self._without_the_order(venue, hedge, intent, instrument)
+                history = await self._history(venue, hedge, intent)
+                return self._judge(hedge, intent, instrument, history, known)
             await self._clock.sleep(LOOK_AGAIN)
 
     async def _look_up(self, venue: Venue, intent: OrderIntent) -> OrderReport | None:
@@ -58,17 +69,31 @@ class Evidence:
             self._clock, lambda: venue.order(intent.symbol, intent.client_order_id)
         )
 
-    async def _without_the_order(
-        self, venue: Venue, hedge: Hedge, intent: OrderIntent, instrument: Instrument
-    ) -> Verdict:
+    async def _history(
+        self, venue: Venue, hedge: Hedge, intent: OrderIntent
+    ) -> tuple[AccountView, tuple[Fill, ...]]:
         view = await read_until_answered(self._clock, lambda: venue.view({intent.symbol}))
         since = hedge.fills_seen_at or hedge.opened_at
         fills = await read_until_answered(self._clock, lambda: venue.fills(intent.symbol, since))
+        return view, fills
+
+    def _judge(
+        self,
+        hedge: Hedge,
+        intent: OrderIntent,
+        instrument: Instrument,
+        history: tuple[AccountView, tuple[Fill, ...]],
+        known: frozenset[str],
+    ) -> Verdict:
+        """The order cannot arrive any more and nobody finds it: history and position say what it did."""
+        view, fills = history
         told = report_of_fills(intent, fills, instrument)
         if told is not None:
             return Found(told)
         leg = hedge.leg(intent.leg)
-        if intent.type.conditional or venue_quantity(view, hedge, intent.leg) == leg.quantity:
+        others = sum((f.signed_change for f in fills if _foreign(f, leg.side, known)), ZERO)
+        moved = venue_quantity(view, hedge, intent.leg) - leg.quantity
+        if intent.type.conditional or moved == others:
             return NeverArrived()
         report = fill_by_position(
             intent,
@@ -78,7 +103,12 @@ class Evidence:
             fee_rate=instrument.taker_fee_rate,
             at=view.at,
         )
-        foreign = [f for f in fills if f.client_order_id is None and f.position_side is leg.side]
-        if report is None or foreign:
+        if report is None or others:
             return Contradiction(f"the {leg.side} leg changed, and not by order {intent.client_order_id}")
         return Found(report)
+
+
+def _foreign(fill: Fill, side: PositionSide, known: frozenset[str]) -> bool:
+    """Of this leg, by another hand or by the venue itself, and not booked yet."""
+    ours = fill.client_order_id in known or fill.venue_fill_id in known
+    return fill.position_side is side and not ours

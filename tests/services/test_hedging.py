@@ -451,6 +451,28 @@ async def test_a_stop_that_fires_is_booked_as_ours() -> None:
         assert stop.status is IntentStatus.FILLED
 
 
+async def test_when_one_stop_fires_the_other_is_canceled() -> None:
+    async with a_world() as world:
+        await world.open(stop_loss="1800", take_profit="2600")
+        world.price(ETH, "1790")
+        await world.bot.bookkeeper.bring_up_to_date(world.account)
+        assert await resting(world) == []
+        assert (await world.hedge_number(1)).status is HedgeStatus.CLOSED
+
+
+async def test_a_leg_that_is_lost_leaves_no_stop_behind() -> None:
+    async with a_world() as world:
+        await world.open()
+        world.price(ETH, "2300")
+        request = HedgeRequest(ETH, stop_loss=Decimal(2900))
+        await world.carry_out(await world.bot.hedging.offer_hedge(world.user, CHAT, request))
+        assert await resting(world) == [(Decimal(2900), ONE)]
+        await world.elsewhere(SHORT, "1", opens=False)
+        await world.bot.bookkeeper.bring_up_to_date(world.account)
+        assert await resting(world) == []
+        assert (await world.live()).primary.quantity == ONE
+
+
 async def test_both_legs_close_at_a_price() -> None:
     async with a_world() as world:
         await a_pair(world)
@@ -554,6 +576,43 @@ async def test_funding_is_booked_once_per_settlement_and_leg() -> None:
         payments = await world.bot.store.booked_funding(hedge.id)
         assert sorted(p.payment.side for p in payments) == [LONG, SHORT]
         assert sum(leg.funding for leg in hedge.legs) == sum(p.payment.amount for p in payments)
+
+
+async def test_funding_settled_in_the_moment_of_the_close_is_not_forgotten() -> None:
+    async with a_world() as world:
+        before = (await world.view()).balance.wallet
+        await a_pair(world)
+        await world.clock.advance(16 * 3600)  # nobody looked meanwhile
+        await world.close()
+        closed = await world.hedge_number(1)
+        assert len(await world.bot.store.booked_funding(closed.id)) == 4
+        gained = (await world.view()).balance.wallet - before
+        assert gained == pytest.approx(totals(closed).net, abs=Decimal("1e-12"))
+
+
+async def test_a_hand_that_closes_while_a_request_is_lost_is_booked_and_the_rest_closed() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        quote = await world.bot.hedging.offer_close(world.user, CHAT, CloseRequest(ETH))
+        world.faults.on_orders(LostRequest())
+        await world.tap(quote, CloseWay.OFFSET_FIRST)
+        await world.clock.advance(1)
+        await world.elsewhere(SHORT, "0.4", opens=False)
+        await world.settle()
+        assert not (await world.view()).positions
+        assert (await world.hedge_number(1)).status is HedgeStatus.CLOSED
+
+
+async def test_an_order_that_never_shows_is_told_by_the_position() -> None:
+    """Look-up and history stay empty; the leg moved by exactly the order."""
+    async with a_world() as world:
+        await world.open()
+        world.faults.hide_orders_for = 3600
+        world.faults.hide_fills = True
+        world.faults.on_orders(LostReply())
+        await world.hedge()
+        await world.require_ledger_equals_venue()
+        assert (await world.live()).net_exposure == 0
 
 
 async def test_an_unexplained_difference_freezes_and_adopting_thaws() -> None:

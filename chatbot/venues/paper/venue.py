@@ -65,10 +65,14 @@ class PaperVenue:
         return report
 
     async def fills(self, symbol: Symbol, since: datetime) -> tuple[Fill, ...]:
-        return await self._read(lambda: self._engine.fills(self._account_id, symbol, since))
+        fills = await self._read(lambda: self._engine.fills(self._account_id, symbol, since))
+        return tuple(fill for fill in fills if not self._hidden(fill))
 
     async def funding_payments(self, symbol: Symbol, since: datetime) -> tuple[FundingPayment, ...]:
         return await self._read(lambda: self._engine.funding_payments(self._account_id, symbol, since))
+
+    def _hidden(self, fill: Fill) -> bool:
+        return self.faults.hide_fills and self.faults.hides(fill.client_order_id or "", self._clock.now())
 
     # --- writes ---------------------------------------------------------------------------------
 

@@ -1,0 +1,56 @@
+"""A measured bot in a process of its own: ``python -m bench.child NAME API_URL TOKEN``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from bench.meter import answer_questions
+
+# What a bot needs is imported by it alone: imports are part of its start and of its memory.
+
+
+def hedgerow(_: str, __: str) -> None:
+    """The program as users start it, on the settings of the environment."""
+    from chatbot.__main__ import main  # noqa: PLC0415
+
+    sys.exit(main(["run"]))
+
+
+def hedgerow_unpaced(_: str, __: str) -> None:
+    """The same, but sending as fast as it can."""
+    from bench.unpaced import run  # noqa: PLC0415
+
+    run()
+
+
+def ptb_echo(api_url: str, token: str) -> None:
+    """python-telegram-bot as its documentation sets it up."""
+    from bench.echoes import run_ptb  # noqa: PLC0415
+
+    run_ptb(api_url, token)
+
+
+def ptb_echo_concurrent(api_url: str, token: str) -> None:
+    from bench.echoes import run_ptb  # noqa: PLC0415
+
+    run_ptb(api_url, token, concurrent=True)
+
+
+def aiohttp_echo(api_url: str, token: str) -> None:
+    from bench.raw_echo import run  # noqa: PLC0415
+
+    run(api_url, token)
+
+
+BOTS: dict[str, Callable[[str, str], None]] = {
+    "hedgerow": hedgerow,
+    "hedgerow-unpaced": hedgerow_unpaced,
+    "ptb-echo": ptb_echo,
+    "ptb-echo-concurrent": ptb_echo_concurrent,
+    "aiohttp-echo": aiohttp_echo,
+}
+
+if __name__ == "__main__":
+    answer_questions()
+    BOTS[sys.argv[1]](*sys.argv[2:4])

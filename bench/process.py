@@ -1,0 +1,83 @@
+"""A measured bot seen from outside: started, asked, ended."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+ANSWER_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """``cpu`` in seconds, ``rss`` and ``peak`` in MB."""
+
+    cpu: float
+    rss: float
+    peak: float
+    loaded: frozenset[str]
+
+
+class BotProcess:
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        self._process = process
+        self._log = log
+
+    async def read(self) -> Reading:
+        """Raises ``RuntimeError`` with its log if it is dead."""
+        if self._process.stdin is None or self._process.stdout is None:
+            raise RuntimeError("the process was started without pipes")
+        self._process.stdin.write(b"?\n")
+        async with asyncio.timeout(ANSWER_SECONDS):
+            line = await self._process.stdout.readline()
+        if not line:
+            raise RuntimeError(f"the bot is dead:\n{self.log}")
+        found = json.loads(line)
+        megabyte = 1024 * 1024
+        rss, peak = found["rss"] / megabyte, found["peak"] / megabyte
+        return Reading(found["cpu"], rss, peak, frozenset(found["loaded"]))
+
+    @property
+    def log(self) -> str:
+        return self._log.read_text(encoding="utf-8", errors="replace")
+
+    async def end(self) -> None:
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.wait()
+
+
+@asynccontextmanager
+async def started(
+    bot: str, arguments: tuple[str, ...], folder: Path, settings: Mapping[str, str]
+) -> AsyncIterator[BotProcess]:
+    """``bot`` is a name of ``bench.child``; it runs in ``folder``, where its log is kept."""
+    log_path = folder / f"{bot}.log"
+    with log_path.open("wb") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *("-m", "bench.child", bot, *arguments),
+            cwd=folder,
+            env=_environment(settings),
+            stdin=asyncio.subprocess.PIPE,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=log.fileno(),
+        )
+        child = BotProcess(process, log_path)
+        try:
+            yield child
+        finally:
+            await child.end()
+
+
+def _environment(settings: Mapping[str, str]) -> dict[str, str]:
+    """Ours without anybody's settings of Hedgerow, and these."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("HEDGEROW_")}
+    return own | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"} | dict(settings)
