@@ -21,15 +21,18 @@ ARGS ?=
 TESTS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo run test coverage check format bench lock clean
+.PHONY: help setup demo picture run test coverage check format bench lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -e 's/:.*## /|/' | awk -F'|' '{ printf "make %-9s %s\n", $$1, $$2 }'
 
 setup: $(DEVELOPMENT) ## install everything, development tools included
 
-demo: $(RUNTIME) ## play the whole story on the paper venue (DATA=path for its database)
+demo: $(RUNTIME) ## play the whole story on the paper venue (DATA=prices.csv for recorded prices)
 	$(BIN)/hedgerow demo $(if $(DATA),--data "$(DATA)") $(ARGS)
+
+picture: $(RUNTIME) ## draw docs/demo.png and its dark twin from the demo
+	$(BIN)/hedgerow demo --picture docs/demo.png >/dev/null
 
 run: $(RUNTIME) ## start the bot; without a token the chat opens in this terminal
 	$(BIN)/hedgerow run $(ARGS)

@@ -51,7 +51,9 @@ def _parser() -> argparse.ArgumentParser:
     demo.add_argument(
         "--data", type=Path, metavar="CSV", help="replay real prices: ts,mark,mid,index,funding_rate"
     )
-    demo.add_argument("--picture", type=Path, metavar="PNG", help="also draw the conversation as a picture")
+    demo.add_argument(
+        "--picture", type=Path, metavar="PNG", help="also draw it: PNG, and a dark twin beside it"
+    )
     _add(commands, "check", _check, "check settings, database, clock and market, and say what is wrong")
     return parser
 

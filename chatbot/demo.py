@@ -1,7 +1,7 @@
 """The whole story on paper, in under a minute: open, profit, lock, funding, danger, warning, close.
 
-Nothing here is staged: the real bot trades on the paper exchange under a virtual clock. The story only waits for
-what the bot says and the market does, and answers as a trader would.
+Nothing here is staged: the real bot trades on the paper exchange under a virtual clock. The story only waits
+for what the bot says and the market does, and answers as a trader would.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import os
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -31,13 +31,13 @@ from chatbot.ids import SeededIds
 from chatbot.platforms.console import render
 from chatbot.ports import User
 from chatbot.settings import PaperSettings, Settings
-from chatbot.stage import Line, Stage
+from chatbot.stage import Line, Rest, Stage
 from chatbot.venues.feeds import BTC, PriceFeed, ReplayFeed, SimulatedFeed
 
 TRADER = UserRef(Platform.CONSOLE, "trader")
 CHAT = ChatRef(Platform.CONSOLE, "trader")
 STEP = timedelta(minutes=1)
-SEED = 53  # a market that does what the story needs within a day or so
+SEED = 43  # a market that tells the story within a day
 BEGIN = datetime(2026, 1, 5, 7, 30, tzinfo=UTC)
 PATIENCE = timedelta(days=5)
 PROFIT, DANGER = "lock it?", "from liquidation"
@@ -126,8 +126,8 @@ class Chronicle:
         news = [entry.payment for entry in booked[self._payments_told :]]
         self._payments_told = len(booked)
         sums = {side: sum((p.amount for p in news if p.side is side), Decimal(0)) for side in PositionSide}
-        words = " ".join(f"{side} {amount:+.2f}" for side, amount in sums.items() if amount)
-        return f"; funding: {words}" if words else ""
+        words = ", ".join(f"{side} {amount:+.2f}" for side, amount in sums.items() if amount)
+        return f"\nfunding settled: {words}" if words else ""
 
     async def user(self) -> User:
         user = await self._bot.store.user_by_ref(TRADER)
@@ -174,12 +174,10 @@ class Story:
         await self._stage.headline("2 · The price runs")
         if script.rise is None:
             await self._until(self._said_by_bot(PROFIT), "BTC did not run far enough to be worth a lock")
-            await self._stage.headline("3 · The profit is locked with an equal short")
-            await self.tap("Hedge now")
         else:
             await self._until_risen(script.rise)
-            await self._stage.headline("3 · The profit is locked with an equal short")
-            await self.say("/hedge BTC")
+        await self._stage.headline("3 · The profit is locked with an equal short")
+        await self.say("/hedge BTC")
         await self.tap("Confirm")
         await self.say("/status")
 
@@ -211,7 +209,7 @@ class Story:
         if found is None:
             raise DemoFailed(f"no card has a button {label!r}")
         message_id, button = found
-        await self._stage.typed(f"taps [{label}]")
+        await self._stage.tapped(label, message_id)
         await self._send(RequestKind.CLICK, button.data, MessageRef(CHAT, message_id))
 
     async def _send(self, kind: RequestKind, text: str, card: MessageRef | None) -> None:
@@ -273,8 +271,8 @@ async def _running(bot: Bot, stage: Stage) -> AsyncIterator[None]:
             await outbox
 
 
-async def tell(data: Path | None, out: TextIO, *, pace: float = 0.0, colors: bool = False) -> Told:
-    """``data``: recorded prices to play it on; ``pace`` as the stage has it."""
+async def tell(data: Path | None, out: TextIO, *, colors: bool = False, rest: Rest | None = None) -> Told:
+    """``data``: recorded prices to play it on; ``rest`` sleeps while a person reads."""
     feed = SimulatedFeed(SEED, step=STEP) if data is None else _recorded(data)
     script = SIMULATED if data is None else REPLAYED
     clock = VirtualClock(BEGIN)
@@ -282,7 +280,7 @@ async def tell(data: Path | None, out: TextIO, *, pace: float = 0.0, colors: boo
     print(_introduction(script), file=out)
     async with open_bot(settings, clock=clock, ids=SeededIds(), feed=feed) as bot:
         chronicle = Chronicle(bot, feed)
-        stage = Stage(out, bot.exchange.market_now, chronicle.meanwhile, pace, colors)
+        stage = Stage(out, bot.exchange.market_now, chronicle.meanwhile, rest, colors)
         async with _running(bot, stage):
             told = await Story(bot, clock, stage, chronicle).tell(script)
     print(told.proof, file=out)
@@ -312,7 +310,7 @@ def main(data: Path | None, out: TextIO | None = None, *, picture: Path | None =
         _check_place(picture)
     at_terminal = out.isatty()
     colors = at_terminal and not os.environ.get("NO_COLOR")
-    told = asyncio.run(tell(data, out, pace=1.0 if at_terminal else 0.0, colors=colors))
+    told = asyncio.run(tell(data, out, colors=colors, rest=asyncio.sleep if at_terminal else None))
     if picture is not None:
         _draw(told, picture, out)
     return 0
@@ -325,11 +323,19 @@ def _check_place(picture: Path) -> None:
         raise SettingsError(f"--picture: there is no folder {str(picture.parent)!r} to write into")
 
 
+def key_moments(lines: Sequence[Line]) -> list[list[Line]]:
+    """What the picture shows, phone by phone: the offer until it is confirmed; done, danger, closed."""
+    asked = next(n for n, line in enumerate(lines) if line.text.startswith("/hedge"))
+    dangers = [n for n, line in enumerate(lines) if DANGER in render(line.reply)]
+    danger = lines[dangers[-1] - 1 : dangers[-1] + 2] if dangers else ()
+    return [list(lines[asked : asked + 3]), [lines[asked + 3], *danger, lines[-1]]]
+
+
 def _draw(told: Told, picture: Path, out: TextIO) -> None:
     from chatbot.picture import save  # noqa: PLC0415 (Pillow: only for who wants a picture)
 
     try:
-        written = save(told.lines, picture)
+        written = save(key_moments(told.lines), picture)
     except OSError as error:
         raise DemoFailed(f"the picture could not be written: {error.strerror}") from error
     print("picture:", ", ".join(str(path) for path in written), file=out)

@@ -5,7 +5,6 @@ What is said is kept: the demo looks for buttons there, and the picture is drawn
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,7 +15,7 @@ from typing import TextIO
 from chatbot.chat import Block, Button, ChatRef, Platform, Reply, Request, Severity, Table
 
 PROSE_WIDTH = 60
-INDENT = 18  # of a card: the clock and who speaks stand before it
+INDENT = 19  # of a card: the clock and who speaks stand before it
 EDITED = "↻"
 
 BOLD, DIM, RESET = "\x1b[1m", "\x1b[2m", "\x1b[0m"
@@ -30,6 +29,9 @@ COLORS = {
 }
 
 
+Rest = Callable[[float], Awaitable[None]]
+
+
 class Speaker(StrEnum):
     TRADER = "you"
     BOT = "bot"
@@ -38,12 +40,15 @@ class Speaker(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Something said at an instant of market time. A bot's line has a ``reply``, the others a ``text``."""
+    """Something said at an instant of market time. A bot's line has a ``reply``, the others a ``text``.
+
+    A tap is a trader's line: ``text`` is the button, ``message_id`` the card that bears it.
+    """
 
     at: datetime
     speaker: Speaker
     text: str = ""
-    reply: Reply = Reply()
+    reply: Reply = field(default_factory=Reply)
     message_id: str = ""
     edits: bool = False
 
@@ -52,19 +57,19 @@ class Line:
 class Stage:
     """Implements ``chatbot.ports.Messenger``.
 
-    ``meanwhile`` tells what the market did between two lines that some time lies between. ``pace`` stretches
-    the pauses in which a person reads; zero: no pauses.
+    ``meanwhile`` tells what the market did between two lines that some time lies between. ``rest`` sleeps
+    while a person reads what was printed.
     """
 
     out: TextIO
     now: Callable[[], datetime]
     meanwhile: Callable[[timedelta], Awaitable[str]]
-    pace: float = 0.0
+    rest: Rest | None = None
     colors: bool = False
     lines: list[Line] = field(default_factory=list)
     platform: Platform = Platform.CONSOLE
 
-    async def deliver(self, chat: ChatRef, reply: Reply, *, edits: str | None) -> str | None:  # noqa: ARG002
+    async def deliver(self, chat: ChatRef, reply: Reply, *, edits: str | None) -> str | None:
         message_id = edits or str(len(self.lines) + 1)
         await self._say(
             Line(self.now(), Speaker.BOT, reply=reply, message_id=message_id, edits=edits is not None)
@@ -76,6 +81,9 @@ class Stage:
 
     async def typed(self, text: str) -> None:
         await self._say(Line(self.now(), Speaker.TRADER, text))
+
+    async def tapped(self, label: str, message_id: str) -> None:
+        await self._say(Line(self.now(), Speaker.TRADER, label, message_id=message_id))
 
     async def headline(self, text: str) -> None:
         rule = "─" * max(3, PROSE_WIDTH + INDENT - len(text) - 4)
@@ -103,9 +111,13 @@ class Stage:
         if passed >= timedelta(minutes=1):
             told = Line(line.at, Speaker.MARKET, await self.meanwhile(passed))
             self.lines.append(told)
-            await self._print([self._colored(f"   … {told.text}", DIM), ""])
+            await self._print([*self._aside(told.text), ""])
         self.lines.append(line)
         await self._print([*self._framed(line), ""])
+
+    def _aside(self, text: str) -> Iterator[str]:
+        for number, line in enumerate(text.splitlines()):
+            yield self._colored(f"   {' ' if number else '…'} {line}", DIM)
 
     def _framed(self, line: Line) -> Iterator[str]:
         """The lines of a card, with the clock before the first and a bar in the color of its gravity."""
@@ -120,7 +132,7 @@ class Stage:
 
     def _body(self, line: Line) -> Iterator[str]:
         if line.speaker is not Speaker.BOT:
-            yield self._colored(line.text, CYAN)
+            yield self._colored(f"taps [{line.text}]" if line.message_id else line.text, CYAN)
             return
         for block in line.reply.blocks:
             yield from self._block(block)
@@ -141,7 +153,8 @@ class Stage:
         for line in lines:
             print(line, file=self.out)
         self.out.flush()
-        await asyncio.sleep(self.pace * (0.5 + 0.06 * len(lines)))
+        if self.rest is not None:
+            await self.rest(0.5 + 0.06 * len(lines))
 
 
 def wrapped(text: str, width: int) -> Iterator[str]:

@@ -41,9 +41,16 @@ def connect(path: Path | None) -> sqlite3.Connection:
 
 
 def _create_private(path: Path) -> None:
-    """Balances and plans are nobody else's business; the journal files take over the mode of this one."""
+    """Balances and plans are nobody else's business; the journal files take over the mode of this one.
+
+    A file that exists is never opened here: closing it again would drop this process's locks on it, those of
+    connections included (POSIX), and a program that looks into the database would then take the log away
+    from under the bot when it leaves.
+    """
     try:
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileExistsError:
+        return
     except OSError as error:
         raise StorageError(f"the database {path} cannot be opened: {error.strerror}") from None
 

@@ -26,7 +26,7 @@ _TABLE = re.compile(r"(?:INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM) (\w+)", re.
 class Boundaries:
     """``kill_at`` of ``None`` only writes down what is passed."""
 
-    def __init__(self, trace: Path, kill_at: int | None, after_tap: str) -> None:
+    def __init__(self, trace: Path, kill_at: int | str | None, after_tap: str) -> None:
         self._trace = trace
         self._kill_at = kill_at
         self._after_tap = after_tap
@@ -46,7 +46,7 @@ class Boundaries:
             return
         with self._trace.open("a", encoding="utf-8") as trace:
             trace.write(f"{self._count} {where}\n")
-        if self._count == self._kill_at:
+        if self._kill_at in {self._count, where}:
             os.kill(os.getpid(), signal.SIGKILL)
         self._count += 1
 

@@ -18,31 +18,37 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-HURRY = 20  # the bot's clock goes so many times as fast: settling an order that was never sent takes 15 s
-MIDNIGHT = datetime(2026, 1, 1, tzinfo=UTC)
+# Settling an order that was never sent takes 15 s of the bot's clock; nobody wants to wait for that in a test.
+HURRY = 20
+ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """``kill_at``: the number of the boundary to die at, counted from 0; ``None`` lives on.
+    """``kill_at``: the boundary to die at, by its number from 0 or by its name; ``None`` lives on.
 
     ``after_tap``: counting begins when a tap of this choice was received; empty: at the start.
+    ``hurry``: so many times as fast as real time goes the bot's clock.
     """
 
     settings: dict[str, str]
     folder: str
-    kill_at: int | None = None
+    kill_at: int | str | None = None
     after_tap: str = ""
+    hurry: int = HURRY
 
 
 class FastClock:
-    """One clock for every process of a run: real time, ``HURRY`` times as fast."""
+    """One clock for every process of a run: real time, ``hurry`` times as fast."""
+
+    def __init__(self, hurry: int) -> None:
+        self._hurry = hurry
 
     def now(self) -> datetime:
-        return MIDNIGHT + (datetime.now(UTC) - MIDNIGHT) * HURRY
+        return ANCHOR + (datetime.now(UTC) - ANCHOR) * self._hurry
 
     async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds / HURRY)
+        await asyncio.sleep(seconds / self._hurry)
 
 
 # --- the parent's side --------------------------------------------------------------------------
@@ -82,6 +88,7 @@ class Nursery:
 
     _process: asyncio.subprocess.Process
     _reading: set[asyncio.Task[None]] = field(default_factory=set)
+    _child: Child | None = None
 
     @classmethod
     async def open(cls) -> Self:
@@ -100,7 +107,7 @@ class Nursery:
         self._process.stdin.write(json.dumps(asdict(order)).encode() + b"\n")
         await self._process.stdin.drain()
         ended: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        child = Child(await self._number(), Path(order.folder), ended)
+        child = self._child = Child(await self._number(), Path(order.folder), ended)
         task = asyncio.create_task(self._watch(ended))
         self._reading.add(task)
         task.add_done_callback(self._reading.discard)
@@ -114,6 +121,8 @@ class Nursery:
         return int(await self._process.stdout.readline())
 
     async def close(self) -> None:
+        if self._child is not None:
+            await self._child.kill()
         if self._process.stdin is not None:
             self._process.stdin.close()
         await self._process.wait()
@@ -156,7 +165,7 @@ def live(order: Order) -> int:
     settings = load_settings(None, order.settings)
     configure_logging(settings.log.format, settings.log.level, settings.secrets)
     Boundaries(folder / "boundaries", order.kill_at, order.after_tap).draw()
-    return running.run(settings, clock=FastClock())
+    return running.run(settings, clock=FastClock(order.hurry))
 
 
 def _redirect(log: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -22,7 +23,7 @@ class Phone:
     api: LoopbackBotApi
     chat: int
     user: int | None = None
-    actions: list[str] = field(default_factory=list)
+    actions: list[tuple[float, str]] = field(default_factory=list)  # monotonic seconds, what was done
     _seen: dict[int, int] = field(default_factory=dict)
 
     def says(self, text: str) -> None:
@@ -34,7 +35,7 @@ class Phone:
         return self.taps_data(card, label)
 
     def taps_data(self, card: ChatMessage, data: str) -> str:
-        """Any data, as a forged client would send it. Returns the id of the tap."""
+        """A label, or any data as a forged client would send it. Returns the id of the tap."""
         self._act(f"[{data}]")
         return self.api.user_taps(self.chat, card.id, data, user=self.user)
 
@@ -68,11 +69,6 @@ class Phone:
             raise NotRead(f"never read {what!r}; the chat says:\n{self.transcript()}") from None
         return found()[-1]
 
-    async def finds_offer(self, command: str, label: str) -> ChatMessage:
-        """Asks and returns the card that bears such a button."""
-        self.says(command)
-        return await self.finds(lambda message: label in message.labels, f"a button {label!r}")
-
     async def toast(self, tap: str) -> str:
         await self.api.wait_for(lambda api: tap in api.answers, timeout=PATIENCE)
         return self.api.answers[tap]
@@ -105,7 +101,7 @@ class Phone:
         return self.api.chat_log(self.chat)
 
     def _act(self, action: str) -> None:
-        self.actions.append(action)
+        self.actions.append((time.monotonic(), action))
         self.glances()
 
 

@@ -1,0 +1,81 @@
+"""kill -9 wherever a bot can die while it trades, and what the next start makes of it.
+
+The rule is one: whoever was killed wherever, the user's card comes to an end, both books agree to the last
+digit, nothing was traded twice, no update was lost or done twice, and no leg is left alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.stage import AT_ONCE, CLOSE, HEDGE, HEDGING, OPEN, OPENING, Deed, Stage, staged
+
+TOO_FAR = 200  # boundaries that no deed has
+STATES: dict[str, tuple[str, ...]] = {"open": (), "hedge": (OPENING,), "close": (OPENING, HEDGING)}
+
+
+@pytest.fixture
+async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
+    async with staged(tmp_path) as stage:
+        yield stage
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("deed", "stride", "at_least"),
+    [
+        pytest.param(OPEN, 1, 15, id="open"),
+        pytest.param(HEDGE, 1, 15, id="hedge"),
+        pytest.param(CLOSE, 1, 25, id="close"),
+        pytest.param(AT_ONCE, 2, 8, id="close at once"),
+    ],
+)
+async def test_a_kill_at_any_boundary_leaves_no_trace(
+    stage: Stage, deed: Deed, stride: int, at_least: int
+) -> None:
+    base = await stage.prepare(*STATES[deed.kind])
+    kills = 0
+    for number in range(0, TOO_FAR, stride):
+        cut = await stage.cut_short(deed, base, number)
+        if cut.survived:
+            break
+        kills += 1
+        assert await stage.recover(cut)
+        assert stage.verdict(cut) == [], f"killed at {cut.passed[-1]}"
+    assert at_least <= kills < TOO_FAR // stride
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", ["after orders", "before orders"])
+async def test_a_second_kill_during_the_recovery_changes_nothing(stage: Stage, first: str) -> None:
+    base = await stage.prepare(OPENING, HEDGING)
+    kills = 0
+    for number in range(0, TOO_FAR, 2):
+        cut = await stage.cut_short(CLOSE, base, first)
+        assert not cut.survived
+        if await stage.recover(cut, kill_at=number):
+            break
+        kills += 1
+        assert await stage.recover(cut)
+        assert stage.verdict(cut) == [], f"killed at {cut.passed[-1]}, then at boundary {number}"
+    assert kills >= 5
+
+
+@pytest.mark.slow
+async def test_a_kill_at_any_moment_leaves_no_trace(stage: Stage) -> None:
+    """Not where we thought of it, but when the clock says so: 12 moments over the length of a close."""
+    base = await stage.prepare(OPENING, HEDGING)
+    for moment in range(12):
+        folder = stage.new_folder(base)
+        child = await stage.start(folder)
+        card = await stage.offer(CLOSE.command, CLOSE.label)
+        stage.phone.taps(card, CLOSE.label)
+        await asyncio.sleep(moment * 0.012)
+        await child.kill()
+        cut = stage.cut_by_hand(CLOSE, folder, card)
+        assert await stage.recover(cut)
+        assert stage.verdict(cut) == [], f"killed {moment * 12} ms after the tap"
