@@ -9,7 +9,7 @@ import sys
 import threading
 from pathlib import Path
 
-WATCHED = ("ccxt", "httpx", "sqlalchemy", "alembic", "PIL", "prompt_toolkit", "pydantic")
+WATCHED = ("ccxt", "PIL", "prompt_toolkit", "alembic", "aiohttp.web")
 STATM = Path("/proc/self/statm")
 
 
@@ -25,19 +25,17 @@ def _answer() -> None:
 
 
 def reading() -> dict[str, object]:
-    """``cpu`` in seconds of all threads, ``rss`` and ``peak`` in bytes, ``loaded`` of the watched modules."""
+    """``cpu`` in seconds of all threads, ``rss`` in bytes, ``loaded`` of the watched modules."""
     used = resource.getrusage(resource.RUSAGE_SELF)
-    peak = used.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
     return {
         "cpu": used.ru_utime + used.ru_stime,
-        "rss": _resident() or peak,
-        "peak": peak,
+        "rss": _resident(used.ru_maxrss),
         "loaded": [name for name in WATCHED if name in sys.modules],
     }
 
 
-def _resident() -> int:
-    """0 where the system does not tell."""
-    if not STATM.exists():
-        return 0
-    return int(STATM.read_text().split()[1]) * resource.getpagesize()
+def _resident(highest: int) -> int:
+    """The highest there was, where the system does not tell of now."""
+    if STATM.exists():
+        return int(STATM.read_text().split()[1]) * resource.getpagesize()
+    return highest * (1 if sys.platform == "darwin" else 1024)

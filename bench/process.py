@@ -17,11 +17,10 @@ ANSWER_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """``cpu`` in seconds, ``rss`` and ``peak`` in MB."""
+    """``cpu`` in seconds, ``rss`` in MB."""
 
     cpu: float
     rss: float
-    peak: float
     loaded: frozenset[str]
 
 
@@ -40,9 +39,7 @@ class BotProcess:
         if not line:
             raise RuntimeError(f"the bot is dead:\n{self.log}")
         found = json.loads(line)
-        megabyte = 1024 * 1024
-        rss, peak = found["rss"] / megabyte, found["peak"] / megabyte
-        return Reading(found["cpu"], rss, peak, frozenset(found["loaded"]))
+        return Reading(found["cpu"], found["rss"] / (1024 * 1024), frozenset(found["loaded"]))
 
     @property
     def log(self) -> str:
@@ -65,7 +62,7 @@ async def started(
             sys.executable,
             *("-m", "bench.child", bot, *arguments),
             cwd=folder,
-            env=_environment(settings),
+            env=_environment(settings, folder.parent / "bytecode"),
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=log.fileno(),
@@ -77,7 +74,12 @@ async def started(
             await child.end()
 
 
-def _environment(settings: Mapping[str, str]) -> dict[str, str]:
-    """Ours without anybody's settings of Hedgerow, and these."""
-    own = {name: value for name, value in os.environ.items() if not name.startswith("HEDGEROW_")}
-    return own | {"PYTHONPATH": str(ROOT), "PYTHONWARNINGS": "ignore"} | dict(settings)
+def _environment(settings: Mapping[str, str], bytecode: Path) -> dict[str, str]:
+    """Ours without anybody's settings of Hedgerow and of Python, and these.
+
+    Compiled once into ``bytecode``, as in an installation that has run before, whatever this shell says.
+    """
+    own = {
+        name: value for name, value in os.environ.items() if not name.startswith(("HEDGEROW_", "PYTHON"))
+    }
+    return own | {"PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(bytecode)} | dict(settings)

@@ -88,7 +88,7 @@ async def _start(case: Case, folder: Path) -> Start:
 
 # --- the table ----------------------------------------------------------------------------------
 
-COLUMNS = ("start", "ready s", "slowest s", "CPU s", "RSS MB", "peak MB", "ccxt loaded")
+COLUMNS = ("start", "ready s", "slowest s", "CPU s", "RSS MB", "ccxt loaded")
 HEAVY = "ccxt"
 
 
@@ -112,7 +112,6 @@ def _row(name: str, found: Sequence[Start]) -> tuple[str, ...]:
         figure(max(start.ready for start in found)),
         figure(median(start.at_rest.cpu for start in found)),
         figure(_rss(found)),
-        figure(median(start.at_rest.peak for start in found)),
         "yes" if _loads(found, HEAVY) else "no",
     )
 

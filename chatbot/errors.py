@@ -4,7 +4,9 @@
 
     HedgerowError                     message defaults to the docstring
     ├─ UserError                      say it; nothing is wrong with us
-    │   ├─ BadArgument  NotConnected  NotFound  QuoteExpired  Busy  LimitExceeded
+    │   ├─ BadArgument  NotConnected  NotFound  QuoteExpired  Busy
+    │   ├─ LimitExceeded
+    │   │   └─ OneWayMode             carries what stands in the way of hedge mode
     ├─ SettingsError                  stop the start, say which setting
     ├─ VenueError                     carries the venue
     │   ├─ VenueRejected              proven: nothing happened
@@ -79,6 +81,17 @@ class Busy(UserError):
 
 class LimitExceeded(UserError):
     """That would exceed a limit you set."""
+
+
+class OneWayMode(LimitExceeded):
+    """The account is in one-way mode, where a second leg would close the first.
+
+    ``obstacle`` is what has to be closed before the mode can change; empty: nothing.
+    """
+
+    def __init__(self, message: str | None = None, *, obstacle: str = "") -> None:
+        super().__init__(message)
+        self.obstacle = obstacle
 
 
 class VenueError(HedgerowError):

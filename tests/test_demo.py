@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 
-from chatbot import demo
 from chatbot.__main__ import main as command_line
 from chatbot.chat import Reply, Severity, Table
 from chatbot.demo import Told, tell
@@ -192,11 +191,12 @@ def test_fees_and_funding_on_the_card_are_those_of_the_ledger(either: Telling) -
     assert abs(rows["funding"] - sum(payment.amount for payment in told.funding)) <= CENT
 
 
+def paid(told: Told, side: PositionSide) -> dict[datetime, Decimal]:
+    return {payment.at: payment.amount for payment in told.funding if payment.side is side}
+
+
 def test_both_legs_receive_and_pay_the_same_funding_while_hedged(either: Telling) -> None:
-    shorts = {
-        payment.at: payment.amount for payment in either[0].funding if payment.side is PositionSide.SHORT
-    }
-    longs = {payment.at: payment.amount for payment in either[0].funding if payment.side is PositionSide.LONG}
+    longs, shorts = paid(either[0], PositionSide.LONG), paid(either[0], PositionSide.SHORT)
 
     assert shorts
     assert all(longs[at] == -amount for at, amount in shorts.items())
@@ -367,9 +367,3 @@ def test_the_transcript_of_the_readme_is_what_the_demo_prints(simulated: Telling
 
     assert transcript in simulated[1]
     assert proof == simulated[0].proof + "\n"
-
-
-def test_the_story_takes_no_more_time_of_the_market_than_the_trader_has(simulated: Telling) -> None:
-    first, *_, last = simulated[0].lines
-
-    assert last.at - first.at < demo.PATIENCE

@@ -149,8 +149,21 @@ def say(number: int) -> None:
 
 
 def import_everything() -> None:
-    """Before the first fork: what a child need not read again."""
-    import tests.e2e.boundaries  # noqa: PLC0415
+    """Before the first fork, so that no child spends its first half second on it.
+
+    A conversation in memory brings what is imported and built only when it is needed.
+    """
+    import chatbot.running  # noqa: PLC0415
+    import tests.e2e.boundaries  # noqa: F401, PLC0415
+    from tests.dialogs.harness import a_dialog  # noqa: PLC0415
+
+    async def conversation() -> None:
+        async with a_dialog() as dialog:
+            await dialog.does("/open BTC long 0.05 10x isolated")
+            await dialog.does("/hedge BTC")
+            await dialog.does("/close", button="Offset first")
+
+    asyncio.run(conversation())
 
 
 def live(order: Order) -> int:

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime
 from decimal import Decimal
 from random import Random
 from types import SimpleNamespace
@@ -88,9 +87,10 @@ class Mortality:
 
 
 class MortalStore:
-    def __init__(self, store: Store, mortality: Mortality) -> None:
+    def __init__(self, store: Store, mortality: Mortality, born: dict[str, Operation]) -> None:
         self._store = store
         self._mortality = mortality
+        self._born = born
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -98,6 +98,7 @@ class MortalStore:
     async def commit(self, changes: Changes) -> None:
         self._mortality.boundary()
         await self._store.commit(changes)
+        self._born.update({o.id: o for o in changes.operations if o.version == 0})
         self._mortality.boundary()
 
 
@@ -148,7 +149,7 @@ class Storm:
     mortality: Mortality = field(default_factory=Mortality)
     log: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
-    started: dict[str, Operation] = field(default_factory=dict)
+    started: dict[str, Operation] = field(default_factory=dict)  # as they were confirmed
     disturbed: set[Symbol] = field(default_factory=set)  # where another hand or the exchange traded
     tainted: bool = False  # the wallet holds what no hedge knows
     bot: Bot = field(init=False)
@@ -162,7 +163,7 @@ class Storm:
     async def start(self) -> None:
         self.lives += 1
         self.mortality = Mortality()
-        store = MortalStore(self.database.store, self.mortality)
+        store = MortalStore(self.database.store, self.mortality, self.started)
         database = SimpleNamespace(store=store, mailbox=self.database.mailbox)
         self.bot = await _wire(
             Settings(database_url="sqlite+aiosqlite://", paper=PaperSettings()),
@@ -319,7 +320,7 @@ class Storm:
         away = Decimal(rng.choice(["0.01", "0.03", "0.1"])) * side.sign
         size = Size(SizeUnit.BASE, Decimal(rng.choice(SIZES[symbol])))
         if symbol == COIN:
-            size = Size(SizeUnit.QUOTE, Decimal(rng.choice(SIZES[symbol])))
+            size = Size(SizeUnit.NOTIONAL, Decimal(rng.choice(SIZES[symbol])))
         request = OpenRequest(
             symbol,
             side,
@@ -416,7 +417,6 @@ class Storm:
         for _ in range(3):
             await self._a_moment(12.0)
             await self.settle()
-        await self._remember()
 
     async def settle(self) -> None:
         passed = 0.0
@@ -434,13 +434,6 @@ class Storm:
                 await self.bot.scheduler.run_due()
         except Killed:
             pass
-
-    async def _remember(self) -> None:
-        rows = await self.database.store._session.rows("SELECT id FROM operations")
-        for (operation_id,) in rows:
-            operation = await self.database.store.operation(operation_id)
-            assert operation is not None
-            self.started.setdefault(operation_id, operation)
 
 
 def _whole(price: Decimal) -> Decimal:
@@ -466,6 +459,3 @@ async def a_storm(seed: int) -> AsyncIterator[Storm]:
             root.removeHandler(stumbles)
             exchange.close()
 
-
-def today(clock: VirtualClock) -> datetime:
-    return clock.now()

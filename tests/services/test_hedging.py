@@ -244,8 +244,7 @@ async def test_nothing_new_while_an_order_is_in_flight() -> None:
 async def test_a_venue_that_is_away_at_the_tap_leaves_the_offer_usable() -> None:
     async with a_world() as world:
         quote = await world.bot.hedging.offer_open(world.user, CHAT, an_open())
-        # instruments, then the reading before the first order
-        world.faults.on_reads(None, Unavailable())
+        world.faults.on_reads(Unavailable())
         with pytest.raises(VenueUnavailable):
             await world.tap(quote)
         assert isinstance(await world.tap(quote), Started)

@@ -49,11 +49,15 @@ class PaperVenue:
         self._engine = engine
         self._account_id = account_id
         self._clock = clock
+        self._listed: Mapping[Symbol, Instrument] | None = None
 
     # --- reads ----------------------------------------------------------------------------------
 
     async def instruments(self) -> Mapping[Symbol, Instrument]:
-        return await self._read(self._engine.instruments)
+        """Read once: what is listed stays, and a confirmation must not wait for it."""
+        if self._listed is None:
+            self._listed = await self._read(self._engine.instruments)
+        return self._listed
 
     async def view(self, symbols: Collection[Symbol] = (), *, depth: int = 50) -> AccountView:
         return await self._read(lambda: self._engine.view(self._account_id, symbols, depth=depth))

@@ -1,0 +1,237 @@
+"""Never lose a leg: what must hold whenever the sea is calm again, whatever happened before."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from random import Random
+
+import pytest
+
+from chatbot.domain.hedge import Hedge, HedgeStatus, LegRole
+from chatbot.domain.instrument import ZERO
+from chatbot.domain.intent import IntentStatus, OrderIntent, Purpose
+from chatbot.domain.operation import Operation, OperationKind, OperationStatus
+from chatbot.domain.order import Fill
+from chatbot.domain.pnl import totals
+from chatbot.venues.paper.state import START_BALANCE
+from tests.properties.storm import SYMBOLS, Storm, a_storm
+
+SEEDS = int(os.environ.get("STORM_SEEDS", "200"))
+FIRST = int(os.environ.get("STORM_FIRST", "0"))
+CHUNKS = 8
+TINY = Decimal("1e-9")
+
+
+async def sail(seed: int, counts: Counter[str] | None = None) -> None:
+    """One seed: a handful of things done in bad weather, all that must hold looked at after each."""
+    async with a_storm(seed) as storm:
+        try:
+            for _ in range(Random(seed).randint(4, 9)):
+                await storm.act()
+                await require_all(storm)
+        except Exception as error:
+            story = "\n".join(storm.log[-60:])
+            where = traceback.format_exc()
+            raise AssertionError(
+                f"replay: STORM_FIRST={seed} STORM_SEEDS=1 pytest {__file__}\n{story}\n{where}"
+            ) from error
+        finally:
+            if counts is not None:
+                counts.update(storm.counts)
+
+
+@pytest.mark.parametrize("chunk", range(CHUNKS))
+async def test_money_is_safe_in_every_storm(chunk: int) -> None:
+    for seed in range(FIRST + chunk, FIRST + SEEDS, CHUNKS):
+        await sail(seed)
+
+
+# --- what must hold -----------------------------------------------------------------------------
+
+
+async def require_all(storm: Storm) -> None:
+    assert not storm.stumbles.found, storm.stumbles.found
+    hedges = await all_hedges(storm)
+    operations = await all_operations(storm)
+    fills = await venue_fills(storm)
+    intents = [i for h in hedges for i in await storm.database.store.intents(hedge_id=h.id)]
+    require_every_operation_ended(operations)
+    require_known_orders(intents, fills)
+    require_no_more_than_confirmed(storm, intents, fills)
+    require_settled_intents(hedges, intents)
+    await require_ledger_equals_venue(storm, hedges)
+    await require_no_orphans(storm, hedges, intents)
+    require_fills_are_booked(hedges, intents, fills)
+    await require_last_cards(storm, operations)
+    require_promised_stops(hedges, operations, intents)
+    require_offset_not_larger(storm, hedges)
+    await require_wallet(storm, hedges, intents)
+
+
+async def all_hedges(storm: Storm) -> list[Hedge]:
+    store, hedges = storm.database.store, []
+    for number in range(1, await store.next_hedge_number(storm.user.id)):
+        hedge = await store.hedge_by_number(storm.user.id, number)
+        if hedge is not None:
+            hedges.append(hedge)
+    return hedges
+
+
+async def all_operations(storm: Storm) -> list[Operation]:
+    found = [await storm.database.store.operation(o.id) for o in storm.started.values()]
+    return [operation for operation in found if operation is not None]
+
+
+async def venue_fills(storm: Storm) -> list[Fill]:
+    engine = storm.exchange._engine
+    begin = storm.clock.now().replace(year=2000)
+    return [f for symbol in SYMBOLS for f in engine.fills(storm.account.id, symbol, begin)]
+
+
+def require_every_operation_ended(operations: Sequence[Operation]) -> None:
+    for operation in operations:
+        assert operation.status.final, operation
+        assert operation.finished_at is not None
+
+
+def ours(fills: Iterable[Fill]) -> list[Fill]:
+    return [f for f in fills if f.client_order_id and f.client_order_id.startswith("HR")]
+
+
+def require_known_orders(intents: Sequence[OrderIntent], fills: Sequence[Fill]) -> None:
+    known = {i.client_order_id: i for i in intents}
+    filled: Counter[str] = Counter()
+    for fill in ours(fills):
+        assert fill.client_order_id in known, f"the journal does not know {fill}"
+        filled[str(fill.client_order_id)] += fill.quantity  # type: ignore[assignment]
+    for client_order_id, quantity in filled.items():
+        assert quantity <= known[client_order_id].quantity, client_order_id
+
+
+def require_no_more_than_confirmed(
+    storm: Storm, intents: Sequence[OrderIntent], fills: Sequence[Fill]
+) -> None:
+    by_id = {i.client_order_id: i for i in intents}
+    done: dict[tuple[str, LegRole, bool], Decimal] = {}
+    for fill in ours(fills):
+        intent = by_id[str(fill.client_order_id)]
+        if not intent.purpose.protective:
+            key = (intent.operation_id, intent.leg, fill.opens)
+            done[key] = done.get(key, ZERO) + fill.quantity
+    for (operation_id, role, opens), quantity in done.items():
+        confirmed = storm.started[operation_id]
+        target = next((t for t in confirmed.targets if t.role is role), None)
+        if target is not None:
+            assert quantity <= target.quantity, f"{role} of {confirmed.kind} {operation_id}: {quantity} done"
+            continue
+        # A leg that the operation was not about: only trimmed, by what the other leg lacks.
+        assert not opens
+        (other,) = confirmed.targets
+        lacking = other.quantity - done.get((operation_id, other.role, True), ZERO)
+        assert confirmed.kind is OperationKind.HEDGE
+        assert quantity <= lacking, f"trimmed {quantity} where {lacking} was lacking"
+
+
+def require_settled_intents(hedges: Sequence[Hedge], intents: Sequence[OrderIntent]) -> None:
+    frozen = {h.id for h in hedges if h.status is HedgeStatus.FROZEN}
+    for intent in intents:
+        resting = intent.purpose.protective and intent.status is IntentStatus.OPEN
+        assert intent.status.final or resting or intent.hedge_id in frozen, intent
+
+
+async def require_ledger_equals_venue(storm: Storm, hedges: Sequence[Hedge]) -> None:
+    view = storm.exchange._engine.view(storm.account.id)
+    for hedge in hedges:
+        if hedge.status is not HedgeStatus.OPEN:
+            continue
+        assert any(leg.quantity for leg in hedge.legs), f"an empty hedge stays open: {hedge}"
+        for role in LegRole:
+            position = view.position(hedge.symbol, hedge.leg(role).side)
+            held = ZERO if position is None else position.quantity
+            assert held == hedge.leg(role).quantity, f"{role} of #{hedge.number} {hedge.symbol}: venue {held}"
+    by_hand = storm.disturbed
+    known = {h.symbol for h in hedges if h.live}
+    for position in view.positions:
+        assert position.symbol in known | by_hand, f"nobody knows {position}"
+
+
+async def require_no_orphans(storm: Storm, hedges: Sequence[Hedge], intents: Sequence[OrderIntent]) -> None:
+    view = storm.exchange._engine.view(storm.account.id)
+    by_id = {i.client_order_id: i for i in intents}
+    of = {h.id: h for h in hedges}
+    for order in view.open_orders:
+        intent = by_id[order.client_order_id]
+        hedge = of[intent.hedge_id]
+        if hedge.status is HedgeStatus.FROZEN:
+            continue
+        assert intent.status is IntentStatus.OPEN, f"{intent.status} but rests: {order}"
+        assert hedge.live, f"an order outlives its hedge: {order}"
+        assert hedge.leg(intent.leg).quantity > 0, f"an order outlives its leg: {order}"
+    resting = {order.client_order_id for order in view.open_orders}
+    for intent in intents:
+        if intent.status is IntentStatus.OPEN and of[intent.hedge_id].status is HedgeStatus.OPEN:
+            assert intent.client_order_id in resting, f"the journal has it resting, the venue not: {intent}"
+
+
+def require_fills_are_booked(
+    hedges: Sequence[Hedge], intents: Sequence[OrderIntent], fills: Sequence[Fill]
+) -> None:
+    of = {h.id: h for h in hedges}
+    for intent in intents:
+        done = sum((f.quantity for f in fills if f.client_order_id == intent.client_order_id), ZERO)
+        if of[intent.hedge_id].status is not HedgeStatus.FROZEN and "adopted" not in intent.reason:
+            assert intent.filled_quantity == done, f"{intent.client_order_id} did {done}: {intent}"
+
+
+async def require_last_cards(storm: Storm, operations: Sequence[Operation]) -> None:
+    rows = await storm.database.store._session.rows("SELECT dedupe_key FROM outbox")
+    keys = {key for (key,) in rows}
+    for operation in operations:
+        assert f"op:{operation.id}:{operation.version}" in keys, f"no last card of {operation}"
+
+
+def require_promised_stops(
+    hedges: Sequence[Hedge], operations: Sequence[Operation], intents: Sequence[OrderIntent]
+) -> None:
+    of = {h.id: h for h in hedges}
+    for operation in operations:
+        hedge = of[operation.hedge_id]
+        if operation.status is OperationStatus.FROZEN or hedge.status is not HedgeStatus.OPEN:
+            continue
+        for target in operation.targets:
+            if target.filled == 0 or hedge.leg(target.role).quantity == 0:
+                continue
+            for purpose, price in (
+                (Purpose.STOP_LOSS, target.stop_loss),
+                (Purpose.TAKE_PROFIT, target.take_profit),
+            ):
+                mine = [
+                    i.status
+                    for i in intents
+                    if i.operation_id == operation.id and i.purpose is purpose and i.leg is target.role
+                ]
+                if price is not None:
+                    lost = {IntentStatus.ABSENT, IntentStatus.UNKNOWN}
+                    assert set(mine) - lost or operation.reason, f"{purpose} of {operation.id}: {mine}"
+
+
+def require_offset_not_larger(storm: Storm, hedges: Sequence[Hedge]) -> None:
+    for hedge in hedges:
+        if hedge.symbol not in storm.disturbed and hedge.status is HedgeStatus.OPEN:
+            assert hedge.leg(LegRole.OFFSET).quantity <= hedge.primary.quantity, hedge
+
+
+async def require_wallet(storm: Storm, hedges: Sequence[Hedge], intents: Sequence[OrderIntent]) -> None:
+    told = any("told by the position" in i.reason for i in intents)
+    adopted = any(leg.adopted for h in hedges for leg in h.legs)
+    if storm.tainted or told or adopted or any(h.live for h in hedges):
+        return
+    for currency in ("USDT", "BTC"):
+        wallet = storm.exchange.balance(storm.account.id, currency).wallet
+        mine = [h for h in hedges if h.symbol.endswith(f":{currency}")]
+        result = sum((totals(h).net for h in mine), ZERO)
+        assert abs(wallet - START_BALANCE[currency] - result) < TINY, f"{currency} {wallet} is not {result}"
