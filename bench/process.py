@@ -79,7 +79,5 @@ def _environment(settings: Mapping[str, str], bytecode: Path) -> dict[str, str]:
 
     Compiled once into ``bytecode``, as in an installation that has run before, whatever this shell says.
     """
-    own = {
-        name: value for name, value in os.environ.items() if not name.startswith(("HEDGEROW_", "PYTHON"))
-    }
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("HEDGEROW_", "PYTHON"))}
     return own | {"PYTHONPATH": str(ROOT), "PYTHONPYCACHEPREFIX": str(bytecode)} | dict(settings)

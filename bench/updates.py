@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -40,12 +41,12 @@ class Plan:
 
     repeats: int = 5
     chats: int = 100
-    seconds: float = 3.0
-    warm_up: float = 1.0
+    seconds: float = 2.0
+    warm_up: float = 0.5
     contenders: tuple[Contender, ...] = CONTENDERS
 
 
-QUICK = Plan(repeats=1, seconds=1.5, warm_up=0.5)
+QUICK = Plan(repeats=1, seconds=1.0, warm_up=0.4)
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +105,16 @@ async def _put_through(
         crowd = Crowd(api, chats, contender.answer)
         return _busy(*await crowd.ask(plan.seconds, warm_up=plan.warm_up, read=bot.read))
 
-    idle = await _idle_cpu(bot, plan.seconds)
+    idle = await _idle_cpu(bot, plan)
     alone, crowd, slow = await load(users[:1], 0.0), await load(users, 0.0), await load(users, SLOW_SERVER)
     return Sample(alone, crowd, slow, idle, (await bot.read()).rss)
 
 
-async def _idle_cpu(bot: BotProcess, seconds: float) -> float:
-    await asyncio.sleep(0.5)
+async def _idle_cpu(bot: BotProcess, plan: Plan) -> float:
+    await asyncio.sleep(plan.warm_up)
     before = await bot.read()
-    await asyncio.sleep(seconds)
-    return ((await bot.read()).cpu - before.cpu) / seconds
+    await asyncio.sleep(plan.seconds)
+    return ((await bot.read()).cpu - before.cpu) / plan.seconds
 
 
 def _busy(load: Load, before: Reading, after: Reading) -> Busy:
@@ -178,7 +179,7 @@ def _row(contender: Contender, sample: Sample) -> tuple[str, ...]:
 
 def _ratio_row(name: str, ours: Sample, echo: Sample) -> tuple[str, ...]:
     pairs = zip(_values(ours), _values(replace(echo, idle_cpu=float("nan"))), strict=True)
-    return (name, *("" if peer != peer else times(value / peer) for value, peer in pairs))
+    return (name, *("" if math.isnan(peer) else times(value / peer) for value, peer in pairs))
 
 
 def _values(sample: Sample) -> tuple[float, ...]:

@@ -19,6 +19,7 @@ from chatbot.pushing.inbox import InboxProcessor, replies_to_outbox
 from chatbot.pushing.limits import Limits
 from chatbot.pushing.outbox import DEFAULT_LIMITS, Outbox
 from chatbot.pushing.scheduler import Scheduler
+from chatbot.services.accounts import AccountService
 from chatbot.services.bookkeeping import Bookkeeper
 from chatbot.services.driving import Driver
 from chatbot.services.hedging import HedgeService, QuoteTerms
@@ -78,6 +79,7 @@ class Bot:
     venues: PaperVenues
     people: People
     hedging: HedgeService
+    accounts: AccountService
     reporting: Reporting
     watching: WatchService
     bookkeeper: Bookkeeper
@@ -204,6 +206,9 @@ async def _wire(
         locks=locks,
         terms=QuoteTerms(timedelta(seconds=settings.quote.lifetime_seconds), settings.quote.band),
     )
+    accounts = AccountService(
+        store=store, venues=venues, paper=exchange, people=people, clock=clock, locks=locks
+    )
     reporting = Reporting(store, venues, people, clock)
     watching = WatchService(
         store=store,
@@ -216,6 +221,7 @@ async def _wire(
     router = Router(
         Services(
             hedging=hedging,
+            accounts=accounts,
             reporting=reporting,
             people=people,
             paper=exchange,
@@ -251,6 +257,7 @@ async def _wire(
         venues=venues,
         people=people,
         hedging=hedging,
+        accounts=accounts,
         reporting=reporting,
         watching=watching,
         bookkeeper=bookkeeper,

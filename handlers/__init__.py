@@ -65,8 +65,8 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "/settings",
-        "your time zone",
-        "/settings [zone NAME]",
+        "your time zone, the account's position mode",
+        "/settings [zone NAME|mode hedge]",
         "/settings zone Europe/Berlin",
         settings,
         private=True,
@@ -75,7 +75,8 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "/paper",
         "the simulated account: balance, deposit, start over",
-        "/paper [balance|deposit AMOUNT|reset|elsewhere SYMBOL long|short QUANTITY [close]]",
+        "/paper [balance|deposit AMOUNT|reset|mode hedge|one-way|"
+        "elsewhere SYMBOL long|short QUANTITY [close]]",
         "/paper deposit 500",
         paper,
         private=True,

@@ -6,9 +6,26 @@ from dataclasses import dataclass
 
 from chatbot.domain.instrument import Instrument
 from chatbot.domain.quote import LegLiquidation, LiquidationSource
-from chatbot.domain.risk import NakedLeg, OnMarket
+from chatbot.domain.risk import AlertKind, NakedLeg, OnMarket
 from handlers.figures import subject_name
 from handlers.text import amount_of, percent, price, short_name
+
+KIND_WORDS = {
+    AlertKind.NAKED: "a leg stands alone",
+    AlertKind.LOST: "a leg is gone",
+    AlertKind.STOPPED: "a leg was closed by its stop",
+    AlertKind.SHRUNK: "a leg has shrunk",
+    AlertKind.GROWN: "a leg has grown",
+    AlertKind.LIQUIDATION: "liquidation is near",
+    AlertKind.MARGIN: "margin ratio is high",
+    AlertKind.FROZEN: "frozen",
+    AlertKind.UNKNOWN: "an order without an answer",
+    AlertKind.IMBALANCE: "the legs differ",
+    AlertKind.EATEN: "funding eats the lock",
+    AlertKind.FUNDING: "funding is due",
+    AlertKind.TARGET: "profit target reached",
+    AlertKind.VENUE: "the exchange did not answer",
+}
 
 
 @dataclass(frozen=True, slots=True)

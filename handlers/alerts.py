@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -10,9 +11,11 @@ from decimal import Decimal
 from chatbot.chat import Block, Button, Reply, Severity, Text
 from chatbot.domain.episodes import EVERYTHING, NEVER_HELD, snooze, snoozes
 from chatbot.domain.preferences import AlertPreferences
-from chatbot.domain.risk import ALWAYS_ON, AlertKind, market_name
+from chatbot.domain.risk import ALWAYS_ON, AlertKind
+from chatbot.domain.wording import market_name
 from chatbot.errors import BadArgument
 from chatbot.ports import AlertEpisode
+from handlers.alert_words import KIND_WORDS
 from handlers.arguments import (
     duration_of,
     hedge_number_of,
@@ -31,6 +34,10 @@ DEFAULT_SNOOZE = timedelta(hours=1)
 MIN_AHEAD, MAX_AHEAD = timedelta(minutes=1), timedelta(hours=8)
 MAX_LEVELS = 3
 HINT = "Change one: `/alerts liquidation 25 15 8`, `/alerts off target`. Critical ones ignore quiet hours."
+
+_LEVELED = frozenset(
+    {AlertKind.LIQUIDATION, AlertKind.MARGIN, AlertKind.EATEN, AlertKind.UNKNOWN, AlertKind.VENUE}
+)
 
 Edit = Callable[[Call, Sequence[str]], Awaitable[AlertPreferences]]
 
@@ -248,8 +255,19 @@ def _head(active: Sequence[AlertEpisode]) -> str:
 
 def _episode_lines(episode: AlertEpisode, now: datetime) -> list[str]:
     held = "" if episode.told_level >= 0 else " (held)"
-    name = episode.key.partition("@")[0].replace(":", " ")
-    return [*note(name), line(f"  level {episode.level + 1}{held}", f"for {duration(now - episode.since)}")]
+    kind = AlertKind(episode.kind)
+    level = f"  level {episode.level + 1}" if kind in _LEVELED else "  on"
+    return [
+        *note(_episode_name(episode, kind)),
+        line(f"{level}{held}", f"for {duration(now - episode.since)}"),
+    ]
+
+
+def _episode_name(episode: AlertEpisode, kind: AlertKind) -> str:
+    """``#1 liquidation is near (short)``; the instants in the keys of settlements are nobody's concern."""
+    subject, detail = re.split(rf"(?:^|:){kind}(?::|$)", episode.key.partition("@")[0], maxsplit=1)
+    told = f" ({detail})" if detail and not detail[0].isdigit() else ""
+    return f"{subject} {KIND_WORDS[kind]}{told}".lstrip()
 
 
 def _setting_lines(chosen: AlertPreferences) -> list[str]:

@@ -259,7 +259,7 @@ class Arguments:
             return None
         fraction = positive_of(words[0].removesuffix("%") or "%", what[:1].upper() + what[1:]) / 100
         if fraction > 1:
-            raise BadArgument(f"{what[:1].upper()}{what[1:]} is at most 100%, not `{echo(words[0])}`.")
+            raise BadArgument(f"{what[:1].upper()}{what[1:]} is at most 100 %, not `{echo(words[0])}`.")
         return fraction
 
     def size(self) -> Size | None:

@@ -55,10 +55,21 @@ def close_blocks(offer: CloseQuote, instrument: Instrument) -> list[Block]:
 
 
 def _title(offer: CloseQuote, instrument: Instrument) -> str:
-    part = "" if offer.fraction == 1 else f"{share(offer.fraction)} of "
-    expected = sum_of_money(offer.ways[0].total, offer.lock_currency)
-    name = subject_name(offer.hedge_number, offer.symbol, instrument)
-    return f"**Close {part}{name}, expected ~{expected}** · mark {price(offer.mark_price, instrument)}"
+    name, mark = (
+        subject_name(offer.hedge_number, offer.symbol, instrument),
+        price(offer.mark_price, instrument),
+    )
+    way = offer.ways[0]
+    if _ends(way, offer):
+        expected = sum_of_money(way.total, offer.lock_currency)
+        return f"**Close {name}, expected ~{expected}** · mark {mark}"
+    realizes = sum_of_money(way.realized, offer.lock_currency)
+    return f"**Close {share(offer.fraction)} of {name}, realizes ~{realizes}** · mark {mark}"
+
+
+def _ends(way: CloseWayQuote, offer: CloseQuote) -> bool:
+    """Nothing of the hedge is left after it: only then is there a result of the whole."""
+    return offer.fraction == 1 and way.way is not CloseWay.OFFSET_ONLY
 
 
 def _way_lines(way: CloseWayQuote, offer: CloseQuote, instrument: Instrument, *, repeats: bool) -> list[str]:
@@ -69,7 +80,7 @@ def _way_lines(way: CloseWayQuote, offer: CloseQuote, instrument: Instrument, *,
         *(_order_line(plan, instrument) for plan in way.plans if not repeats),
         *([line("  slippage", f"~{_money(way.slippage_cost, currency)}")] if way.slippage_cost else []),
         line("  realizes", f"~{_money(way.realized, currency)}"),
-        line("  in total", f"~{_money(way.total, currency)}"),
+        *([line("  in total", f"~{_money(way.total, currency)}")] if _ends(way, offer) else []),
         *(row for text in _risks(way, instrument) for row in note(text, indent=2)),
     ]
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from chatbot.chat import Button, Reply, Request, RequestKind, UserRef
 from chatbot.ports import Clock, PaperDesk, Store, User
+from chatbot.services.accounts import AccountService
 from chatbot.services.hedging import HedgeService
 from chatbot.services.people import People
 from chatbot.services.reporting import Reporting
@@ -19,6 +20,7 @@ class Services:
     """``market`` says in a word or two what the paper account trades on ("simulated market")."""
 
     hedging: HedgeService
+    accounts: AccountService
     reporting: Reporting
     people: People
     paper: PaperDesk

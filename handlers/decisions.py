@@ -44,7 +44,16 @@ async def _confirm(call: Call, decision: Decision) -> Sequence[Reply]:
 async def _cancel(call: Call, decision: Decision) -> Sequence[Reply]:
     request = call.request
     await call.services.hedging.cancel(call.user, request.chat, decision.quote_id, request_id=request.id)
-    return (_in_place(Reply(blocks=(Text("Canceled. Nothing was sent."),)), "Canceled."),)
+    return (_in_place(_canceled(call), "Canceled."),)
+
+
+def _canceled(call: Call) -> Reply:
+    """Whoever cancels the way out of /panic is told that the pause stands."""
+    if not call.user.preferences.paused:
+        return Reply(blocks=(Text("Canceled. Nothing was sent."),))
+    resume = call.button("Resume", "/panic off", replaces=True)
+    text = "Canceled. Nothing was sent. New openings are still paused."
+    return Reply(blocks=(Text(text),), buttons=((resume,),))
 
 
 async def _expired(call: Call, decision: Decision, error: QuoteExpired) -> Sequence[Reply]:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
 from decimal import Decimal
 
 from chatbot.chat import Reply, Severity, Text
 from chatbot.domain.account import Balance
-from chatbot.domain.hedge import HedgeStatus
-from chatbot.domain.quote import SizeUnit
-from chatbot.errors import BadArgument, Busy, NotConnected
-from chatbot.ports import Account, Changes
+from chatbot.domain.instrument import ContractKind, Instrument, PositionMode
+from chatbot.domain.quote import Size, SizeUnit
+from chatbot.errors import BadArgument, NotConnected
+from chatbot.ports import Account
 from handlers.arguments import Arguments, positive_of
 from handlers.context import Call
-from handlers.text import amount_of, echo, short_name, sum_of_money
+from handlers.modes import MEANINGS, NAMES, SWITCH, mode_of
+from handlers.text import amount_on, echo, sum_of_money
 
 MAX_DEPOSIT = Decimal(1_000_000)
-NEEDED = "deposit, reset, elsewhere"
+NEEDED = "deposit, reset, mode, elsewhere"
 
 
 async def paper(call: Call) -> Reply:
@@ -27,11 +28,13 @@ async def paper(call: Call) -> Reply:
     match word:
         case "balance":
             report = await call.services.reporting.status(call.user)
-            return _balance_card(call, report.balance, "Paper account")
+            return _balance_card(call, report.balance, "Paper account", report.other_balances)
         case "deposit":
             return await _deposit(call, account, rest)
         case "reset":
-            return await _reset(call, account, rest)
+            return await _reset(call, rest)
+        case "mode":
+            return await _mode(call, rest)
         case "elsewhere":
             return await _elsewhere(call, account, rest)
     raise BadArgument(f"`{echo(word)}` is nothing I can do with the paper account: {NEEDED}.")
@@ -47,23 +50,23 @@ async def _deposit(call: Call, account: Account, words: tuple[str, ...]) -> Repl
     return _balance_card(call, balance, f"✅ Deposited {sum_of_money(amount, balance.currency, sign=False)}")
 
 
-async def _reset(call: Call, account: Account, words: tuple[str, ...]) -> Reply:
+async def _reset(call: Call, words: tuple[str, ...]) -> Reply:
     # The word alone is not enough: the signed button that was shown has to be tapped.
     if not (call.clicked and words == ("yes",)):
         return _ask_before_reset(call)
-    if await call.services.store.unfinished_operations(account.id):
-        raise Busy("An order is still being settled; nothing was reset. Try again in a moment.")
-    balance = await call.services.paper.reset(account.id, reference=call.request.id)
-    await _close_the_books(call, account)
+    balance = await call.services.accounts.start_over(call.user, request_id=call.request.id)
     return _balance_card(call, balance, "✅ Fresh start")
 
 
-async def _close_the_books(call: Call, account: Account) -> None:
-    """Positions went with the old account: nothing explains it to the ledger but the user, who chose it."""
-    for hedge in await call.services.store.live_hedges(account_id=account.id):
-        gone = replace(hedge, status=HedgeStatus.FROZEN, reason="the paper account was started over")
-        await call.services.store.commit(Changes(hedges=(gone,)))
-        await call.services.hedging.adopt(call.user, hedge.number)
+async def _mode(call: Call, words: tuple[str, ...]) -> Reply:
+    """One-way mode is there to be tried: it refuses what a hedge needs, as a real account would."""
+    mode = mode_of(words)
+    await call.services.accounts.switch_position_mode(call.user, mode)
+    return Reply(
+        blocks=(Text(f"✅ **The paper account is in {NAMES[mode]} mode**: {MEANINGS[mode]}."),),
+        buttons=((call.button(*SWITCH),),) if mode is PositionMode.ONE_WAY else (),
+        severity=Severity.SUCCESS,
+    )
 
 
 def _ask_before_reset(call: Call) -> Reply:
@@ -84,29 +87,40 @@ async def _elsewhere(call: Call, account: Account, words: tuple[str, ...]) -> Re
     size = arguments.size()
     symbol = arguments.symbol()
     arguments.done()
-    if symbol is None or side is None or size is None or size.unit is not SizeUnit.BASE:
+    if symbol is None or side is None or size is None or not _is_quantity(size, instruments[symbol]):
         raise BadArgument(
-            "I need a market, a side and a quantity in coins.", example="/paper elsewhere BTC long 0.05"
+            "I need a market, a side and a quantity in coins (inverse: in dollars).",
+            example="/paper elsewhere BTC long 0.05",
         )
     await call.services.paper.trade_elsewhere(
         account.id, symbol, side, size.value, opens=not closes, reference=call.request.id
     )
-    done = f"{'Closed' if closes else 'Opened'} {side} {amount_of(size.value, instruments[symbol])}"
+    done = f"{'Closed' if closes else 'Opened'} {side} {amount_on(size.value, instruments[symbol])}"
     return Reply(
-        blocks=(Text(f"✅ {done} on {short_name(symbol)} behind the bot's back. /status finds it."),),
+        blocks=(Text(f"✅ {done} behind the bot's back. /status finds it."),),
         buttons=((call.button("Status", "/status"),),),
         severity=Severity.SUCCESS,
     )
 
 
-def _balance_card(call: Call, balance: Balance, head: str) -> Reply:
-    equity, wallet, free = (
-        sum_of_money(amount, balance.currency, sign=False)
-        for amount in (balance.equity, balance.wallet, balance.free)
-    )
-    text = f"**{head}: equity {equity}**\nWallet {wallet}, free margin {free}."
+def _is_quantity(size: Size, instrument: Instrument) -> bool:
+    """What the exchange counts in: ``0.05``, or ``1000usd`` of an inverse contract."""
+    inverse = instrument.kind is ContractKind.INVERSE
+    return size.unit is SizeUnit.BASE or (inverse and size.unit is SizeUnit.NOTIONAL)
+
+
+def _balance_card(call: Call, balance: Balance, head: str, others: Sequence[Balance] = ()) -> Reply:
+    equity = sum_of_money(balance.equity, balance.currency, sign=False)
+    lines = [f"**{head}: equity {equity}**", _wallet_words(balance), *map(_wallet_words, others)]
     buttons = (
         call.button("Deposit 1,000", "/paper deposit 1000"),
         call.button("Start over…", "/paper reset"),
     )
-    return Reply(blocks=(Text(text),), buttons=(buttons,))
+    return Reply(blocks=(Text("\n".join(lines)),), buttons=(buttons,))
+
+
+def _wallet_words(balance: Balance) -> str:
+    wallet, free = (
+        sum_of_money(amount, balance.currency, sign=False) for amount in (balance.wallet, balance.free)
+    )
+    return f"Wallet {wallet}, free margin {free}."

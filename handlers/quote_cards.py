@@ -23,7 +23,7 @@ from handlers.look import Look
 from handlers.sums import Sum
 from handlers.tables import RULE, line, pair, table
 from handlers.text import (
-    amount_of,
+    amount_on,
     duration,
     fitted_money,
     fitted_price,
@@ -107,9 +107,7 @@ def _open_blocks(look: Look, offer: OpenQuote, instrument: Instrument) -> list[B
 
 def _open_title(offer: OpenQuote, instrument: Instrument) -> str:
     plan = offer.plan
-    name = short_name(offer.symbol, instrument)
-    amount = amount_of(plan.quantity, instrument)
-    what = amount if amount.endswith(f" {name}") else f"{amount} of {name}"
+    what = amount_on(plan.quantity, instrument)
     at = price(plan.expected_price, instrument)
     return f"**📈 {plan.side.capitalize()} {what} at ~{at}** · {leverage(plan.leverage)} {plan.margin_mode}"
 
@@ -118,10 +116,10 @@ def _open_order_lines(offer: OpenQuote, instrument: Instrument) -> list[str]:
     plan = offer.plan
     unit = instrument.base if instrument.settle == instrument.base else instrument.quote
     return [
-        line("quantity", fitted_quantity(plan.quantity, instrument, 20)),
+        line("quantity", f"{fitted_quantity(plan.quantity, instrument, 16)} {unit_of(instrument)}"),
         line("price", f"~{fitted_price(plan.expected_price, instrument, 20)}"),
         line("slippage", f"~{min(abs(plan.slippage_bps), 9999):.1f} bps"),
-        line("notional", f"~{fitted_money(offer.notional, unit, 20, sign=False)}"),
+        line("notional", f"~{fitted_money(offer.notional, unit, 16, sign=False)} {unit}"),
         line("fee", f"~{fitted_money(0 - abs(plan.fee), instrument.settle, 20)}"),
     ]
 
@@ -184,6 +182,7 @@ def _leg_lines(offer: HedgeQuote, instrument: Instrument) -> list[str]:
     offered = offer.offset_quantity_before + plan.quantity
     rows = (
         ("quantity", _q(offer.primary_quantity, instrument), _q(offered, instrument)),
+        *((("to send", "", _q(plan.quantity, instrument)),) if offered != plan.quantity else ()),
         (
             "entry",
             fitted_price(offer.primary_entry, instrument, 12),

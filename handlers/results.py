@@ -12,23 +12,31 @@ from chatbot.domain.hedge import Leg, LegRole
 from chatbot.domain.instrument import ZERO, ContractKind, Instrument
 from chatbot.domain.operation import Operation
 from chatbot.domain.order import Fill
-from chatbot.domain.pnl import lock_now, totals
+from chatbot.domain.pnl import ClosingCosts, Lock, lock_now, totals
 from chatbot.ports import Progress
 from handlers.sums import Sum
 
 
 def lock_of(progress: Progress) -> Sum:
-    """What a pair has locked, were both legs closed at the price the offset was filled at."""
+    """What a pair has locked; what closing it will cost is the offer's estimate, as ``/status`` has it."""
     hedge, instrument = progress.hedge, progress.instrument
     lock = lock_now(hedge, instrument, hedge.leg(LegRole.OFFSET).entry_price)
+    later = _closing_costs(progress.operation, lock)
     parts = [
         ("fees paid", lock.fees_paid),
-        ("fees to close ~", lock.fees_to_close),
+        ("fees to close ~", later.fees),
+        ("spread to close ~", later.spread),
         ("funding so far", lock.funding),
     ]
     if lock.realized:
         parts.append(("realized before", lock.realized))
     return Sum(("gross lock", lock.gross), tuple(parts), "net lock ~", instrument.settle)
+
+
+def _closing_costs(operation: Operation, lock: Lock) -> ClosingCosts:
+    """Of as much as both legs share; as if closed at one price where the offer did not tell."""
+    told = next((t.closing_costs for t in operation.targets if t.closing_costs is not None), None)
+    return ClosingCosts(lock.fees_to_close, ZERO) if told is None else told.times(lock.quantity)
 
 
 # --- closing ------------------------------------------------------------------------------------

@@ -16,6 +16,7 @@ from chatbot.errors import (
     Busy,
     Conflict,
     NotFound,
+    OneWayMode,
     OutcomeUnknown,
     QuoteExpired,
     UserError,
@@ -27,6 +28,7 @@ from handlers.arguments import AmbiguousSymbol
 from handlers.buttons import Decision, InvalidButton, Navigation, fits
 from handlers.context import Call, Command, Services
 from handlers.decisions import decide
+from handlers.modes import one_way_card
 from handlers.text import echo, sentence
 
 log = logging.getLogger(__name__)
@@ -101,7 +103,7 @@ class Router:
         except _TOAST_ONLY as error:
             return (Reply(toast=_toast(error.message)),)
         except (UserError, VenueError, Conflict) as error:
-            return (explain(error),)
+            return (_refusal(call, error),)
 
     async def _command(self, request: Request, user: User, text: str) -> Sequence[Reply]:
         words = text[:MAX_TEXT].split()
@@ -126,7 +128,7 @@ class Router:
         except BadArgument as error:
             return (_complain(error, command),)
         except (UserError, VenueError, Conflict) as error:
-            return (explain(error),)
+            return (_refusal(call, error),)
         return (answer,) if isinstance(answer, Reply) else answer
 
     def _unknown(self, name: str) -> Reply:
@@ -171,6 +173,10 @@ def _apology(request: Request, number: str) -> Sequence[Reply]:
             ),
         )
     return (_say(words, Severity.WARNING),)
+
+
+def _refusal(call: Call, error: UserError | VenueError | Conflict) -> Reply:
+    return one_way_card(call.look, error) if isinstance(error, OneWayMode) else explain(error)
 
 
 def explain(error: UserError | VenueError | Conflict) -> Reply:

@@ -1,4 +1,4 @@
-"""``/settings``: the time zone that instants are shown in."""
+"""``/settings``: the time zone that instants are shown in, the position mode of the account."""
 
 from __future__ import annotations
 
@@ -7,23 +7,40 @@ from dataclasses import replace
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from chatbot.chat import Reply, Severity, Text
-from chatbot.errors import BadArgument
+from chatbot.domain.instrument import PositionMode
+from chatbot.errors import BadArgument, VenueUnavailable
 from handlers.context import Call
+from handlers.modes import MEANINGS, NAMES, SWITCH, mode_of
 from handlers.text import echo, instant, listing
 
 OFFERED = ("UTC", "Europe/London", "Europe/Berlin", "America/New_York", "Asia/Singapore", "Asia/Tokyo")
+_MODE_WORDS = frozenset({"mode", "position-mode"})
 _WORDS = frozenset({"zone", "timezone", "tz", "time"})
 
 
 async def settings(call: Call) -> Reply:
+    if call.words and call.words[0].lower() in _MODE_WORDS:
+        return await _mode(call, call.words[1:])
     words = [word for word in call.words if word.lower() not in _WORDS]
     if len(words) > 1:
         raise BadArgument("One time zone, please.")
     if not words:
-        return _overview(call, call.look.zone)
+        return await _overview(call, call.look.zone)
     zone = known_zone(words[0])
     await call.services.people.choose(call.user, replace(call.user.preferences, time_zone=zone))
-    return replace(_overview(call, zone, "✅ Saved. "), severity=Severity.SUCCESS)
+    return replace(await _overview(call, zone, "✅ Saved. "), severity=Severity.SUCCESS)
+
+
+async def _mode(call: Call, words: tuple[str, ...]) -> Reply:
+    if not words:
+        return await _overview(call, call.look.zone)
+    if mode_of(words) is not PositionMode.HEDGE:
+        raise BadArgument(
+            "Hedges need hedge mode, so that is the only one I switch to.", example="/settings mode hedge"
+        )
+    await call.services.accounts.switch_position_mode(call.user, PositionMode.HEDGE)
+    first = "✅ **The account is in hedge mode.**\n"
+    return replace(await _overview(call, call.look.zone, first), severity=Severity.SUCCESS)
 
 
 def known_zone(word: str) -> str:
@@ -50,13 +67,27 @@ def _spelled_right(word: str) -> str:
     raise BadArgument(f"`{echo(word)}` is not a time zone that I know.{hint}")
 
 
-def _overview(call: Call, zone: str, first: str = "") -> Reply:
+async def _overview(call: Call, zone: str, first: str = "") -> Reply:
     now = instant(call.services.clock.now(), zone)
-    others = "Any other: `/settings zone Europe/Paris`. Alerts: /alerts. Limits: /risk."
-    text = f"{first}**Time zone: {zone}**, now {now}\n{others}"
+    mode = await _position_mode(call)
+    named = "not known just now" if mode is None else f"{NAMES[mode]}, {MEANINGS[mode]}"
+    lines = (
+        f"{first}**Time zone: {zone}**, now {now}",
+        f"Position mode: {named}.",
+        "Any other zone: `/settings zone Europe/Paris`. Alerts: /alerts. Limits: /risk.",
+    )
     choices = [
         call.button(name.rpartition("/")[2].replace("_", " "), f"/settings zone {name}", replaces=True)
         for name in OFFERED
     ]
-    rows = tuple(tuple(choices[start : start + 3]) for start in range(0, len(choices), 3))
-    return Reply(blocks=(Text(text),), buttons=rows)
+    zones = tuple(tuple(choices[start : start + 3]) for start in range(0, len(choices), 3))
+    switch = ((call.button(*SWITCH, replaces=True),),) if mode is PositionMode.ONE_WAY else ()
+    return Reply(blocks=(Text("\n".join(lines)),), buttons=(*switch, *zones))
+
+
+async def _position_mode(call: Call) -> PositionMode | None:
+    """``None`` while the exchange does not answer: the time zone can be set all the same."""
+    try:
+        return await call.services.accounts.position_mode(call.user)
+    except VenueUnavailable:
+        return None

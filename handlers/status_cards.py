@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -9,8 +10,11 @@ from chatbot.chat import Button, Reply, Severity, Text
 from chatbot.domain.hedge import HedgeStatus
 from chatbot.domain.instrument import Instrument, PositionSide
 from chatbot.domain.quote import LegLiquidation
+from chatbot.domain.risk import AlertKind
 from chatbot.services.reporting import HedgeReport, LegReport, PositionReport, StatusReport, StopReport
+from handlers.alert_words import KIND_WORDS
 from handlers.figures import (
+    NEAR,
     Block,
     distance,
     funding_lines,
@@ -22,6 +26,7 @@ from handlers.figures import (
 from handlers.look import Look
 from handlers.tables import RULE, line, pair, table
 from handlers.text import (
+    amount_of,
     day,
     duration,
     fitted_money,
@@ -126,7 +131,7 @@ def _pair_lines(hedge: HedgeReport) -> list[str]:
         line("imbalance", percent(hedge.imbalance)),
         line("gross lock", fitted_money(hedge.lock.gross, hedge.currency, 20)),
         line("net lock now", f"~{fitted_money(hedge.lock.net, hedge.currency, 18)}"),
-        *([line("not locked", fitted_money(floating, hedge.currency, 18))] if floating else []),
+        *_if_any("not locked", floating, hedge.currency),
         line("nearest liq", _nearest(hedge.pair_liquidation, instrument)),
     ]
 
@@ -147,17 +152,14 @@ def _cost_lines(look: Look, hedge: HedgeReport) -> list[str]:
     return [
         line("funding so far", fitted_money(hedge.lock.funding, hedge.currency, 18)),
         line("fees so far", fitted_money(hedge.lock.fees_paid, hedge.currency, 18)),
+        *_if_any("realized so far", hedge.lock.realized, hedge.currency),
         line("lock eaten", eaten),
     ]
 
 
 def _hedge_notices(look: Look, report: StatusReport, hedge: HedgeReport) -> list[Block]:
     instrument = hedge.instrument
-    near = [
-        f"{leg.side} leg {percent(leg.liquidation.distance)} from liquidation"
-        for leg in hedge.legs
-        if leg.quantity and leg.liquidation.distance is not None and distance(leg.liquidation).endswith("!")
-    ]
+    near = _near(hedge)
     frozen = (
         [f"frozen: {hedge.frozen}; /adopt #{hedge.number} takes over what the exchange says"]
         if hedge.frozen
@@ -166,13 +168,34 @@ def _hedge_notices(look: Look, report: StatusReport, hedge: HedgeReport) -> list
     gone = [
         f"the {leg.side} leg is gone: what is left is not hedged" for leg in hedge.legs if not leg.quantity
     ]
-    told = [_warned(report, *alert) for alert in hedge.alerts]
+    told = _told(report, hedge.alerts, shown=frozenset({AlertKind.LIQUIDATION} if near else ()))
     stops = Text(f"stops: {_stops(hedge.stops, instrument)}")
     return [*warning_blocks([*frozen, *gone, *near, *told]), stops, *_notices(look, report)]
 
 
-def _warned(report: StatusReport, kind: str, since: datetime) -> str:
-    return f"warned {duration(report.now - since)} ago: {kind.replace('_', ' ')}"
+def _near(hedge: HedgeReport) -> list[str]:
+    """The nearest first."""
+    near = sorted(
+        (away, leg.side)
+        for leg in hedge.legs
+        if leg.quantity and (away := leg.liquidation.distance) is not None and away < NEAR
+    )
+    return [f"{side} leg {percent(away)} from liquidation" for away, side in near]
+
+
+def _told(
+    report: StatusReport, alerts: Sequence[tuple[str, datetime]], shown: Collection[str] = ()
+) -> list[str]:
+    """Each kind once, since its first; what the card ``shown`` already says is not said again."""
+    first: dict[str, datetime] = {}
+    for kind, since in sorted(alerts, key=lambda alert: alert[1]):
+        if kind not in shown:
+            first.setdefault(kind, since)
+    return [f"{KIND_WORDS[AlertKind(kind)]} (told {_ago(report.now - at)})" for kind, at in first.items()]
+
+
+def _ago(span: timedelta) -> str:
+    return "just now" if span < timedelta(seconds=1) else f"{duration(span)} ago"
 
 
 def _stops(stops: tuple[StopReport, ...], instrument: Instrument) -> str:
@@ -228,7 +251,7 @@ def position_card(look: Look, report: StatusReport, position: PositionReport) ->
     notices = [
         *_origin(position),
         f"stops: {_stops(position.stops, instrument)}",
-        *(f"⚠️ {_warned(report, *alert)}" for alert in position.alerts),
+        *(f"⚠️ {told}" for told in _told(report, position.alerts)),
     ]
     return Reply(
         blocks=(Text(position_title(position)), rows, Text("\n".join(notices)), *_notices(look, report)),
@@ -247,9 +270,14 @@ def position_title(position: PositionReport) -> str:
     name = subject_name(position.number, position.symbol, instrument)
     gain = f"{money(leg.pnl, instrument.settle)} {instrument.settle}"
     return (
-        f"**📈 {name} {leg.side} {plain(leg.quantity)}, not hedged** "
+        f"**📈 {name} {leg.side} {_size(leg.quantity, instrument)}, not hedged** "
         f"{gain} ({percent(position.pnl_share, sign=True)} of entry)"
     )
+
+
+def _size(quantity: Decimal, instrument: Instrument) -> str:
+    """With its unit where the name of the market does not say it: ``5,000 USD``."""
+    return amount_of(quantity, instrument) if unit_of(instrument) != instrument.base else plain(quantity)
 
 
 def _history_lines(position: PositionReport) -> list[str]:
@@ -259,7 +287,12 @@ def _history_lines(position: PositionReport) -> list[str]:
     return [
         line("funding so far", fitted_money(position.funding_to_date, currency, 18)),
         line("fees so far", fitted_money(position.fees_to_date, currency, 18)),
+        *_if_any("realized so far", position.realized_to_date, currency),
     ]
+
+
+def _if_any(label: str, amount: Decimal, currency: str) -> list[str]:
+    return [line(label, fitted_money(amount, currency, 18))] if amount else []
 
 
 def _position_buttons(look: Look, position: PositionReport) -> Rows:

@@ -18,6 +18,7 @@ _FIAT_LIKE = frozenset({"USDT", "USDC", "USD", "FDUSD", "BUSD", "EUR"})
 _SUFFIXES = ((Decimal("1e12"), "T"), (Decimal("1e9"), "B"), (Decimal("1e6"), "M"), (Decimal("1e3"), "k"))
 # Wide enough for every product of a price and a quantity; the default of 28 digits is not.
 _CONTEXT = Context(prec=80)
+_MOST_PERCENT = 1_000
 _ECHO_LENGTH = 24
 
 
@@ -135,6 +136,12 @@ def amount_of(value: Decimal, instrument: Instrument) -> str:
     return f"{plain(value)} {unit_of(instrument)}"
 
 
+def amount_on(value: Decimal, instrument: Instrument) -> str:
+    """``0.05 BTC``, or ``1,000 USD of BTC/USD:BTC`` where the amount does not name its market."""
+    amount, name = amount_of(value, instrument), short_name(instrument.symbol, instrument)
+    return amount if amount.endswith(f" {name}") else f"{amount} of {name}"
+
+
 def plain(value: Decimal) -> str:
     """Without trailing zeros: ``0.05``, ``10``, ``1,000``."""
     return f"{value.normalize(_CONTEXT):,f}" if value else "0"
@@ -151,12 +158,12 @@ def short_name(symbol: Symbol, instrument: Instrument | None = None) -> str:
 
 
 def percent(fraction: Decimal, decimals: int = 1, *, sign: bool = False) -> str:
-    """``12.5 %``. What is not quite nothing never reads as ``0 %``."""
+    """``12.5 %``. What is not quite nothing never reads as ``0 %``; what is far beyond as ``>1,000 %``."""
     value = fraction * 100
+    if abs(value) > _MOST_PERCENT:
+        return f">{_MOST_PERCENT:,} %" if value > 0 else f"<-{_MOST_PERCENT:,} %"
     while value and not rounded(value, decimals) and decimals < 4:
         decimals += 1
-    if abs(value) >= 10_000:
-        return f"{fitted(value, 0, 9, sign=sign)} %"
     return f"{number(value, decimals, sign=sign)} %"
 
 

@@ -12,6 +12,7 @@ from chatbot.domain.quote import HedgeQuote, LegLiquidation, LegPlan, OpenQuote,
 from chatbot.domain.wording import money, percent, plain, price_text, quantity_text
 
 THIN_DISTANCE = Decimal("0.10")
+FAR_DISTANCE = Decimal(1)  # a price twice as high or at nothing warns nobody
 HIGH_SLIPPAGE_BPS = Decimal(20)
 
 
@@ -59,9 +60,9 @@ def _thin(side: PositionSide, liquidation: LegLiquidation, instrument: Instrumen
 
 def _joint_liquidation(quote: HedgeQuote, instrument: Instrument) -> Iterator[str]:
     """A full hedge in cross margin dies with the price all the same, for maintenance margin grows with it."""
-    price = quote.pair_after.price
+    price, distance = quote.pair_after.price, quote.pair_after.distance
     cross = quote.primary_margin_mode is quote.plan.margin_mode is MarginMode.CROSS
-    if not cross or price is None:
+    if not cross or price is None or distance is None or distance >= FAR_DISTANCE:
         return
     rise = price > quote.mark_price
     if rise is (instrument.kind is ContractKind.LINEAR):

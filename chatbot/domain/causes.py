@@ -107,16 +107,19 @@ def end_of_hedge(hedge: Hedge, fills: Sequence[Fill], intents: Intents) -> LegEv
     return end_of_leg(hedge, role, fills, intents)
 
 
-def exposure_of(operation: Operation, hedge: Hedge, now: datetime) -> Exposure | None:
-    """What an operation in flight has left uncovered so far."""
-    role, quantity = _gap(operation)
+def exposure_of(operation: Operation, hedge: Hedge, view: AccountView, now: datetime) -> Exposure | None:
+    """What an operation in flight has left uncovered so far.
+
+    The venue's word counts beside the ledger's: an order without an answer may have closed its leg already.
+    """
+    role, quantity = _gap(operation, hedge, view)
     if quantity <= 0:
         return None
     lasting = max(now - operation.started_at, timedelta(0))
     return Exposure(hedge.leg(role).side, quantity, lasting, operation.trim_attempts)
 
 
-def _gap(operation: Operation) -> tuple[LegRole, Decimal]:
+def _gap(operation: Operation, hedge: Hedge, view: AccountView) -> tuple[LegRole, Decimal]:
     """The larger leg, and by how much."""
     if operation.status is OperationStatus.TRIMMING:
         role = operation.trim_role or LegRole.PRIMARY
@@ -124,13 +127,17 @@ def _gap(operation: Operation) -> tuple[LegRole, Decimal]:
     pairwise = operation.way in (CloseWay.OFFSET_FIRST, CloseWay.AT_ONCE)
     if operation.kind is not OperationKind.CLOSE or not pairwise:
         return LegRole.PRIMARY, ZERO
-    ahead = _closed(operation, LegRole.OFFSET) - _closed(operation, LegRole.PRIMARY)
+    closed = {role: _closed(operation, hedge, view, role) for role in LegRole}
+    ahead = closed[LegRole.OFFSET] - closed[LegRole.PRIMARY]
     return (LegRole.PRIMARY, ahead) if ahead >= 0 else (LegRole.OFFSET, -ahead)
 
 
-def _closed(operation: Operation, role: LegRole) -> Decimal:
+def _closed(operation: Operation, hedge: Hedge, view: AccountView, role: LegRole) -> Decimal:
     target = operation.target(role)
-    return target.quantity if target.given_up == GONE else target.filled
+    if target.given_up == GONE:
+        return target.quantity
+    at_venue = hedge.leg(role).quantity + target.filled - venue_quantity(view, hedge, role)
+    return min(max(target.filled, at_venue), target.quantity)
 
 
 def without_answer(intents: Sequence[OrderIntent], now: datetime) -> tuple[int, timedelta]:

@@ -16,7 +16,7 @@ from chatbot.domain.preview import view_after
 from chatbot.domain.quote import CloseQuote, CloseRequest, CloseWay, CloseWayQuote, LegAction, LegPlan
 from chatbot.domain.refusals import book_of, market_of, price_on_grid
 from chatbot.domain.sizing import share_of_leg, smallest_fraction
-from chatbot.domain.wording import market_name, percent, price_text
+from chatbot.domain.wording import market_name, percent, price_text, typed_percent
 from chatbot.errors import BadArgument, NotFound
 
 _BPS = Decimal(10_000)
@@ -104,7 +104,7 @@ def quote_close(
 
 def _require_fraction(fraction: Decimal) -> None:
     if not fraction.is_finite() or not 0 < fraction <= 1:
-        raise BadArgument("Close more than 0% and at most 100%.", example="50%")
+        raise BadArgument("Close more than 0 % and at most 100 %.", example="50%")
 
 
 def _positions(view: AccountView, instrument: Instrument) -> list[Position]:
@@ -144,9 +144,9 @@ def _closing(
 ) -> _Closing:
     quantity = share_of_leg(desk.instrument, position.quantity, fraction)
     if fraction < 1 and quantity < desk.instrument.min_quantity:
-        least = percent(smallest_fraction(desk.instrument, position.quantity))
+        least = typed_percent(smallest_fraction(desk.instrument, position.quantity))
         raise BadArgument(
-            f"{percent(fraction)} of your {position.side} is less than one order; take {least} or more.",
+            f"{percent(fraction)} of your {position.side} is less than one order; take `{least}` or more.",
             example=least,
         )
     estimate = desk.book.walk(position.side.closing, quantity)

@@ -165,10 +165,10 @@ def _paid(hedge: Hedge) -> Decimal:
 
 
 def target_reached(scene: Scene, limits: AlertPreferences) -> Iterator[Finding]:
-    # What has just lost its other leg has other news than its profit.
-    widowed = {watched.hedge.symbol for watched in scene.watched if watched.lost is not None}
+    # What is being traded, or has just lost its other leg, has other news than its profit.
+    occupied = {w.hedge.symbol for w in scene.watched if w.busy or w.lost is not None}
     for symbol, positions in _by_symbol(scene.view).items():
-        if len(positions) == 1 and positions[0].entry_price > 0 and symbol not in widowed:
+        if len(positions) == 1 and positions[0].entry_price > 0 and symbol not in occupied:
             figures = _profit(scene, positions[0])
             level = rising(figures.share, (limits.profit_target,))
             yield found(scene, AlertKind.TARGET, level, figures, detail=figures.side.value)

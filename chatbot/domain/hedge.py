@@ -78,7 +78,7 @@ class Hedge:
     offset: Leg | None = None
     status: HedgeStatus = HedgeStatus.OPEN
     closed_at: datetime | None = None
-    reason: str = ""  # why it is frozen
+    reason: str = ""  # why it is frozen, or closed without an order
     attempt: int = 0
     version: int = 0
     fills_seen_at: datetime | None = None

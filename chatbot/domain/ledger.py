@@ -11,7 +11,7 @@ from chatbot.domain.hedge import Hedge, HedgeStatus, Leg, LegRole
 from chatbot.domain.instrument import ZERO, ContractKind, Instrument
 from chatbot.domain.intent import OrderIntent, event_of
 from chatbot.domain.order import Fill, FundingPayment, OrderReport, OrderStatus
-from chatbot.domain.pnl import apply_fill
+from chatbot.domain.pnl import apply_fill, average_entry, fee
 from chatbot.errors import InvariantBroken
 
 
@@ -59,8 +59,8 @@ def _difference(
     leg = hedge.leg(intent.leg)
     opens = intent.side is intent.position_side.opening
     before = leg.realized_pnl
-    fee = report.fee - intent.fee
-    booked = apply_fill(leg, instrument, opens=opens, quantity=quantity, price=price, fee=fee)
+    paid = report.fee - intent.fee
+    booked = apply_fill(leg, instrument, opens=opens, quantity=quantity, price=price, fee=paid)
     return Fill(
         venue_fill_id=f"{intent.client_order_id}:{report.filled_quantity}",
         symbol=intent.symbol,
@@ -68,7 +68,7 @@ def _difference(
         position_side=intent.position_side,
         quantity=quantity,
         price=price,
-        fee=fee,
+        fee=paid,
         realized_pnl=booked.realized_pnl - before,
         at=report.updated_at,
         client_order_id=intent.client_order_id,
@@ -78,13 +78,21 @@ def _difference(
 def _price_of_difference(
     intent: OrderIntent, filled: Decimal, average: Decimal, kind: ContractKind
 ) -> Decimal:
-    """From two cumulative averages; an inverse average is harmonic."""
     if intent.average_price is None or intent.filled_quantity == 0:
         return average
-    quantity = filled - intent.filled_quantity
+    return _price_between(
+        intent.filled_quantity, intent.average_price, filled=filled, average=average, kind=kind
+    )
+
+
+def _price_between(
+    before: Decimal, price: Decimal, *, filled: Decimal, average: Decimal, kind: ContractKind
+) -> Decimal:
+    """From two cumulative averages; an inverse average is harmonic."""
+    quantity = filled - before
     if kind is ContractKind.LINEAR:
-        return (filled * average - intent.filled_quantity * intent.average_price) / quantity
-    return quantity / (filled / average - intent.filled_quantity / intent.average_price)
+        return (filled * average - before * price) / quantity
+    return quantity / (filled / average - before / price)
 
 
 def book_fill(hedge: Hedge, role: LegRole, fill: Fill, instrument: Instrument) -> Hedge:
@@ -106,9 +114,17 @@ def book_funding(hedge: Hedge, payment: FundingPayment) -> Hedge:
 
 
 def closed_if_flat(hedge: Hedge, at: datetime) -> Hedge:
-    if any(leg.quantity for leg in hedge.legs):
+    """A frozen one stays: what the venue holds of it is not known."""
+    if hedge.status is not HedgeStatus.OPEN or any(leg.quantity for leg in hedge.legs):
         return hedge
     return replace(hedge, status=HedgeStatus.CLOSED, closed_at=at)
+
+
+def written_off(hedge: Hedge, reason: str, at: datetime) -> Hedge:
+    """Closed by no order of its own: what it held went with its account."""
+    for leg in hedge.legs:
+        hedge = hedge.with_leg(replace(leg, quantity=ZERO))
+    return replace(hedge, status=HedgeStatus.CLOSED, reason=reason, closed_at=at)
 
 
 def venue_quantity(view: AccountView, hedge: Hedge, role: LegRole) -> Decimal:
@@ -159,8 +175,8 @@ def fill_by_position(
     leg: Leg,
     position: Position | None,
     *,
+    instrument: Instrument,
     mark_price: Decimal,
-    fee_rate: Decimal,
     at: datetime,
 ) -> OrderReport | None:
     """The report an order must have had, told by the position alone; ``None``: it does not say so.
@@ -175,9 +191,21 @@ def fill_by_position(
         return None
     price = mark_price
     if opens and position is not None:
-        price = (position.entry_price * held - leg.entry_price * leg.quantity) / moved
-    filled = intent.filled_quantity + moved
-    return _settled_report(intent, filled=filled, price=price, fee=fee_rate * moved * price, at=at)
+        price = _price_of_growth(leg, position, instrument.kind)
+    cost = fee(instrument, moved, price)
+    if intent.average_price is not None:
+        price = average_entry(
+            instrument, held=intent.filled_quantity, entry=intent.average_price, added=moved, price=price
+        )
+    return _settled_report(intent, filled=intent.filled_quantity + moved, price=price, fee=cost, at=at)
+
+
+def _price_of_growth(leg: Leg, position: Position, kind: ContractKind) -> Decimal:
+    if leg.quantity == 0:
+        return position.entry_price
+    return _price_between(
+        leg.quantity, leg.entry_price, filled=position.quantity, average=position.entry_price, kind=kind
+    )
 
 
 def _settled_report(

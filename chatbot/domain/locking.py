@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import ROUND_DOWN, Decimal
 
 from chatbot.domain.account import AccountView, Position
 from chatbot.domain.advice import hedge_warnings
@@ -69,14 +69,21 @@ def quote_hedge(
     plan = _hedge_plan(desk, request, pairing)
     after = position_after(desk, plan)
     adopted = initial_now(desk, pairing.kept) if hedge is None else ZERO
-    require_room(desk, plan, after, hedges_margin + adopted)
+    name = market_name(instrument)
+    require_room(desk, plan, after, hedges_margin + adopted, instead=lambda fits: _part(pairing, fits, name))
     quote = _hedge_quote(desk, request, pairing, plan, after)
     return replace(quote, warnings=hedge_warnings(quote, instrument, view, desk.book))
 
 
+def _part(pairing: _Pairing, fits: Decimal, name: str) -> str:
+    """Whole percents, rounded down: the margin does for it."""
+    share = (100 * (pairing.held + fits) / pairing.kept.quantity).to_integral_value(ROUND_DOWN)
+    return f"hedge a part (`/hedge {name} {share}%`)" if fits and share else "close something"
+
+
 def _require_ratio(ratio: Decimal) -> None:
     if not ratio.is_finite() or not 0 < ratio <= 1:
-        raise BadArgument("A hedge covers more than 0% and at most 100% of the position.", example="50%")
+        raise BadArgument("A hedge covers more than 0 % and at most 100 % of the position.", example="50%")
 
 
 def _pairing(desk: Desk, request: HedgeRequest, hedge: Hedge | None) -> _Pairing:
@@ -197,7 +204,7 @@ def _hedge_quote(
         realized_so_far=so_far.realized,
         net_lock=gross + so_far.net - plan.fee + costs.fees + costs.spread,
         close_now_net=so_far.net + _close_now(desk, pairing, shared),
-        margin_needed=margin_needed(instrument, plan),
+        margin_needed=margin_needed(desk, plan),
         margin_free=balance_of(desk.view, instrument).free,
         rounding_rest=rest,
         rounding_rest_notional=quote_value(instrument, rest, desk.mark),

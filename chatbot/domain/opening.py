@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
@@ -31,7 +32,7 @@ from chatbot.domain.refusals import (
     usable_margin,
 )
 from chatbot.domain.sizing import Budget, quantity_of
-from chatbot.domain.wording import market_name
+from chatbot.domain.wording import market_name, plain, quantity_text
 from chatbot.errors import BadArgument, LimitExceeded
 
 DEFAULT_SETTING = LegSetting(Decimal(5), MarginMode.CROSS)
@@ -93,22 +94,42 @@ def position_after(desk: Desk, plan: LegPlan) -> Position:
     )
 
 
-def margin_needed(instrument: Instrument, plan: LegPlan) -> Decimal:
-    margin = initial_margin(instrument, plan.quantity, plan.expected_price, leverage=plan.leverage)
-    return margin + plan.fee
+def margin_needed(desk: Desk, plan: LegPlan) -> Decimal:
+    """Initial margin and fee of the order, and what a lower leverage takes for the leg it adds to."""
+    margin = initial_margin(desk.instrument, plan.quantity, plan.expected_price, leverage=plan.leverage)
+    return margin + plan.fee + _deeper_margin(desk, plan)
 
 
-def require_room(desk: Desk, plan: LegPlan, after: Position, held: Decimal) -> None:
-    """Leverage, margin and caps; ``held`` by hedges already."""
+def _deeper_margin(desk: Desk, plan: LegPlan) -> Decimal:
+    held = desk.position(plan.side)
+    if held is None or held.margin_mode is MarginMode.ISOLATED:
+        return ZERO
+    after = initial_now(desk, replace(held, leverage=plan.leverage))
+    return max(ZERO, after - initial_now(desk, held))
+
+
+def require_room(
+    desk: Desk, plan: LegPlan, after: Position, held: Decimal, *, instead: Callable[[Decimal], str]
+) -> None:
+    """Leverage, margin and caps; ``held`` by hedges already. ``instead`` says what a quantity comes to."""
     instrument, caps = desk.instrument, desk.caps
     notional = instrument.notional(after.quantity, max(desk.mark, plan.expected_price))
     require_leverage(instrument, plan.leverage, notional, caps)
     balance = balance_of(desk.view, instrument)
-    needed = margin_needed(instrument, plan)
-    require_margin(needed, balance, caps)
+    needed = margin_needed(desk, plan)
+    fitting = _fitting(desk, plan, usable_margin(balance, caps))
+    require_margin(needed, balance, caps, instead=instead(fitting))
     require_notional(instrument, after.quantity, plan.expected_price, caps)
     held_here = held if balance.currency == desk.view.balance.currency else _margin_on(desk)
     require_share(held_here, needed, balance, caps)
+
+
+def _fitting(desk: Desk, plan: LegPlan, usable: Decimal) -> Decimal:
+    """The largest part of the plan that its margin would do for, on the lot; 0: not even one order."""
+    deeper = _deeper_margin(desk, plan)
+    share = (usable - deeper) / (margin_needed(desk, plan) - deeper)
+    quantity = desk.instrument.round_quantity(plan.quantity * max(ZERO, share))
+    return ZERO if quantity < desk.instrument.min_quantity else quantity
 
 
 def _margin_on(desk: Desk) -> Decimal:
@@ -138,8 +159,12 @@ def quote_open(
     _require_direction(desk, request.side)
     plan = _open_plan(desk, request)
     after = position_after(desk, plan)
-    require_room(desk, plan, after, hedges_margin)
+    require_room(desk, plan, after, hedges_margin, instead=lambda fits: _smaller(instrument, fits))
     return _open_quote(desk, request, plan, after)
+
+
+def _smaller(instrument: Instrument, fits: Decimal) -> str:
+    return f"take {quantity_text(instrument, fits)} or less" if fits else "close something"
 
 
 def _require_direction(desk: Desk, side: PositionSide) -> None:
@@ -167,6 +192,8 @@ def _open_setting(desk: Desk, request: OpenRequest) -> LegSetting:
         leverage = lowered(desk, default.leverage, ZERO) if held is None else held.leverage
     if not leverage.is_finite() or leverage < 1:
         raise BadArgument("Leverage is 1x or more.", example="10x")
+    if held is not None:
+        _require_no_lower_leverage(desk, held, leverage)
     return LegSetting(leverage, request.margin_mode or default.margin_mode)
 
 
@@ -175,6 +202,16 @@ def _require_same_mode(desk: Desk, held: Position, mode: MarginMode | None) -> N
         name = market_name(desk.instrument)
         raise BadArgument(
             f"Your {held.side} on {name} is {held.margin_mode}; add to it in {held.margin_mode}."
+        )
+
+
+def _require_no_lower_leverage(desk: Desk, held: Position, leverage: Decimal) -> None:
+    """Exchanges refuse it: the margin of an isolated leg would have to grow by itself."""
+    if held.margin_mode is MarginMode.ISOLATED and leverage < held.leverage:
+        name = market_name(desk.instrument)
+        raise BadArgument(
+            f"Your isolated {held.side} on {name} has {plain(held.leverage)}x, which cannot be lowered "
+            f"while it is open; add to it with {plain(held.leverage)}x or more."
         )
 
 
@@ -214,7 +251,7 @@ def _open_quote(desk: Desk, request: OpenRequest, plan: LegPlan, after: Position
         plan=plan,
         mark_price=desk.mark,
         notional=instrument.notional(plan.quantity, plan.expected_price),
-        margin_needed=margin_needed(instrument, plan),
+        margin_needed=margin_needed(desk, plan),
         margin_free=balance_of(desk.view, instrument).free,
         liquidation=liquidations(instrument, view).of(plan.side) or NO_LIQUIDATION,
         liquidation_before=None if before is None else leg_liquidation(instrument, before, desk.view),

@@ -10,6 +10,7 @@ from enum import StrEnum
 from chatbot.domain.hedge import AccountId, HedgeId, LegRole, UserId
 from chatbot.domain.instrument import ZERO, Symbol
 from chatbot.domain.intent import OperationId
+from chatbot.domain.pnl import ClosingCosts
 from chatbot.domain.quote import CloseWay, LegAction, QuoteId
 
 
@@ -33,7 +34,10 @@ class OperationStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What one leg is to become by this operation: ``quantity`` to open or close, ``filled`` so far."""
+    """What one leg is to become by this operation: ``quantity`` to open or close, ``filled`` so far.
+
+    ``closing_costs`` are those of closing the pair later as the offer showed them, per unit of quantity.
+    """
 
     role: LegRole
     action: LegAction
@@ -48,6 +52,7 @@ class Target:
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
     trigger_price: Decimal | None = None
+    closing_costs: ClosingCosts | None = None
 
     @property
     def left(self) -> Decimal:

@@ -113,6 +113,9 @@ class ClosingCosts:
     fees: Decimal
     spread: Decimal
 
+    def times(self, factor: Decimal) -> ClosingCosts:
+        return ClosingCosts(self.fees * factor, self.spread * factor)
+
 
 def exit_price(book: OrderBook | None, side: OrderSide, quantity: Decimal, mark_price: Decimal) -> Decimal:
     """Volume-weighted; of what there is where the book is too thin, the mark price where there is no book."""

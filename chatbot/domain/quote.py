@@ -194,6 +194,11 @@ class HedgeQuote:
         return (self.plan,)
 
     @property
+    def paired_quantity(self) -> Decimal:
+        """What the lock and its costs are of."""
+        return min(self.primary_quantity, self.offset_quantity_before + self.plan.quantity)
+
+    @property
     def costs_more(self) -> Decimal:
         """What the hedge costs over closing now."""
         return self.close_now_net - self.net_lock

@@ -10,7 +10,7 @@ from chatbot.domain.closing import quote_close
 from chatbot.domain.locking import quote_hedge
 from chatbot.domain.opening import quote_open
 from chatbot.domain.quote import Quote
-from chatbot.domain.wording import percent
+from chatbot.domain.wording import percent, symbol_name
 
 __all__ = ["plan_unchanged", "quote_close", "quote_hedge", "quote_open"]
 
@@ -25,27 +25,29 @@ def _position_change(quote: Quote, view: AccountView) -> str | None:
     seen = {(p.symbol, p.side) for p in quote.positions}
     for known in quote.positions:
         now = view.position(known.symbol, known.side)
-        what = f"Your {known.side} on {known.symbol}"
+        what = f"Your {known.side} on {symbol_name(known.symbol)}"
         if now is None:
             return f"{what} is gone."
         if now.quantity != known.quantity:
             return f"{what} changed from {known.quantity:f} to {now.quantity:f}."
         if now.entry_price != known.entry_price:
-            return f"{what} has another entry price now: {now.entry_price:f}, not {known.entry_price:f}."
+            return f"{what} has another entry price now."
     new = (p for p in view.positions if p.symbol in symbols and (p.symbol, p.side) not in seen)
     found = next(new, None)
-    return None if found is None else f"A {found.side} of {found.quantity:f} on {found.symbol} has come up."
+    if found is None:
+        return None
+    return f"A {found.side} of {found.quantity:f} on {symbol_name(found.symbol)} has come up."
 
 
 def _price_change(quote: Quote, view: AccountView) -> str | None:
     for symbol, reference in quote.reference_prices:
         market = view.markets.get(symbol)
         if market is None:
-            return f"{symbol} has no price just now."
+            return f"{symbol_name(symbol)} has no price just now."
         moved = abs(market.mark_price - reference) / reference
         if moved > quote.band:
             return (
-                f"The price of {symbol} moved from {reference:,f} to {market.mark_price:,f}, "
+                f"The price of {symbol_name(symbol)} moved from {reference:,f} to {market.mark_price:,f}, "
                 f"outside ±{percent(quote.band)}."
             )
     return None

@@ -9,8 +9,16 @@ from chatbot.domain.instrument import ZERO, Instrument, PositionMode, PositionSi
 from chatbot.domain.market import FillEstimate, MarketState, OrderBook
 from chatbot.domain.preferences import RiskCaps
 from chatbot.domain.sizing import quote_value
-from chatbot.domain.wording import market_name, money, percent, plain, price_text, quantity_text
-from chatbot.errors import BadArgument, LimitExceeded, NotFound
+from chatbot.domain.wording import (
+    market_name,
+    money,
+    percent,
+    plain,
+    price_text,
+    quantity_text,
+    symbol_name,
+)
+from chatbot.errors import BadArgument, LimitExceeded, NotFound, OneWayMode
 
 
 def market_of(view: AccountView, instrument: Instrument) -> MarketState:
@@ -39,10 +47,25 @@ def balance_of(view: AccountView, instrument: Instrument) -> Balance:
 
 def require_hedge_mode(view: AccountView) -> None:
     if view.position_mode is not PositionMode.HEDGE:
-        raise LimitExceeded(
-            "The account is in one-way mode, where a second leg closes the first; "
-            "switch it to hedge mode while it is flat."
+        obstacle = obstacle_to_other_mode(view)
+        raise OneWayMode(
+            "The account is in one-way mode, where a second leg would close the first. "
+            + (
+                f"It can switch to hedge mode once nothing is open. {obstacle}"
+                if obstacle
+                else "Nothing is open, so it can switch to hedge mode now."
+            ),
+            obstacle=obstacle,
         )
+
+
+def obstacle_to_other_mode(view: AccountView) -> str:
+    """What has to go before an exchange changes the position mode; empty: nothing."""
+    held = sorted({symbol_name(position.symbol) for position in view.positions})
+    if held:
+        return f"Close {' and '.join(held)} first."
+    resting = sorted({symbol_name(order.symbol) for order in view.open_orders})
+    return f"Cancel the orders on {' and '.join(resting)} first." if resting else ""
 
 
 def require_depth(instrument: Instrument, estimate: FillEstimate, wanted: Decimal) -> None:
@@ -75,13 +98,14 @@ def usable_margin(balance: Balance, caps: RiskCaps) -> Decimal:
     return max(ZERO, balance.free - max(ZERO, balance.equity) * caps.reserve)
 
 
-def require_margin(needed: Decimal, balance: Balance, caps: RiskCaps) -> None:
+def require_margin(needed: Decimal, balance: Balance, caps: RiskCaps, *, instead: str) -> None:
+    """``instead`` is what would fit ("take a smaller size")."""
     usable = usable_margin(balance, caps)
     if needed > usable:
         raise LimitExceeded(
             f"That needs {money(needed, balance.currency)} of margin and {money(usable, balance.currency)} "
             f"can be used ({percent(caps.reserve)} of equity stays in reserve); "
-            "take a smaller size or add money."
+            f"{instead} or add money."
         )
 
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from chatbot.domain.hedge import HedgeId
 from chatbot.domain.instrument import Instrument, PositionSide, Symbol
 from chatbot.domain.quote import FundingOutlook, LegLiquidation
+from chatbot.domain.wording import market_name
 
 
 class AlertKind(StrEnum):
@@ -232,12 +233,6 @@ def subject_of(figures: Figures) -> str:
     if not isinstance(figures, OnMarket):
         return ""
     return market_name(figures.instrument) if figures.number is None else f"#{figures.number}"
-
-
-def market_name(instrument: Instrument) -> str:
-    """``BTC`` for the linear USDT perpetual, the whole symbol for every other."""
-    usual = instrument.symbol == f"{instrument.base}/USDT:USDT"
-    return instrument.base if usual else str(instrument.symbol)
 
 
 @dataclass(frozen=True, slots=True)

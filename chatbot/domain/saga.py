@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
@@ -22,6 +22,7 @@ from chatbot.errors import InvariantBroken
 MAX_ATTEMPTS = 3
 ALARM_AFTER_TRIMS = 5
 GONE = "the leg is gone"
+NOTHING_TO_HEDGE = "the leg to be hedged is gone"
 
 
 class Situation(StrEnum):
@@ -152,10 +153,31 @@ class Stop:
 
 
 def stops_missing(operation: Operation, intents: Sequence[OrderIntent]) -> tuple[Stop, ...]:
-    """Stops that the plan promises and the journal does not know yet. A refused one is not tried again."""
-    known = {(i.leg, i.purpose) for i in intents if i.operation_id == operation.id}
-    wanted = [stop for target in operation.targets for stop in _stops_of(target)]
-    return tuple(stop for stop in wanted if (stop.role, stop.purpose) not in known)
+    """Stops that the plan promises and that are still to be set: never sent, or lost on the way.
+
+    A refused one is not tried again.
+    """
+    return tuple(s for s in _promised(operation) if _worth_a_try(_tries(operation, s, intents)))
+
+
+def stops_lost(operation: Operation, intents: Sequence[OrderIntent]) -> tuple[Stop, ...]:
+    """Stops that the plan promises and that never reached the venue, however often they were sent."""
+    tries = ((stop, _tries(operation, stop, intents)) for stop in _promised(operation))
+    return tuple(stop for stop, tried in tries if all(i.status is IntentStatus.ABSENT for i in tried))
+
+
+def _promised(operation: Operation) -> list[Stop]:
+    return [stop for target in operation.targets for stop in _stops_of(target)]
+
+
+def _tries(operation: Operation, stop: Stop, intents: Sequence[OrderIntent]) -> list[OrderIntent]:
+    ours = (i for i in intents if i.operation_id == operation.id)
+    return [i for i in ours if (i.leg, i.purpose) == (stop.role, stop.purpose)]
+
+
+def _worth_a_try(tries: Sequence[OrderIntent]) -> bool:
+    """Only what never arrived is sent again."""
+    return len(tries) < MAX_ATTEMPTS and all(i.status is IntentStatus.ABSENT for i in tries)
 
 
 def _stops_of(target: Target) -> list[Stop]:
@@ -176,6 +198,16 @@ def stops_left_over(hedge: Hedge, intents: Sequence[OrderIntent]) -> tuple[Order
         for i in intents
         if i.purpose.protective and i.status is IntentStatus.OPEN and i.left > hedge.leg(i.leg).quantity
     )
+
+
+def needs_replacement(
+    operation: Operation, stop: OrderIntent, held: Decimal, intents: Sequence[OrderIntent]
+) -> bool:
+    """Before a stop larger than its leg goes, one that fits is set: a leg is never without its stop."""
+    like = (stop.leg, stop.purpose, stop.trigger_price)
+    ours = (i for i in intents if i.operation_id == operation.id and i.quantity <= held)
+    fitting = [i for i in ours if (i.leg, i.purpose, i.trigger_price) == like]
+    return held > 0 and _worth_a_try(fitting)
 
 
 # --- folds --------------------------------------------------------------------------------------
@@ -223,6 +255,45 @@ def refused(operation: Operation, intent: OrderIntent, reason: str, *, hopeless:
     return noted.with_target(replace(noted.target(intent.leg), given_up=reason))
 
 
+def recounted(operation: Operation, intents: Sequence[OrderIntent]) -> Operation:
+    """What has been filled is what the journal's orders say, whoever booked it."""
+    ours = [i for i in intents if i.operation_id == operation.id]
+    targets = tuple(_recounted(target, ours) for target in operation.targets)
+    trimmed = sum((i.filled_quantity for i in ours if i.purpose is Purpose.TRIM), ZERO)
+    return replace(operation, targets=targets, trim_filled=trimmed)
+
+
+def _recounted(target: Target, ours: Sequence[OrderIntent]) -> Target:
+    trades = (Purpose.OPEN, Purpose.CLOSE)
+    orders = [i for i in ours if i.leg is target.role and i.purpose in trades and i.filled_quantity]
+    filled = sum((i.filled_quantity for i in orders), ZERO)
+    if filled == target.filled:
+        return target
+    cost = sum((i.filled_quantity * (i.average_price or ZERO) for i in orders), ZERO)
+    return replace(target, filled=filled, cost=cost, fee=sum((i.fee for i in orders), ZERO))
+
+
+def hedge_fits(operation: Operation, hedge: Hedge) -> Operation:
+    """The leg to be hedged holds less than when it was confirmed: the other one never outgrows it."""
+    if operation.kind is not OperationKind.HEDGE or operation.status is not _S.RUNNING:
+        return operation
+    (wanted,) = operation.targets
+    room = hedge.leg(wanted.role.counterpart).quantity - hedge.leg(wanted.role).quantity
+    if wanted.left <= room:
+        return operation
+    if room <= 0 and wanted.filled == 0:
+        given_up = replace(wanted, given_up=NOTHING_TO_HEDGE)
+        return replace(operation.with_target(given_up), reason=NOTHING_TO_HEDGE)
+    return operation.with_target(replace(wanted, quantity=wanted.filled + max(ZERO, room)))
+
+
+def waited(operation: Operation, time: timedelta) -> Operation:
+    """Its turn came late, behind another order of the account: that is no reason to drop it."""
+    if any(target.attempts for target in operation.targets):
+        return operation
+    return replace(operation, deadline_at=operation.deadline_at + time)
+
+
 def leg_holds(operation: Operation, role: LegRole, quantity: Decimal) -> Operation:
     """The venue holds less than we meant to close: close what is there. A gone leg is not an error."""
     if operation.status is _S.TRIMMING:
@@ -244,15 +315,10 @@ def fall_back(operation: Operation, now: datetime) -> Operation:
     role, gap = _gap(operation)
     if gap > 0:
         return replace(operation, status=_S.TRIMMING, trim_role=role, trim_quantity=gap)
-    if operation.kind is OperationKind.OPEN and operation.targets[0].filled > 0:
+    if any(target.filled > 0 for target in operation.targets):
         return _content_with_less(operation)
-    done = any(target.filled > 0 for target in operation.targets)
-    return replace(
-        operation,
-        status=_S.DONE if done else _S.FAILED,
-        finished_at=now,
-        reason=operation.reason or "the order was not filled in time",
-    )
+    reason = operation.reason or "the order was not filled in time"
+    return replace(operation, status=_S.FAILED, finished_at=now, reason=reason)
 
 
 def _gap(operation: Operation) -> tuple[LegRole, Decimal]:
@@ -263,7 +329,9 @@ def _gap(operation: Operation) -> tuple[LegRole, Decimal]:
     if operation.way not in (CloseWay.OFFSET_FIRST, CloseWay.AT_ONCE):
         return LegRole.PRIMARY, ZERO
     ahead = _closed(operation, LegRole.OFFSET) - _closed(operation, LegRole.PRIMARY)
-    return (LegRole.PRIMARY, ahead) if ahead >= 0 else (LegRole.OFFSET, -ahead)
+    behind = LegRole.PRIMARY if ahead >= 0 else LegRole.OFFSET
+    # Of unequal legs unequal parts were to be closed: never more of one than was confirmed.
+    return behind, min(abs(ahead), max(ZERO, operation.target(behind).left))
 
 
 def _closed(operation: Operation, role: LegRole) -> Decimal:
@@ -272,9 +340,17 @@ def _closed(operation: Operation, role: LegRole) -> Decimal:
 
 
 def _content_with_less(operation: Operation) -> Operation:
-    target = operation.targets[0]
-    short = replace(operation, reason=f"only {target.filled} of {target.quantity} was filled")
-    return short.with_target(replace(target, quantity=target.filled, given_up=""))
+    """What was filled is kept, protected and tidied; the last stage is entered as nothing else is tried."""
+    short = next(target for target in operation.targets if target.left > 0)
+    reason = f"only {short.filled} of {short.quantity} was filled"
+    targets = tuple(_as_filled(target) for target in operation.targets)
+    last = max(target.stage for target in targets)
+    return replace(operation, targets=targets, stage=last, reason=reason)
+
+
+def _as_filled(target: Target) -> Target:
+    gone = target.given_up == GONE
+    return target if gone else replace(target, quantity=target.filled, given_up="")
 
 
 def finish(operation: Operation, now: datetime) -> Operation:

@@ -11,6 +11,7 @@ from chatbot.domain.account import AccountView, Position
 from chatbot.domain.hedge import AccountId, Hedge, HedgeId, LegRole
 from chatbot.domain.instrument import ZERO, Instrument, MarginMode, PositionSide, Symbol
 from chatbot.domain.margin import leg_liquidation
+from chatbot.domain.preview import view_without
 from chatbot.domain.quote import LegLiquidation
 from chatbot.domain.risk import (
     AlertKind,
@@ -177,14 +178,12 @@ def naked_leg(scene: Scene, symbol: Symbol, side: PositionSide, quantity: Decima
 
 
 def liquidation_alone(view: AccountView, instrument: Instrument, position: Position) -> LegLiquidation:
-    """Without the opposite leg. What the venue reports for a cross pair does not hold then: computed."""
+    """Without the opposite leg: of two in cross margin another price than the venue's for the pair."""
     opposite = view.position(position.symbol, position.side.opposite)
-    if opposite is None:
+    if opposite is None or not position.margin_mode is opposite.margin_mode is MarginMode.CROSS:
         return leg_liquidation(instrument, position, view)
-    cross = position.margin_mode is MarginMode.CROSS
-    alone = replace(position, liquidation_price=None) if cross else position
-    others = tuple(p for p in view.positions if p not in (position, opposite))
-    return leg_liquidation(instrument, alone, replace(view, positions=(*others, alone)))
+    alone = replace(position, liquidation_price=None)
+    return leg_liquidation(instrument, alone, view_without(view, instrument, opposite))
 
 
 def account_finding(

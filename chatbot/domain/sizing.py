@@ -98,7 +98,7 @@ def _of_budget(
     share: Decimal, instrument: Instrument, budget: Budget, book: OrderBook, side: OrderSide
 ) -> Decimal:
     if share > 1:
-        raise BadArgument("A share of the free margin is 100% at most.", form=SIZE_FORM, example="25%")
+        raise BadArgument("A share of the free margin is 100 % at most.", form=SIZE_FORM, example="25%")
     notional = budget.notional(share, instrument.taker_fee_rate)
     at_mid = _quantity_at(instrument, notional, book.mid)
     average = book.walk(side, at_mid).average_price if at_mid > 0 else book.mid

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from chatbot.domain.instrument import ContractKind, Instrument
+from chatbot.domain.instrument import ContractKind, Instrument, Symbol
 
 _IN_CENTS = frozenset({"USDT", "USDC", "USD", "FDUSD", "BUSD", "DAI", "EUR"})
 
@@ -34,10 +34,24 @@ def quantity_text(instrument: Instrument, quantity: Decimal) -> str:
 
 
 def percent(fraction: Decimal, *, digits: int = 1) -> str:
-    return f"{plain(Decimal(f'{fraction * 100:.{digits}f}'))}%"
+    """``4.5 %``"""
+    return f"{_percentage(fraction, digits)} %"
+
+
+def typed_percent(fraction: Decimal, *, digits: int = 1) -> str:
+    """As commands take it: ``15%``."""
+    return f"{_percentage(fraction, digits)}%"
+
+
+def _percentage(fraction: Decimal, digits: int) -> str:
+    return plain(Decimal(f"{fraction * 100:.{digits}f}"))
 
 
 def market_name(instrument: Instrument) -> str:
+    return symbol_name(instrument.symbol)
+
+
+def symbol_name(symbol: Symbol) -> str:
     """``BTC`` for the linear USDT perpetual, the whole symbol for every other."""
-    usual = instrument.symbol == f"{instrument.base}/USDT:USDT"
-    return instrument.base if usual else str(instrument.symbol)
+    base, _, rest = symbol.partition("/")
+    return base if rest == "USDT:USDT" else str(symbol)

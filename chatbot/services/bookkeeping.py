@@ -12,7 +12,7 @@ from enum import StrEnum
 from chatbot.domain.account import AccountView
 from chatbot.domain.hedge import Hedge, HedgeId, HedgeStatus, LegRole
 from chatbot.domain.instrument import ZERO, Instrument
-from chatbot.domain.intent import IntentEvent, IntentStatus, OrderIntent
+from chatbot.domain.intent import IntentEvent, IntentStatus, OrderIntent, event_of
 from chatbot.domain.ledger import (
     book_fill,
     book_funding,
@@ -22,8 +22,8 @@ from chatbot.domain.ledger import (
     take_over,
     venue_quantity,
 )
-from chatbot.domain.order import Fill, FillCause
-from chatbot.errors import NotFound
+from chatbot.domain.order import Fill, FillCause, OrderReport
+from chatbot.errors import InvariantBroken, NotFound
 from chatbot.ports import (
     Account,
     AuditEntry,
@@ -40,6 +40,7 @@ from chatbot.services.locks import AccountLocks
 
 log = logging.getLogger(__name__)
 
+ADOPTED = "the user adopted what the exchange says"
 STALE_READ = timedelta(seconds=10)  # how old a position that a venue reports may be
 
 
@@ -115,6 +116,9 @@ class Bookkeeper:
         if self._locks.busy(account.id) or await self._store.unfinished_operations(account.id):
             return await self._look(account)
         async with self._locks.of(account.id):
+            # A confirmation may have come in between, and its hedge is still empty.
+            if await self._store.unfinished_operations(account.id):
+                return await self._look(account)
             return await self._book_account(account)
 
     async def _look(self, account: Account) -> Books:
@@ -127,11 +131,18 @@ class Bookkeeper:
         hedges: list[Hedge] = []
         changes: list[LegChange] = []
         for hedge in seen.hedges:
-            booked, changed = await self.book(account, hedge, seen.view)
-            hedges.append(await self._settle_flat(account, booked, seen.view))
+            booked, changed = await self.settle(account, hedge, seen.view)
+            hedges.append(booked)
             changes.extend(changed)
         live = tuple(hedge for hedge in hedges if hedge.live)
         return Books(account, seen.view, live, tuple(changes))
+
+    async def settle(
+        self, account: Account, hedge: Hedge, view: AccountView
+    ) -> tuple[Hedge, tuple[LegChange, ...]]:
+        """Booked, and closed where nothing is left of it; for when no operation works on it."""
+        booked, changes = await self.book(account, hedge, view)
+        return await self._settle_flat(account, booked, view), changes
 
     async def book(
         self, account: Account, hedge: Hedge, view: AccountView
@@ -140,8 +151,8 @@ class Bookkeeper:
         venue = self._venues.of(account)
         page = await self._book_funding(_Page(hedge, {}), view, venue)
         if differences(page.hedge, view):
-            page = await self._book_history(page, venue)
-        settled = self._judge(page, view)
+            page = await self._book_what_fits(page, venue)
+        settled = await self._with_ends(self._judge(page, view), hedge)
         if settled == _Page(hedge, {}):
             return hedge, ()
         return await self._write(hedge, settled, view)
@@ -160,6 +171,14 @@ class Bookkeeper:
             hedge = book_funding(hedge, payment)
             page = replace(page, hedge=hedge, funding=(*page.funding, booked))
         return page
+
+    async def _book_what_fits(self, page: _Page, venue: Venue) -> _Page:
+        """A history that cannot have happened to this leg explains nothing: the difference stays."""
+        try:
+            return await self._book_history(page, venue)
+        except InvariantBroken as error:
+            log.error("the history of hedge %s does not fit its ledger: %s", page.hedge.id, error.message)
+            return page
 
     async def _book_history(self, page: _Page, venue: Venue) -> _Page:
         hedge = page.hedge
@@ -212,6 +231,17 @@ class Bookkeeper:
             return page
         return replace(page, hedge=frozen(hedge, view))
 
+    async def _with_ends(self, page: _Page, before: Hedge) -> _Page:
+        """Ledger and venue agree again: an order that nobody could explain did nothing."""
+        if before.status is not HedgeStatus.FROZEN or page.hedge.status is not HedgeStatus.OPEN:
+            return page
+        touched = {i.client_order_id: i for i in page.touched}
+        for intent in await self._store.intents(hedge_id=before.id):
+            known = touched.get(intent.client_order_id, intent)
+            if known.status in (IntentStatus.UNKNOWN, IntentStatus.JOURNALED):
+                touched[known.client_order_id] = known.after(IntentEvent.PROVEN_ABSENT)
+        return replace(page, touched=tuple(touched.values()))
+
     async def _write(
         self, before: Hedge, page: _Page, view: AccountView
     ) -> tuple[Hedge, tuple[LegChange, ...]]:
@@ -252,16 +282,49 @@ class Bookkeeper:
         return tuple(canceled)
 
     async def adopt(self, account: Account, hedge: Hedge) -> Hedge:
-        """The user chose to believe the venue."""
+        """The user chose to believe the venue, of its orders too; under the account's lock."""
         if hedge.status is not HedgeStatus.FROZEN:
             raise NotFound(f"#{hedge.number} agrees with the exchange: there is nothing to adopt.")
-        async with self._locks.of(account.id):
-            view = await self._venues.of(account).view({hedge.symbol})
-            taken = replace(take_over(hedge, view), fills_seen_at=view.at)
-            entry = AuditEntry(self._clock.now(), hedge.user_id, "adopt", f"hedge {hedge.id}")
-            await self._store.commit(Changes(hedges=(taken,), audit=(entry,)))
-            self._unexplained.pop(hedge.id, None)
-            return replace(taken, version=taken.version + 1)
+        venue = self._venues.of(account)
+        view = await venue.view({hedge.symbol})
+        ended = await self._ends_of_orders(venue, hedge, view)
+        taken = replace(take_over(hedge, view), fills_seen_at=view.at)
+        now = self._clock.now()
+        await self._store.commit(
+            Changes(
+                hedges=(taken,),
+                intents=ended,
+                notes=tuple(IntentNote(i.client_order_id, now, i.status, i.reason) for i in ended),
+                audit=(AuditEntry(now, hedge.user_id, "adopt", f"hedge {hedge.id}"),),
+            )
+        )
+        self._unexplained.pop(hedge.id, None)
+        return replace(taken, version=taken.version + 1)
+
+    async def _ends_of_orders(self, venue: Venue, hedge: Hedge, view: AccountView) -> tuple[OrderIntent, ...]:
+        """What the venue says of them is in the position that is taken over: it is not booked again."""
+        resting = {order.client_order_id for order in view.open_orders}
+        ended: list[OrderIntent] = []
+        for intent in await self._store.intents(hedge_id=hedge.id):
+            if intent.status.final or intent.client_order_id in resting:
+                continue
+            report = await venue.order(intent.symbol, intent.client_order_id)
+            ended.append(_taken_over(intent, report))
+        return tuple(ended)
+
+
+def _taken_over(intent: OrderIntent, report: OrderReport | None) -> OrderIntent:
+    if report is not None:
+        told = replace(
+            intent,
+            venue_order_id=report.venue_order_id,
+            filled_quantity=report.filled_quantity,
+            average_price=report.average_price,
+            fee=report.fee,
+        )
+        return told.after(event_of(report), reason=ADOPTED)
+    event = IntentEvent.CANCELED if intent.status is IntentStatus.OPEN else IntentEvent.PROVEN_ABSENT
+    return intent.after(event, reason=ADOPTED)
 
 
 def _thawed(hedge: Hedge) -> Hedge:

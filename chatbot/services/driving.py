@@ -41,7 +41,7 @@ from chatbot.ports import (
     Venues,
 )
 from chatbot.services.bookkeeping import Bookkeeper
-from chatbot.services.evidence import Contradiction, Evidence, Found
+from chatbot.services.evidence import Contradiction, Evidence, Found, settled_ids
 from chatbot.services.locks import AccountLocks
 from chatbot.services.reading import read_until_answered
 
@@ -134,10 +134,16 @@ class Driver:
         first = await self._store.operation(operation_id)
         if first is None:
             raise InvariantBroken(f"operation {operation_id} is not in the journal")
+        asked_at = self._clock.now()
         async with self._locks.of(first.account_id):
             run = await self._load(operation_id)
+            run = await self._after_queueing(run, self._clock.now() - asked_at)
             while (step := self._next(run)) is not Step.REST:
                 run = await self._steps[step](run)
+
+    async def _after_queueing(self, run: Run, time: timedelta) -> Run:
+        operation = saga.waited(run.operation, time)
+        return run if operation == run.operation else await self._save(replace(run, operation=operation))
 
     async def halt(self, operation_id: OperationId, reason: str) -> None:
         """The ledger contradicts itself: nothing more is sent for this hedge until its owner chose."""
@@ -155,10 +161,11 @@ class Driver:
         account = _found(await self._store.account(operation.account_id))
         venue = self._venues.of(account)
         instruments = await read_until_answered(self._clock, venue.instruments)
+        intents = await self._store.intents(hedge_id=hedge.id)
         return Run(
-            operation=operation,
+            operation=saga.recounted(operation, intents),
             hedge=hedge,
-            intents=await self._store.intents(hedge_id=hedge.id),
+            intents=intents,
             fills=await self._store.booked_fills(hedge.id),
             user=_found(await self._store.user(operation.user_id)),
             account=account,
@@ -250,14 +257,20 @@ class Driver:
         """A refused close may mean that the leg is not what we think: look before trying again."""
         closing = [i for i in intents if i.reduce_only and not i.purpose.protective]
         for intent in [i for i in closing if i.status is IntentStatus.REJECTED]:
-            run = await self._leg_as_it_is(run, intent)
+            if not run.operation.status.final:
+                run = await self._leg_as_it_is(run, intent)
         return run
 
     async def _leg_as_it_is(self, run: Run, intent: OrderIntent) -> Run:
         run = await self._catch_up(run)
-        if not intent.reduce_only or intent.purpose.protective:
+        if run.hedge.status is HedgeStatus.FROZEN:
+            return await self._freeze(run, run.hedge.reason)
+        if intent.purpose.protective:
             return run
-        operation = saga.leg_holds(run.operation, intent.leg, run.hedge.leg(intent.leg).quantity)
+        if intent.reduce_only:
+            operation = saga.leg_holds(run.operation, intent.leg, run.hedge.leg(intent.leg).quantity)
+        else:
+            operation = saga.hedge_fits(run.operation, run.hedge)
         return await self._save(replace(run, operation=operation))
 
     async def _catch_up(self, run: Run) -> Run:
@@ -265,19 +278,23 @@ class Driver:
         hedge, _ = await read_until_answered(
             self._clock, lambda: self._bookkeeper.book(run.account, run.hedge, view)
         )
+        intents = await self._store.intents(hedge_id=hedge.id)
         return replace(
             run,
+            operation=saga.recounted(run.operation, intents),
             hedge=hedge,
-            intents=await self._store.intents(hedge_id=hedge.id),
+            intents=intents,
             fills=await self._store.booked_fills(hedge.id),
         )
 
     # --- settling ---------------------------------------------------------------------------
 
     async def _settle(self, run: Run) -> Run:
-        for intent in saga.in_flight(run.operation, run.intents):
-            if run.operation.status.final:
-                break
+        for seen in saga.in_flight(run.operation, run.intents):
+            # Settling one order may have settled the next: what is known now counts.
+            intent = next(i for i in run.intents if i.client_order_id == seen.client_order_id)
+            if run.operation.status.final or intent not in saga.in_flight(run.operation, run.intents):
+                continue
             if intent.status is IntentStatus.OPEN:
                 run = await self._await_fill(run, intent)
             else:
@@ -298,8 +315,8 @@ class Driver:
         return await read_until_answered(self._clock, ask)
 
     async def _find_out(self, run: Run, intent: OrderIntent) -> Run:
-        known = frozenset({i.client_order_id for i in run.intents} | {row.key for row in run.fills})
-        verdict = await self._evidence.settle(run.venue, run.hedge, intent, run.instrument, known=known)
+        booked = settled_ids(run.intents) | {row.key for row in run.fills}
+        verdict = await self._evidence.settle(run.venue, run.hedge, intent, run.instrument, booked=booked)
         if isinstance(verdict, Found):
             return await self._book(run, intent, verdict.report)
         if isinstance(verdict, Contradiction):
@@ -330,15 +347,15 @@ class Driver:
         operation = saga.fall_back(run.operation, self._clock.now())
         if operation.status is OperationStatus.TRIMMING or not operation.status.final:
             return await self._save(replace(run, operation=operation))
-        return await self._conclude(replace(run, operation=operation))
+        return await self._finish(replace(run, operation=operation))
 
     async def _tidy(self, run: Run) -> Run:
-        """Stops larger than their leg are canceled, and set again at the leg's size where a leg is left."""
+        """Stops larger than their leg are canceled; where a leg is left, one of its size is set before."""
         for stop in saga.stops_left_over(run.hedge, run.intents):
-            run = await self._cancel_stop(run, stop)
             left = run.hedge.leg(stop.leg).quantity
-            if left > 0:
-                run = await self._send(run, [Order(stop.leg, stop.purpose, left, stop.trigger_price)])
+            if saga.needs_replacement(run.operation, stop, left, run.intents):
+                return await self._send(run, [Order(stop.leg, stop.purpose, left, stop.trigger_price)])
+            run = await self._cancel_stop(run, stop)
         return run
 
     async def _cancel_stop(self, run: Run, stop: OrderIntent) -> Run:
@@ -356,19 +373,21 @@ class Driver:
             run = await self._catch_up(run)
         operation = run.operation
         if not operation.status.final:
-            operation = saga.finish(operation, self._clock.now())
+            operation = saga.finish(_with_lost_stops(operation, run.intents), self._clock.now())
         return await self._conclude(replace(run, operation=operation))
 
     async def _undo_half_a_pair(self, run: Run) -> Run:
         """Conditional closes rest on both legs or on none."""
         placed = [i for i in run.intents if i.operation_id == run.operation.id]
-        refused = [i for i in placed if i.status in (IntentStatus.REJECTED, IntentStatus.ABSENT)]
-        if not refused:
+        working = [i for i in placed if i.status in (IntentStatus.OPEN, IntentStatus.FILLED)]
+        wanted = {t.role for t in run.operation.targets if run.hedge.leg(t.role).quantity}
+        if wanted <= {i.leg for i in working}:
             return run
-        for intent in placed:
+        for intent in working:
             if intent.status is IntentStatus.OPEN:
                 run = await self._cancel_stop(run, intent)
-        reason = refused[0].reason or "the exchange did not take the order"
+        refused = (i.reason for i in placed if i.status is IntentStatus.REJECTED)
+        reason = next(refused, "") or "the exchange did not take the order"
         failed = replace(
             run.operation, status=OperationStatus.FAILED, reason=reason, finished_at=self._clock.now()
         )
@@ -377,7 +396,8 @@ class Driver:
     async def _conclude(self, run: Run) -> Run:
         """The last word of an operation and the card that says it are written together."""
         at = run.fills[-1].fill.at if run.fills else run.hedge.opened_at
-        run = replace(run, hedge=closed_if_flat(run.hedge, at))
+        if not saga.stops_left_over(run.hedge, run.intents):  # else the watch cancels them, then closes it
+            run = replace(run, hedge=closed_if_flat(run.hedge, at))
         return await self._save(run, card=True)
 
     # --- writing ----------------------------------------------------------------------------
@@ -456,6 +476,17 @@ def _chat(operation: Operation, user: User) -> ChatRef:
         return user.home
     platform, _, chat_id = operation.chat.partition(":")
     return ChatRef(Platform(platform), chat_id, private=False)
+
+
+def _with_lost_stops(operation: Operation, intents: Sequence[OrderIntent]) -> Operation:
+    """A leg without the stop that was promised is told."""
+    lost = [
+        f"the {stop.purpose.replace('_', '-')} of the {stop.role} leg"
+        for stop in saga.stops_lost(operation, intents)
+    ]
+    return (
+        replace(operation, reason=f"{' and '.join(lost)} never reached the exchange") if lost else operation
+    )
 
 
 def _order_of(target: Target) -> Order:

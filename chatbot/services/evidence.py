@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -49,11 +50,11 @@ class Evidence:
         intent: OrderIntent,
         instrument: Instrument,
         *,
-        known: frozenset[str],
+        booked: frozenset[str],
     ) -> Verdict:
         """Looks until the order is found or can no longer arrive; then position and history decide.
 
-        ``known``: client ids of our orders and ids of fills that are booked already.
+        ``booked``: ids of the fills that are in the ledger, and client ids of the orders that are settled.
         """
         while True:
             found = await self._look_up(venue, intent)
@@ -61,7 +62,7 @@ class Evidence:
                 return Found(found)
             if self._clock.now() >= intent.valid_until + GRACE:
                 history = await self._history(venue, hedge, intent)
-                return self._judge(hedge, intent, instrument, history, known)
+                return self._judge(hedge, intent, instrument, history, booked)
             await self._clock.sleep(LOOK_AGAIN)
 
     async def _look_up(self, venue: Venue, intent: OrderIntent) -> OrderReport | None:
@@ -83,15 +84,15 @@ class Evidence:
         intent: OrderIntent,
         instrument: Instrument,
         history: tuple[AccountView, tuple[Fill, ...]],
-        known: frozenset[str],
+        booked: frozenset[str],
     ) -> Verdict:
         """The order cannot arrive any more and nobody finds it: history and position say what it did."""
         view, fills = history
-        told = report_of_fills(intent, fills, instrument)
+        told = _resting(intent, view) or report_of_fills(intent, fills, instrument)
         if told is not None:
             return Found(told)
         leg = hedge.leg(intent.leg)
-        others = sum((f.signed_change for f in fills if _foreign(f, leg.side, known)), ZERO)
+        others = sum((f.signed_change for f in fills if _unbooked(f, leg.side, booked)), ZERO)
         moved = venue_quantity(view, hedge, intent.leg) - leg.quantity
         if intent.type.conditional or moved == others:
             return NeverArrived()
@@ -99,8 +100,8 @@ class Evidence:
             intent,
             leg,
             view.position(hedge.symbol, leg.side),
+            instrument=instrument,
             mark_price=view.markets[hedge.symbol].mark_price,
-            fee_rate=instrument.taker_fee_rate,
             at=view.at,
         )
         if report is None or others:
@@ -108,7 +109,17 @@ class Evidence:
         return Found(report)
 
 
-def _foreign(fill: Fill, side: PositionSide, known: frozenset[str]) -> bool:
-    """Of this leg, by another hand or by the venue itself, and not booked yet."""
-    ours = fill.client_order_id in known or fill.venue_fill_id in known
-    return fill.position_side is side and not ours
+def settled_ids(intents: Iterable[OrderIntent]) -> frozenset[str]:
+    """Orders whose fills are all in the ledger; those of a stop that fired meanwhile are not."""
+    return frozenset(i.client_order_id for i in intents if i.status.final)
+
+
+def _resting(intent: OrderIntent, view: AccountView) -> OrderReport | None:
+    """The list of open orders may know what the look-up by id does not find yet."""
+    return next((o for o in view.open_orders if o.client_order_id == intent.client_order_id), None)
+
+
+def _unbooked(fill: Fill, side: PositionSide, booked: frozenset[str]) -> bool:
+    """Of this leg, and not by the order in question: another hand's, the venue's own, a stop that fired."""
+    known = fill.client_order_id in booked or fill.venue_fill_id in booked
+    return fill.position_side is side and not known

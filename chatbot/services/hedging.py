@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from chatbot.chat import ChatRef, OutboxMessage
 from chatbot.domain.account import AccountView
-from chatbot.domain.hedge import Hedge, HedgeStatus
+from chatbot.domain.hedge import Hedge, HedgeId, HedgeStatus
 from chatbot.domain.instrument import ZERO, Instrument, Symbol
 from chatbot.domain.intent import IntentStatus, OrderIntent, Purpose
 from chatbot.domain.ledger import differences
@@ -266,11 +266,12 @@ class HedgeService:
         await self._require_calm(account)
         tap = Tap(user, chat, quote, choice, request_id, card)
         async with self._locks.of(account.id):
+            await self._require_calm(account)  # whoever held the lock may have started something
             return await self._confirm(tap, plans)
 
     async def _confirm(self, tap: Tap, plans: tuple[Plan, ...]) -> Started | Requoted:
         quote = tap.quote
-        desk = await self._booked(await self._desk(tap.user, set(symbols_of(quote))))
+        desk = await self._booked(await self._desk(tap.user, set(symbols_of(quote))), quote.kind)
         why = plan_unchanged(quote, desk.view)
         fresh = self._quote(desk, tap.chat, quote.kind, quote.request)  # raises where a limit no longer holds
         if why is not None:
@@ -283,14 +284,18 @@ class HedgeService:
             self._supervisor.start(operation.id)
         return Started(operations)
 
-    async def _booked(self, desk: Desk) -> Desk:
+    async def _booked(self, desk: Desk, kind: QuoteKind) -> Desk:
         """Where the venue has moved a leg meanwhile, the ledger follows before anything is planned on it."""
-        hedges: list[Hedge] = []
-        for hedge in desk.hedges:
-            if differences(hedge, desk.view):
-                hedge, _ = await self._bookkeeper.book(desk.account, hedge, desk.view)  # noqa: PLW2901
-            hedges.append(hedge)
+        hedges = [await self._as_it_is(desk, hedge, kind) for hedge in desk.hedges]
         return replace(desk, hedges=tuple(hedge for hedge in hedges if hedge.live))
+
+    async def _as_it_is(self, desk: Desk, hedge: Hedge, kind: QuoteKind) -> Hedge:
+        if differences(hedge, desk.view) or not any(leg.quantity for leg in hedge.legs):
+            hedge, _ = await self._bookkeeper.settle(desk.account, hedge, desk.view)
+        if hedge.status is HedgeStatus.FROZEN and kind is QuoteKind.CLOSE_ALL:
+            # Everything that the venue holds is to go, which is what its owner was shown.
+            return await self._bookkeeper.adopt(desk.account, hedge)
+        return hedge
 
     async def _own_quote(self, user: User, chat: ChatRef, quote_id: QuoteId) -> Quote:
         quote = await self._store.quote(quote_id)
@@ -375,23 +380,14 @@ class HedgeService:
 
     async def adopt(self, user: User, number: int) -> Hedge:
         """A frozen hedge takes over what the venue says."""
-        hedge = await self._store.hedge_by_number(user.id, number)
-        if hedge is None:
-            raise NotFound(f"You have no hedge #{number}.")
         account = await self.account(user)
         await self._require_calm(account)
-        await self._forget_unknowns(hedge)
-        return await self._bookkeeper.adopt(account, hedge)
-
-    async def _forget_unknowns(self, hedge: Hedge) -> None:
-        """Orders that nobody could explain end here: the user takes the venue's word."""
-        open_ends = [
-            replace(i, status=IntentStatus.ABSENT, reason="the user adopted what the exchange says")
-            for i in await self._store.intents(hedge_id=hedge.id)
-            if i.status in (IntentStatus.UNKNOWN, IntentStatus.JOURNALED)
-        ]
-        if open_ends and hedge.status is HedgeStatus.FROZEN:
-            await self._store.commit(Changes(intents=tuple(open_ends)))
+        async with self._locks.of(account.id):
+            await self._require_calm(account)
+            hedge = await self._store.hedge_by_number(user.id, number)
+            if hedge is None:
+                raise NotFound(f"You have no hedge #{number}.")
+            return await self._bookkeeper.adopt(account, hedge)
 
     async def finish_fired_pairs(self) -> None:
         """Conditional closes of a pair fire together: where only one leg's did, the other leg is closed.
@@ -401,10 +397,15 @@ class HedgeService:
         for hedge in await self._store.live_hedges():
             if hedge.offset is None or hedge.paired or hedge.status is HedgeStatus.FROZEN:
                 continue
-            if not await self._store.unfinished_operations(hedge.account_id):
-                await self._finish_fired_pair(hedge)
+            if self._locks.busy(hedge.account_id):
+                continue
+            async with self._locks.of(hedge.account_id):
+                await self._finish_fired_pair(hedge.id)
 
-    async def _finish_fired_pair(self, hedge: Hedge) -> None:
+    async def _finish_fired_pair(self, hedge_id: HedgeId) -> None:
+        hedge = await self._store.hedge(hedge_id)
+        if hedge is None or await self._store.unfinished_operations(hedge.account_id):
+            return
         intents = await self._store.intents(hedge_id=hedge.id)
         pair = _fired_pair(hedge, intents)
         if pair is None:

@@ -12,16 +12,18 @@ from chatbot.domain.instrument import PositionSide, Symbol
 from chatbot.domain.intent import OperationId
 from chatbot.domain.ledger import adopted_leg
 from chatbot.domain.operation import Operation, OperationKind, Target
+from chatbot.domain.pnl import ClosingCosts
 from chatbot.domain.quote import (
     CloseAllQuote,
     CloseQuote,
     CloseWay,
+    HedgeQuote,
     LegAction,
     LegPlan,
     OpenQuote,
     Quote,
 )
-from chatbot.errors import NotFound
+from chatbot.errors import InvariantBroken, NotFound
 
 DEADLINE = timedelta(seconds=30)
 CONFIRM = "confirm"
@@ -76,7 +78,7 @@ def operation_of(
         symbol=plan.symbol,
         quote_id=quote.id,
         chat=quote.chat,
-        targets=tuple(_target(plan, index, leg) for index, leg in enumerate(plan.legs)),
+        targets=tuple(_target(plan, index, leg, _later_costs(quote)) for index, leg in enumerate(plan.legs)),
         started_at=now,
         deadline_at=now + DEADLINE,
         way=plan.way,
@@ -84,7 +86,15 @@ def operation_of(
     )
 
 
-def _target(plan: Plan, index: int, leg: LegPlan) -> Target:
+def _later_costs(quote: Quote) -> ClosingCosts | None:
+    """What the offer to hedge says that closing the pair will cost: the card of the result says the same."""
+    offer = quote.offer
+    if not isinstance(offer, HedgeQuote) or offer.paired_quantity <= 0:
+        return None
+    return ClosingCosts(offer.fees_to_close, offer.spread_cost).times(1 / offer.paired_quantity)
+
+
+def _target(plan: Plan, index: int, leg: LegPlan, later: ClosingCosts | None) -> Target:
     return Target(
         role=leg.role,
         action=leg.action,
@@ -94,6 +104,7 @@ def _target(plan: Plan, index: int, leg: LegPlan) -> Target:
         stop_loss=leg.stop_loss,
         take_profit=leg.take_profit,
         trigger_price=leg.trigger_price,
+        closing_costs=later,
     )
 
 
@@ -103,6 +114,8 @@ def hedge_for(
     """The hedge that the plan works on: the ledger's, or a new one that adopts what the venue holds."""
     hedge = known or _new_hedge(plan, view, quote, hedge_id=hedge_id, number=number)
     for leg in plan.legs:
+        if hedge.leg(leg.role).side is not leg.side:
+            raise InvariantBroken(f"the {leg.role} leg of hedge {hedge.id} is no {leg.side}")
         if leg.action is LegAction.OPEN:
             hedge = _with_settings(hedge, leg)
     return hedge

@@ -60,13 +60,16 @@ class Supervisor:
         pause = FIRST_PAUSE
         while True:
             try:
-                await self._driver.drive(operation_id)
-                return
-            except InvariantBroken as error:
-                log.error("operation %s is halted: %s", operation_id, error.message)
-                await self._driver.halt(operation_id, error.message)
+                await self._drive_or_halt(operation_id)
                 return
             except Exception:
                 log.exception("operation %s stumbled; it is tried again in %.0f s", operation_id, pause)
             await self._clock.sleep(pause)
             pause = min(LONGEST_PAUSE, pause * 2)
+
+    async def _drive_or_halt(self, operation_id: OperationId) -> None:
+        try:
+            await self._driver.drive(operation_id)
+        except InvariantBroken as error:
+            log.error("operation %s is halted: %s", operation_id, error.message)
+            await self._driver.halt(operation_id, error.message)

@@ -16,7 +16,7 @@ from chatbot.domain.hedge import Hedge, HedgeId, HedgeStatus, Leg, LegRole
 from chatbot.domain.instrument import ZERO, Instrument, MarginMode, PositionSide, Symbol
 from chatbot.domain.margin import leg_liquidation, nearer, position_margin_ratio
 from chatbot.domain.order import OrderReport, OrderType
-from chatbot.domain.pnl import Lock, lock_now, unrealized_pnl
+from chatbot.domain.pnl import Lock, lock_now, totals, unrealized_pnl
 from chatbot.domain.quote import FundingOutlook, LegLiquidation
 from chatbot.errors import NotFound
 from chatbot.ports import Account, AlertEpisode, Clock, Store, User, Venues
@@ -79,7 +79,8 @@ class PositionReport:
 
     ``number`` is that of the hedge it may become, ``None``: opened outside the bot. ``widowed``: the
     other leg of its hedge is gone or was lifted. ``both_sides_open``: the symbol alone does not tell
-    which side is meant. ``pnl_share`` is of the entry notional.
+    which side is meant. ``pnl_share`` is of the entry notional. What was paid and realized to date is the
+    whole hedge's, a leg that is gone included.
     """
 
     number: int | None
@@ -90,6 +91,7 @@ class PositionReport:
     funding: FundingOutlook
     funding_to_date: Decimal
     fees_to_date: Decimal
+    realized_to_date: Decimal
     widowed: bool
     both_sides_open: bool
     margin_ratio: Decimal | None
@@ -108,6 +110,7 @@ class StatusReport:
     balance: Balance
     hedges: tuple[HedgeReport, ...]
     positions: tuple[PositionReport, ...]
+    other_balances: tuple[Balance, ...] = ()  # the coins behind inverse contracts
 
     @property
     def margin_ratio(self) -> Decimal | None:
@@ -178,6 +181,7 @@ def _report(
         balance=desk.view.balance,
         hedges=tuple(_hedge_report(hedge, desk) for hedge in pairs),
         positions=tuple(_position_report(p, known.get(p.symbol), desk) for p in alone if p.quantity),
+        other_balances=desk.view.other_balances,
     )
 
 
@@ -265,7 +269,7 @@ def _as_held(hedge: Hedge, legs: Iterable[LegReport]) -> Hedge:
 _STOP_NAMES = {
     OrderType.STOP_LOSS: "stop-loss",
     OrderType.TAKE_PROFIT: "take-profit",
-    OrderType.TRIGGER: "close at price",
+    OrderType.TRIGGER: "closes at",
 }
 
 
@@ -284,7 +288,7 @@ def _position_report(position: Position, hedge: Hedge | None, desk: _Desk) -> Po
     instrument = desk.instruments[position.symbol]
     leg = _held(LegRole.PRIMARY, position, desk, instrument)
     entry_notional = instrument.notional(position.quantity, position.entry_price)
-    own = None if hedge is None else hedge.leg_on(position.side)
+    so_far = None if hedge is None else totals(hedge)
     opposite = desk.view.position(position.symbol, position.side.opposite)
     return PositionReport(
         number=None if hedge is None else hedge.number,
@@ -293,8 +297,9 @@ def _position_report(position: Position, hedge: Hedge | None, desk: _Desk) -> Po
         leg=leg,
         pnl_share=leg.pnl / entry_notional if entry_notional else ZERO,
         funding=outlook(instrument, desk.view.markets[position.symbol], (leg,)),
-        funding_to_date=ZERO if own is None else own.funding,
-        fees_to_date=ZERO if own is None else ZERO - own.fees_paid,
+        funding_to_date=ZERO if so_far is None else so_far.funding,
+        fees_to_date=ZERO if so_far is None else ZERO - so_far.fees_paid,
+        realized_to_date=ZERO if so_far is None else so_far.realized,
         widowed=hedge is not None and hedge.offset is not None,
         both_sides_open=opposite is not None,
         margin_ratio=_margin_ratio((position,), desk),

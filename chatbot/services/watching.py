@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from chatbot.chat import OutboxMessage, Priority
+from chatbot.domain.account import AccountView
 from chatbot.domain.causes import (
     Intents,
     deliberate,
@@ -203,7 +204,9 @@ class WatchService:
 
     async def _watched(self, hedge: Hedge, books: Books, running: Sequence[Operation]) -> Watched:
         operation = next((o for o in running if o.hedge_id == hedge.id), None)
-        watched = Watched(hedge) if operation is None else await self._in_operation(hedge, operation)
+        watched = (
+            Watched(hedge) if operation is None else await self._in_operation(hedge, operation, books.view)
+        )
         role = lost_role(hedge, books.view)
         if role is None and not (hedge.paired and hedge.net_exposure):
             return watched
@@ -221,13 +224,13 @@ class WatchService:
         now = self._clock.now()
         return lost if now - self._half_closed.setdefault(hedge.id, now) >= NAKED_AFTER else None
 
-    async def _in_operation(self, hedge: Hedge, operation: Operation) -> Watched:
+    async def _in_operation(self, hedge: Hedge, operation: Operation, view: AccountView) -> Watched:
         now = self._clock.now()
         orders, lasting = without_answer(await self._store.intents(operation_id=operation.id), now)
         return Watched(
             hedge,
             busy=True,
-            exposure=exposure_of(operation, hedge, now),
+            exposure=exposure_of(operation, hedge, view, now),
             unknown_orders=orders,
             unknown_for=lasting,
         )

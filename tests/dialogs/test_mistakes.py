@@ -30,7 +30,7 @@ async def untouched(dialog: Dialog) -> bool:
         ("/open BTC long 0.05 0.06", "more than one size"),
         ("/open BTC long 0.05 -5x", "must be more than zero"),
         ("/hedge BTC 0%", "must be more than zero"),
-        ("/hedge BTC 101%", "at most 100%"),
+        ("/hedge BTC 101%", "at most 100 %"),
         ("/hedge XYZ", "I do not know the market XYZ"),
         ("/close BTC at", "I need a price after at"),
         ("/close BTC 50% 50%", "twice"),

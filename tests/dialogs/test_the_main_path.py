@@ -176,7 +176,7 @@ async def test_closing_at_a_price_rests_on_the_exchange() -> None:
         card = await dialog.does("/close #1 at 2500", button="At 2,500.00")
 
         assert card.text.startswith("✅ #1 ETH closes by itself at a price")
-        assert "long close at price 2,500.00 (1)" in await dialog.reads("/status")
+        assert "long closes at 2,500.00 (1)" in await dialog.reads("/status")
 
 
 async def test_close_without_a_name_asks_only_where_there_is_a_choice() -> None:

@@ -172,7 +172,15 @@ def test_a_full_cross_hedge_shows_its_liquidation_above() -> None:
     assert quote.offset_after.price is not None
     assert quote.pair_after == quote.offset_after
     assert quote.offset_after.price > 50_000
-    assert f"Even hedged, a rise to {quote.offset_after.price:,.2f} liquidates both legs." in quote.warnings
+
+
+def test_a_joint_liquidation_is_warned_of_only_within_reach() -> None:
+    far = offered(a_view(a_position(LONG, 10, 2_300), wallet=10_000))
+    tight = a_view(a_position(LONG, 900, 2_300, leverage=50), wallet=86_000)
+    near = offered(tight, caps=RiskCaps(None, None, None))
+    assert not [warning for warning in far.warnings if "liquidates both" in warning]
+    assert near.offset_after.price is not None
+    assert f"Even hedged, a rise to {near.offset_after.price:,.2f} liquidates both legs." in near.warnings
 
 
 def test_the_fee_of_the_offset_no_longer_backs_the_pair() -> None:
@@ -260,7 +268,7 @@ def test_one_way_mode_is_refused_before_anything_else() -> None:
 
 @pytest.mark.parametrize("ratio", ["0", "-0.5", "1.001", "NaN", "Infinity"])
 def test_a_ratio_that_would_over_hedge_or_hedge_nothing_is_refused(ratio: str) -> None:
-    with pytest.raises(BadArgument, match="at most 100%"):
+    with pytest.raises(BadArgument, match="at most 100 %"):
         offered(a_view(a_position()), a_request(ratio=ratio))
 
 
@@ -276,7 +284,7 @@ def test_margin_that_does_not_fit_is_refused_with_both_figures() -> None:
 
 def test_a_found_position_counts_towards_the_allocation_cap_with_both_legs() -> None:
     view = a_view(a_position(LONG, 10, 2_300), wallet=5_700)
-    with pytest.raises(LimitExceeded, match="over your cap of 80%"):
+    with pytest.raises(LimitExceeded, match="over your cap of 80 %"):
         offered(view)
     # The ledger's own primary is counted by whoever keeps the ledger.
     offered(view, hedge=a_hedge(a_leg(quantity=10, entry=2_300)))
@@ -314,8 +322,8 @@ def test_a_stop_on_one_leg_is_said_to_leave_the_other_naked() -> None:
 
 def test_a_thin_isolated_primary_is_warned_of() -> None:
     quote = offered(a_view(a_position(LONG, 1, 2_300, leverage=20, mode=ISOLATED)))
-    assert "The long is 4.5% from its liquidation at 2,195.98." in quote.warnings
-    assert "The short is 4.5% from its liquidation at 2,402.99." in quote.warnings
+    assert "The long is 4.5 % from its liquidation at 2,195.98." in quote.warnings
+    assert "The short is 4.5 % from its liquidation at 2,402.99." in quote.warnings
 
 
 def test_a_setting_that_will_be_changed_is_told() -> None:

@@ -145,7 +145,7 @@ def test_a_stop_that_is_no_price_is_refused(price: str) -> None:
 
 
 def test_one_way_mode_is_refused_with_what_to_do() -> None:
-    with pytest.raises(LimitExceeded, match="switch it to hedge mode"):
+    with pytest.raises(LimitExceeded, match="can switch to hedge mode now"):
         offered(view=a_view(position_mode=PositionMode.ONE_WAY))
 
 
@@ -169,7 +169,7 @@ def test_the_reserve_is_never_used() -> None:
     enough = D("231.15") / D("0.98")
     caps = RiskCaps(hedge_share=None)
     offered(view=a_view(wallet=enough + D("0.01")), caps=caps)
-    with pytest.raises(LimitExceeded, match="2% of equity stays in reserve"):
+    with pytest.raises(LimitExceeded, match="2 % of equity stays in reserve"):
         offered(view=a_view(wallet=enough - D("0.01")), caps=caps)
 
 
@@ -184,7 +184,7 @@ def test_all_of_the_free_margin_can_be_used_as_a_share() -> None:
 
 def test_the_allocation_cap_counts_what_hedges_hold_already() -> None:
     offered(hedges_margin=7_700)
-    with pytest.raises(LimitExceeded, match=r"80\.3% of your equity, over your cap of 80%"):
+    with pytest.raises(LimitExceeded, match=r"80\.3 % of your equity, over your cap of 80 %"):
         offered(hedges_margin=7_800)
 
 
@@ -215,6 +215,27 @@ def test_a_book_too_thin_is_refused_with_what_it_offers() -> None:
 def test_another_margin_mode_than_the_positions_is_refused() -> None:
     with pytest.raises(BadArgument, match="is cross; add to it in cross"):
         offered(a_request(mode=ISOLATED), a_view(a_position(LONG)))
+
+
+def test_the_leverage_of_an_isolated_position_cannot_be_lowered_while_it_is_open() -> None:
+    view = a_view(a_position(LONG, mode=ISOLATED, leverage=10))
+    with pytest.raises(BadArgument, match="isolated long on ETH has 10x, which cannot be lowered"):
+        offered(a_request(leverage=5), view)
+    assert offered(a_request(leverage=20), view).plan.leverage == 20
+
+
+def test_a_lower_leverage_takes_margin_for_the_cross_position_it_adds_to() -> None:
+    view = a_view(a_position(LONG, 1, 2_300, leverage=10))
+    same, lower = offered(a_request(leverage=10), view), offered(a_request(leverage=5), view)
+    assert same.margin_needed == 230 + same.plan.fee
+    assert lower.margin_needed == 460 + 230 + lower.plan.fee
+    assert lower.warnings == ("Leverage of your open long changes from 10x to 5x.",)
+
+
+def test_margin_that_only_the_new_part_would_find_is_refused() -> None:
+    view = a_view(a_position(LONG, 10, 2_300, leverage=10), wallet=3_000)
+    with pytest.raises(LimitExceeded, match=r"needs 2,346\.12 USDT of margin"):
+        offered(a_request(size="0.1", leverage=5), view)
 
 
 def test_without_price_or_book_nothing_is_offered() -> None:
@@ -252,7 +273,7 @@ def test_a_calm_offer_warns_of_nothing() -> None:
 
 def test_a_liquidation_close_by_is_warned_of() -> None:
     warnings = offered(a_request(leverage=20, mode=ISOLATED)).warnings
-    assert warnings == ("The long is 4.5% from its liquidation at 2,195.98.",)
+    assert warnings == ("The long is 4.5 % from its liquidation at 2,195.98.",)
 
 
 def test_a_stop_beyond_the_liquidation_is_warned_of() -> None:
@@ -271,4 +292,4 @@ def test_a_rounded_size_and_a_changed_leverage_are_told() -> None:
 
 def test_heavy_slippage_is_told() -> None:
     warnings = offered(view=a_view(half_spread=10)).warnings
-    assert warnings == ("The book is thin: this order slips about 0.43%.",)
+    assert warnings == ("The book is thin: this order slips about 0.43 %.",)

@@ -26,6 +26,7 @@ from chatbot.domain.order import Fill, FillCause, OrderType
 from chatbot.domain.quote import CloseWay, LegAction, QuoteId
 from chatbot.domain.risk import LegCause
 from chatbot.domain.saga import GONE
+from chatbot.domain.scene import Exposure
 from tests.builders import ETH_USDT, LONG, NOW, SHORT, a_leg, a_pair, a_position, a_view
 
 D = Decimal
@@ -230,6 +231,23 @@ def a_close(way: CloseWay, *, offset: str, primary: str, given_up: str = "") -> 
 LATER = NOW + timedelta(seconds=7)
 
 
+def exposed(operation: Operation, *, long: str | None = None, short: str | None = None) -> Exposure | None:
+    """Of a pair of 1 and 1; the venue holds what the ledger says unless it is told otherwise."""
+
+    def ledger(role: LegRole) -> Decimal:
+        return D(1) - operation.target(role).filled
+
+    pair = a_pair()
+    held = {
+        LONG: ledger(PRIMARY) if long is None else D(long),
+        SHORT: ledger(OFFSET) if short is None else D(short),
+    }
+    pair = pair.with_leg(replace(pair.primary, quantity=ledger(PRIMARY)))
+    pair = pair.with_leg(replace(pair.leg(OFFSET), quantity=ledger(OFFSET)))
+    positions = [a_position(side, quantity) for side, quantity in held.items() if quantity]
+    return exposure_of(operation, pair, a_view(*positions), LATER)
+
+
 @pytest.mark.parametrize(
     ("offset", "primary", "side", "quantity"),
     [("1", "0", LONG, "1"), ("1", "0.7", LONG, "0.3"), ("0.2", "0.9", SHORT, "0.7")],
@@ -237,7 +255,7 @@ LATER = NOW + timedelta(seconds=7)
 def test_a_close_leaves_the_leg_naked_that_is_behind(
     offset: str, primary: str, side: PositionSide, quantity: str
 ) -> None:
-    exposure = exposure_of(a_close(CloseWay.AT_ONCE, offset=offset, primary=primary), a_pair(), LATER)
+    exposure = exposed(a_close(CloseWay.AT_ONCE, offset=offset, primary=primary))
 
     assert exposure is not None
     assert (exposure.side, exposure.quantity) == (side, D(quantity))
@@ -245,17 +263,24 @@ def test_a_close_leaves_the_leg_naked_that_is_behind(
 
 
 def test_legs_that_are_level_leave_nothing_naked() -> None:
-    assert exposure_of(a_close(CloseWay.AT_ONCE, offset="0.5", primary="0.5"), a_pair(), LATER) is None
+    assert exposed(a_close(CloseWay.AT_ONCE, offset="0.5", primary="0.5")) is None
+
+
+def test_a_close_without_an_answer_leaves_naked_what_the_venue_says() -> None:
+    exposure = exposed(a_close(CloseWay.OFFSET_FIRST, offset="0", primary="0"), short="0")
+
+    assert exposure is not None
+    assert (exposure.side, exposure.quantity) == (LONG, D(1))
 
 
 def test_lifting_the_hedge_is_not_leaving_it_naked() -> None:
-    assert exposure_of(a_close(CloseWay.OFFSET_ONLY, offset="1", primary="0"), a_pair(), LATER) is None
+    assert exposed(a_close(CloseWay.OFFSET_ONLY, offset="1", primary="0")) is None
 
 
 def test_a_leg_that_was_gone_counts_as_closed() -> None:
     operation = a_close(CloseWay.OFFSET_FIRST, offset="0", primary="0", given_up=GONE)
 
-    exposure = exposure_of(operation, a_pair(), LATER)
+    exposure = exposed(operation)
 
     assert exposure is not None
     assert exposure.quantity == D(1)
@@ -271,7 +296,7 @@ def test_what_is_left_to_trim_is_naked() -> None:
         trim_attempts=5,
     )
 
-    exposure = exposure_of(operation, a_pair(), LATER)
+    exposure = exposed(operation)
 
     assert exposure is not None
     assert (exposure.side, exposure.quantity, exposure.attempts) == (LONG, D("0.5"), 5)

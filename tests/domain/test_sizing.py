@@ -82,7 +82,7 @@ def test_a_size_that_is_no_amount_is_refused(value: str, unit: SizeUnit) -> None
 
 
 def test_more_than_all_of_the_margin_is_refused() -> None:
-    with pytest.raises(BadArgument, match="100%"):
+    with pytest.raises(BadArgument, match="100 %"):
         sized("1.01", SHARE)
 
 

@@ -1,8 +1,8 @@
-"""Starts bots in a moment by forking a process that has everything imported, and kills them where it is told.
+"""Starts bots in a moment, by forking a process that has everything imported, and has them killed.
 
-``python -m tests.e2e.nursery`` reads one order a line from standard input (an :class:`Order` as JSON), runs the
-real program in a child of its own and answers with two lines: its process id, then how it ended. The child dies
-by SIGKILL, its own or the parent's: nothing is flushed, closed or said.
+``python -m tests.e2e.nursery`` reads one order a line from standard input (an :class:`Order` as JSON), runs
+the real program in a child of its own and answers with two lines: its process id, then how it ended. The
+child dies by SIGKILL, its own or the parent's: nothing is flushed, closed or said.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
 
-# Settling an order that was never sent takes 15 s of the bot's clock; nobody wants to wait for that in a test.
+# Settling an order that was never sent takes 15 s of the bot's clock: too long to wait for in a test.
 HURRY = 20
 ANCHOR = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -120,9 +120,13 @@ class Nursery:
         assert self._process.stdout is not None
         return int(await self._process.stdout.readline())
 
-    async def close(self) -> None:
+    async def empty(self) -> None:
+        """Whoever still lives is killed."""
         if self._child is not None:
             await self._child.kill()
+
+    async def close(self) -> None:
+        await self.empty()
         if self._process.stdin is not None:
             self._process.stdin.close()
         await self._process.wait()
@@ -153,7 +157,6 @@ def import_everything() -> None:
 
     A conversation in memory brings what is imported and built only when it is needed.
     """
-    import chatbot.running  # noqa: PLC0415
     import tests.e2e.boundaries  # noqa: F401, PLC0415
     from tests.dialogs.harness import a_dialog  # noqa: PLC0415
 

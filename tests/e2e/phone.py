@@ -6,7 +6,9 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from tests.e2e.books import Books
 from tests.wire.bot_api import ChatMessage, LoopbackBotApi
 
 PATIENCE = 25.0  # seconds; a busy machine is no reason to fail
@@ -48,7 +50,10 @@ class Phone:
         return await self.reads(expecting)
 
     async def reads(self, words: str, *, ever: bool = False, patience: float = PATIENCE) -> ChatMessage:
-        """The newest message with these words that came or changed since the last action (``ever``: at all)."""
+        """The newest message with these words, of those that came or changed since the last action.
+
+        ``ever``: of all.
+        """
         return await self.finds(lambda message: words in message.text, words, ever=ever, patience=patience)
 
     async def finds(
@@ -75,7 +80,7 @@ class Phone:
 
     async def all_is_taken(self) -> None:
         """The bot has confirmed every update that was pushed: none of them will be sent again."""
-        pushed = self.api._next_update_id  # noqa: SLF001 (the double has no name for it)
+        pushed = self.api._next_update_id
         try:
             await self.api.wait_for(lambda api: api.confirmed_below >= pushed, timeout=PATIENCE)
         except TimeoutError:
@@ -103,6 +108,16 @@ class Phone:
     def _act(self, action: str) -> None:
         self.actions.append((time.monotonic(), action))
         self.glances()
+
+
+async def at_rest(phone: Phone, folder: Path) -> None:
+    """All updates taken and handled, no order on its way, nothing owed."""
+    await phone.all_is_taken()
+    books = Books(folder)
+    deadline = time.monotonic() + PATIENCE
+    while left := books.unfinished():
+        assert time.monotonic() < deadline, f"it does not come to rest: {left}"
+        await asyncio.sleep(0.02)
 
 
 async def quiet(phone: Phone, seconds: float) -> list[ChatMessage]:

@@ -85,6 +85,11 @@ class Running:
                 assert self._process.returncode is None, f"it ended at its start:\n{self.log}"
                 await asyncio.sleep(0.02)
 
+    async def says(self, line: str) -> str:
+        """Types a line into the console and ends the input; what was printed then."""
+        out, _ = await self._process.communicate(f"{line}\n".encode())
+        return out.decode()
+
     async def kill(self) -> None:
         """As a power cut does: it gets no say."""
         await _kill(self._process)

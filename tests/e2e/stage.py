@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.e2e.books import Books
 from tests.e2e.market import still_market
 from tests.e2e.nursery import Child, Nursery, Order
-from tests.e2e.phone import PATIENCE, Phone
+from tests.e2e.phone import Phone, at_rest
 from tests.e2e.program import on_paper, on_telegram
 from tests.wire.bot_api import ChatMessage, LoopbackBotApi
 
@@ -41,7 +41,7 @@ class Stage:
         for command in commands:
             offer = await self.offer(command, "Confirm")
             await self.phone.chooses(offer, "Confirm", "✅ #1 BTC is")
-        await self.at_rest(folder)
+        await at_rest(self.phone, folder)
         await child.kill()
         return folder
 
@@ -85,8 +85,10 @@ class Stage:
         return Cut(deed, folder, card.id, survived=False, passed=[])
 
     async def _ends(self, deed: Deed, card: ChatMessage, folder: Path) -> None:
-        await self.phone.finds(lambda message: message.id == card.id and deed.is_over(message.text), "the end")
-        await self.at_rest(folder)
+        await self.phone.finds(
+            lambda message: message.id == card.id and deed.is_over(message.text), "the end"
+        )
+        await at_rest(self.phone, folder)
 
     # --- after the cut ------------------------------------------------------------------------
 
@@ -94,7 +96,7 @@ class Stage:
         """A new bot on the same files; ``False``: it died too, at ``kill_at``, before all was at rest."""
         child = await self.start(cut.folder, kill_at=kill_at)
         died = asyncio.create_task(child.ended())
-        rested = asyncio.create_task(self.at_rest(cut.folder))
+        rested = asyncio.create_task(at_rest(self.phone, cut.folder))
         done, _ = await asyncio.wait({died, rested}, return_when=asyncio.FIRST_COMPLETED)
         if rested in done:
             rested.result()
@@ -103,15 +105,6 @@ class Stage:
         await child.kill()
         await died
         return rested in done
-
-    async def at_rest(self, folder: Path) -> None:
-        """All updates taken and handled, no order on its way, nothing owed."""
-        await self.phone.all_is_taken()
-        books = Books(folder)
-        deadline = asyncio.get_running_loop().time() + PATIENCE
-        while left := books.unfinished():
-            assert asyncio.get_running_loop().time() < deadline, f"it does not come to rest: {left}"
-            await asyncio.sleep(0.02)
 
     def verdict(self, cut: Cut) -> list[str]:
         """What is wrong with how it ended; empty when all is well."""
@@ -174,11 +167,10 @@ def _not_once(books: Books, deed: Deed) -> list[str]:
 
 
 @asynccontextmanager
-async def staged(folder: Path) -> AsyncIterator[Stage]:
+async def staged(folder: Path, nursery: Nursery) -> AsyncIterator[Stage]:
     market = still_market(folder / "market.csv")
     async with LoopbackBotApi() as api:
-        nursery = await Nursery.open()
         try:
             yield Stage(api, Phone(api, USER), nursery, folder, market)
         finally:
-            await nursery.close()
+            await nursery.empty()

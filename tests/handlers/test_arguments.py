@@ -230,7 +230,7 @@ def test_sizes_are_coins_money_or_a_share(word: str, size: Size) -> None:
         ("BTC long 0,5", "write `0.5`"),
         ("BTC long 1 10", "more than one size"),
         ("BTC long 1 1000usdt", "more than one size"),
-        ("BTC long 150%", "at most 100%"),
+        ("BTC long 150%", "at most 100 %"),
         ("BTC long %", "is not a number"),
         ("BTC long 1 0x", "more than zero"),
         ("BTC long 1 10x 20x", "two leverages"),

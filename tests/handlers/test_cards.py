@@ -287,6 +287,7 @@ def position_reports(draw: st.DrawFn) -> PositionReport:
         funding=draw(outlooks()),
         funding_to_date=draw(sums),
         fees_to_date=draw(sums),
+        realized_to_date=draw(sums),
         widowed=draw(st.booleans()),
         both_sides_open=draw(st.booleans()),
         margin_ratio=draw(shares),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -129,7 +129,7 @@ class Stumbles(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, VenueError | Killed):
+        if isinstance(error, VenueError | asyncio.CancelledError):
             return
         if error is not None or "halted" in record.msg:
             self.found.append(f"{record.getMessage()} {error!r}")
@@ -262,7 +262,7 @@ class Storm:
             position = self.rng.choice(view.positions)
             symbol, side = position.symbol, position.side
             lot = self.exchange._engine.instruments()[symbol].lot_size
-            share = position.quantity * self.rng.choice([1, 1, Decimal("0.4"), Decimal("0.25")])
+            share = position.quantity * Decimal(self.rng.choice(["1", "1", "0.4", "0.25"]))
             quantity = max(lot, share // lot * lot)
         else:
             symbol = self.rng.choice(SYMBOLS)
@@ -285,10 +285,10 @@ class Storm:
     # --- what the user does -----------------------------------------------------------------
 
     async def act(self) -> None:
-        acts: list[tuple[int, str, Callable[[], Awaitable[None]]]] = [
-            (6, "open", self.open),
-            (6, "hedge", self.hedge),
-            (6, "close", self.close),
+        acts: list[tuple[int, str, Callable[[], Coroutine[Any, Any, None]]]] = [
+            (3, "open", self.open),
+            (10, "hedge", self.hedge),
+            (8, "close", self.close),
             (2, "close at price", self.close_at_price),
             (1, "close all", self.close_all),
             (2, "hand", self.by_hand),
@@ -298,10 +298,12 @@ class Storm:
             (1, "adopt", self.adopt),
         ]
         (_, name, act) = self.rng.choices(acts, [weight for weight, _, _ in acts])[0]
+        if not await self.database.store.live_hedges() and self.rng.random() < 0.8:
+            name, act = "open", self.open
         self.brew()
         self.note(f"--- {name}")
         try:
-            await act()
+            await self._pump(act())
         except HedgerowError as error:
             if isinstance(error, InvariantBroken | StorageError):
                 raise
@@ -431,9 +433,16 @@ class Storm:
         await self.clock.advance(seconds)
         try:
             if not self.mortality.dead:
-                await self.bot.scheduler.run_due()
+                await self._pump(self.bot.scheduler.run_due())
         except Killed:
             pass
+
+    async def _pump(self, doing: Coroutine[Any, Any, None]) -> None:
+        """Lets time pass while somebody waits for the exchange."""
+        task = asyncio.ensure_future(doing)
+        while not task.done():
+            await self.clock.advance(0.1)
+        await task
 
 
 def _whole(price: Decimal) -> Decimal:
@@ -458,4 +467,3 @@ async def a_storm(seed: int) -> AsyncIterator[Storm]:
             await storm.bot.supervisor.stop()
             root.removeHandler(stumbles)
             exchange.close()
-

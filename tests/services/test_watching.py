@@ -23,7 +23,7 @@ from chatbot.services.watching import WatchService
 from chatbot.venues.paper.faults import LostReply, Refuse, Unavailable
 from handlers.buttons import Buttons
 from handlers.presenter import CardPresenter
-from tests.services.world import BEGIN, ETH, World, a_world, prices
+from tests.services.world import BEGIN, CHAT, ETH, World, a_world, prices
 
 LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
 ISOLATED = MarginMode.ISOLATED
@@ -348,6 +348,22 @@ async def begin_a_close_that_sticks(world: World) -> None:
     request = CloseRequest(ETH)
     quote = await world.bot.hedging.offer_close(world.user, world.user.home, request)
     await world.tap(quote, CloseWay.OFFSET_FIRST)
+
+
+async def test_a_leg_naked_by_an_order_without_an_answer_is_told_too() -> None:
+    """The offset is closed at the venue, and nobody told us: the primary is naked all the same."""
+    async with a_world(prices("2000")) as world:
+        await a_pair(world)
+        world.faults.hide_orders_for = 9
+        world.faults.on_orders(LostReply())
+        quote = await world.bot.hedging.offer_close(world.user, CHAT, CloseRequest(ETH))
+        await world.tap(quote, CloseWay.OFFSET_FIRST)
+        told: list[str] = []
+        for _ in range(8):
+            await world.clock.advance(1)
+            told += [line for line in await looks(world) if line.startswith("naked")]
+        assert told == ["naked rise 0"]
+        await world.settle()
 
 
 async def test_a_naked_leg_is_told_once_within_seconds_and_before_anything_else() -> None:

@@ -13,6 +13,7 @@ from chatbot.chat import Reply, Request, Text
 from chatbot.clock import VirtualClock
 from chatbot.errors import SettingsError, StorageError
 from chatbot.pushing.memory import MemoryMailbox
+from chatbot.storage.database import open_database
 from tests.pushing.mail import asleep, until
 from tests.wire.bot_api import TOKEN, LoopbackBotApi
 from tests.wire.telegram_rig import COMMANDS, Rig
@@ -40,6 +41,18 @@ async def test_the_commands_are_announced_and_a_leftover_webhook_is_taken_down(a
         assert [(command["command"], command["description"]) for command in api.commands] == list(COMMANDS)
         api.user_says(7, "hello")
         await api.wait_for_message(7, "you said hello")
+
+
+async def test_halves_of_surrogate_pairs_are_answered_and_can_be_stored(api: LoopbackBotApi) -> None:
+    async with Rig(api).running() as rig:
+        api.user_says(7, "/open \ud800 BTC")
+        card = await api.wait_for_message(7, "you said /open ? BTC")
+        api.user_taps(7, card.id, "c:\udc00:forged")
+        await api.wait_for_message(7, "you said c:?:forged")
+    assert rig.texts == ["/open ? BTC", "c:?:forged"]
+    async with open_database("sqlite+aiosqlite://") as database:
+        await database.mailbox.receive(rig.handled)
+        assert list(await database.mailbox.unhandled()) == rig.handled
 
 
 async def test_the_order_of_every_chat_is_kept(api: LoopbackBotApi) -> None:

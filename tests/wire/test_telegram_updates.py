@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -116,6 +117,18 @@ def test_all_else_is_left_out(update: dict[str, Any]) -> None:
 
 def test_what_no_database_can_keep_is_taken_out() -> None:
     assert text_of(message("/open \ud83d BTC\0")) == "/open ? BTC"
+
+
+def test_halves_of_surrogate_pairs_are_taken_out_wherever_they_stand() -> None:
+    torn = {**ANN, "first_name": "A\udc00nn"}
+    request = read(tap(**{"from": torn, "id": "44\ud80011", "data": "q:\udfff:go"}))
+
+    assert request is not None
+    assert (request.user_name, request.ack, request.text) == ("A?nn", "44?11", "q:?:go")
+
+
+def test_a_whole_surrogate_pair_is_a_character_like_any_other() -> None:
+    assert text_of(json.loads('{"message": %s}' % json.dumps(message("🚀 go")["message"]))) == "🚀 go"
 
 
 json_values = st.recursive(

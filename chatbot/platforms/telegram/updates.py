@@ -66,7 +66,7 @@ def _from_tap(query: Mapping[str, Any], request_id: str, received_at: datetime) 
         received_at=received_at,
         message=MessageRef(chat, str(int(message["message_id"]))),
         user_name=_name(query["from"]),
-        ack=str(query["id"]),
+        ack=_clean(str(query["id"])),
     )
 
 

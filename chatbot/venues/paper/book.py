@@ -17,6 +17,7 @@ RECOVERS_AFTER = timedelta(seconds=1)
 BPS = Decimal(10_000)
 
 Piece = tuple[Decimal, Decimal]  # price, quantity
+Sides = tuple[tuple[BookLevel, ...], tuple[BookLevel, ...]]  # bids, asks
 
 
 class Market:
@@ -31,7 +32,7 @@ class Market:
         self._last = ZERO
         self._taken: dict[tuple[OrderSide, Decimal], Decimal] = {}
         self._taken_at: datetime | None = None
-        self._book: OrderBook | None = None
+        self._sides: Sides | None = None
 
     @property
     def priced(self) -> bool:
@@ -58,30 +59,22 @@ class Market:
     def move(self, prices: Prices, at: datetime) -> None:
         self._at = at
         if prices == self._prices:
-            self._book = None
             return
         self._prices = prices
         self._last = self.instrument.round_price(prices.mid)
         self._taken.clear()
-        self._book = None
+        self._sides = None
 
     def recover(self, now: datetime) -> None:
         if self._taken and self._taken_at is not None and now - self._taken_at >= RECOVERS_AFTER:
             self._taken.clear()
-            self._book = None
+            self._sides = None
 
     def book(self, depth: int) -> OrderBook:
-        if self._book is None:
-            self._book = OrderBook(
-                self.instrument.symbol,
-                tuple(self._offered(OrderSide.SELL)),
-                tuple(self._offered(OrderSide.BUY)),
-                self.at,
-            )
-        if depth >= LEVELS:
-            return self._book
-        whole = self._book
-        return OrderBook(whole.symbol, whole.bids[:depth], whole.asks[:depth], whole.at)
+        if self._sides is None:
+            self._sides = tuple(self._offered(OrderSide.SELL)), tuple(self._offered(OrderSide.BUY))
+        bids, asks = self._sides
+        return OrderBook(self.instrument.symbol, bids[:depth], asks[:depth], self.at)
 
     def best(self, side: OrderSide) -> Decimal:
         """What a taker of this side pays first, taken or not."""
@@ -110,7 +103,7 @@ class Market:
         if pieces:
             self._last = pieces[-1][0]
             self._taken_at = now
-            self._book = None
+            self._sides = None
 
     def _ticks(self) -> tuple[int, int, int]:
         """Middle, half spread and distance of levels, in ticks."""

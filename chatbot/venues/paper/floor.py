@@ -30,19 +30,24 @@ class Floor:
     unsaved: Unsaved = field(default_factory=Unsaved)
     order_number: int = 0
     fill_number: int = 0
+    _active: frozenset[Symbol] | None = field(default=None, repr=False)
 
     def mark(self, symbol: Symbol) -> Decimal:
         return self.markets[symbol].prices.mark
 
     def touch(self, account: AccountState) -> None:
+        self._active = None
         self.unsaved.accounts[account.id] = account
         if account.busy:
             self.busy[account.id] = account
         else:
             self.busy.pop(account.id, None)
 
-    def active_symbols(self) -> set[Symbol]:
-        return {symbol for account in self.busy.values() for symbol in account.symbols()}
+    def active_symbols(self) -> frozenset[Symbol]:
+        """Asked for at every call of every account, hence kept until an account changes."""
+        if self._active is None:
+            self._active = frozenset[Symbol]().union(*(each.symbols() for each in self.busy.values()))
+        return self._active
 
     def keep_order(self, account: AccountState, order: WorkingOrder) -> None:
         """Open orders stay with the account; final ones live on in the history only."""

@@ -1,0 +1,160 @@
+"""What ``hedgerow`` answers on the command line, and the console as a script sees it."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.books import Books
+from tests.e2e.market import still_market
+from tests.e2e.program import Finished, hedgerow, on_paper, running
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def market(tmp_path: Path) -> Path:
+    return still_market(tmp_path / "market.csv")
+
+
+def is_a_clear_refusal(finished: Finished, code: int) -> bool:
+    return finished.code == code and "Traceback" not in finished.err + finished.out
+
+
+async def test_a_script_trades_with_numbered_buttons_and_a_refusal_is_no_failure(
+    tmp_path: Path, market: Path
+) -> None:
+    script = """\
+/start
+/open BTC sideways 1
+/open BTC long 0.05 10x isolated
+1
+1
+/hedge BTC
+1
+/nonsense
+99
+/close #1
+1
+/status
+quit
+/open BTC long 0.05
+"""
+    settings = on_paper(tmp_path, market)
+    finished = await hedgerow("run", settings=settings, folder=tmp_path, typed=script)
+    assert finished.code == 0, finished.err
+    expected = [
+        "> /start",
+        "I need a side",
+        "> /open BTC long 0.05 10x isolated",
+        "[1] Confirm",
+        "#1 BTC is open: long 0.05 BTC",
+        "#1 BTC is hedged",
+        "I do not know /nonsense",
+        "There is no button 99",
+        "Close #1 BTC",
+        "[1] Offset first",
+        "#1 BTC closed",
+        "Nothing is open",
+    ]
+    rest = finished.out
+    for words in expected:
+        assert words in rest, f"{words!r} does not follow; the output is:\n{finished.out}"
+        rest = rest[rest.index(words) :]
+    assert "Opening #2" not in finished.out, "what comes after quit is not read"
+    books = Books(tmp_path)
+    assert books.complaints() == []
+    assert books.venue_legs() == {}
+
+
+async def test_every_wrong_setting_is_one_line_and_the_exit_code_is_2(tmp_path: Path) -> None:
+    settings = {
+        "HEDGEROW_PAPER__SPEED": "fast",
+        "HEDGEROW_HTTP__PORT": "99999",
+        "HEDGEROW_TELEGRAM__TOKEN": "not-a-token-but-a-secret",
+        "HEDGEROW_QUOTE__LIVETIME_SECONDS": "5",
+    }
+    finished = await hedgerow("run", settings=settings, folder=tmp_path)
+    assert is_a_clear_refusal(finished, 2)
+    lines = finished.err.splitlines()
+    assert [line.partition(":")[0] for line in lines] == sorted(settings)
+    assert all("Example:" in line for line in lines)
+    assert "not-a-token-but-a-secret" not in finished.err
+    assert list(tmp_path.iterdir()) == [], "nothing was created"
+
+
+@pytest.mark.parametrize(
+    ("content", "complaint"),
+    [
+        ("", "the file is empty"),
+        ("ts,mark,mid,index,funding_rate\n", "there is no row"),
+        ("ts,mark,mid,index,funding_rate\n1759881600000,-1,1,1,\n", "line 2"),
+    ],
+    ids=["empty", "no rows", "a price below zero"],
+)
+async def test_a_broken_recording_is_refused_in_a_sentence(
+    tmp_path: Path, content: str, complaint: str
+) -> None:
+    broken = tmp_path / "broken.csv"
+    broken.write_text(content, encoding="utf-8")
+    finished = await hedgerow("run", settings=on_paper(tmp_path, broken), folder=tmp_path)
+    assert is_a_clear_refusal(finished, 2)
+    assert len(finished.err.splitlines()) == 1
+    assert "cannot replay broken.csv" in finished.err
+    assert complaint in finished.err
+
+
+async def test_a_second_process_on_one_database_is_refused_and_harms_nothing(
+    tmp_path: Path, market: Path
+) -> None:
+    settings = on_paper(tmp_path, market)
+    async with running(settings, tmp_path) as first:
+        await until_created(tmp_path / "hedgerow-paper.db")
+        for command in ("run", "check"):
+            second = await hedgerow(command, settings=settings, folder=tmp_path)
+            assert is_a_clear_refusal(second, 1)
+            assert "is in use by another Hedgerow" in second.out + second.err
+        first_words = await first.says("/start")
+        assert "paper account" in first_words
+
+
+async def until_created(path: Path) -> None:
+    async with asyncio.timeout(30):
+        while not path.exists():  # noqa: ASYNC110 (another process makes it)
+            await asyncio.sleep(0.02)
+
+
+async def test_check_tells_what_it_found_and_fails_where_something_is_wrong(
+    tmp_path: Path, market: Path
+) -> None:
+    fine = await hedgerow("check", settings=on_paper(tmp_path, market), folder=tmp_path)
+    assert fine.code == 0
+    assert [line.split()[0] for line in fine.out.splitlines()] == [
+        "settings",
+        "database",
+        "market",
+        "telegram",
+    ]
+    nowhere = on_paper(tmp_path / "missing", market)
+    wrong = await hedgerow("check", settings=nowhere, folder=tmp_path)
+    assert is_a_clear_refusal(wrong, 1)
+    assert "does not exist" in wrong.out
+
+
+async def test_version_and_help_need_no_settings(tmp_path: Path) -> None:
+    wrong = {"HEDGEROW_PAPER__SPEED": "fast"}
+    version, help_ = await asyncio.gather(
+        hedgerow("--version", settings=wrong, folder=tmp_path),
+        hedgerow("--help", settings=wrong, folder=tmp_path),
+    )
+    assert version.code == help_.code == 0
+    assert version.out.startswith("hedgerow ")
+    assert all(command in help_.out for command in ("run", "demo", "check"))
+
+
+async def test_an_unknown_command_is_refused_with_the_usage(tmp_path: Path) -> None:
+    finished = await hedgerow("hedge", settings={}, folder=tmp_path)
+    assert is_a_clear_refusal(finished, 2)
+    assert "usage: hedgerow" in finished.err
