@@ -179,12 +179,16 @@ def _row(name: str, found: Sequence[Trip], delay: float) -> tuple[str, ...]:
         figure(_round_trips(first, delay)),
         figure(last * 1000),
         figure(_round_trips(last, delay)),
-        figure((last - first) * 1000) if _orders(found) > 1 else "",
+        figure(_gap(found) * 1000) if _orders(found) > 1 else "",
     )
 
 
 def _orders(found: Sequence[Trip]) -> int:
     return max(trip.orders for trip in found)
+
+
+def _gap(found: Sequence[Trip]) -> float:
+    return median(trip.last - trip.first for trip in found)
 
 
 def _round_trips(seconds: float, delay: float) -> float:
@@ -196,7 +200,7 @@ def _aims(trips: Mapping[str, Sequence[Trip]], delay: float) -> tuple[Aim, ...]:
     usual = [found for name, found in trips.items() if name != OPEN_ANEW]
     worst = max(median(_round_trips(trip.first, delay) for trip in found) for found in usual)
     calls = max(trip.before for found in usual for trip in found)
-    gap = median(trip.last - trip.first for trip in trips[AT_ONCE])
+    gap = _gap(trips[AT_ONCE])
     return (
         Aim(
             f"one round trip before the first order: {calls} call(s), {figure(worst)} round trips at worst",

@@ -52,8 +52,8 @@ async def _running(bot: Bot) -> AsyncIterator[None]:
 async def _on_telegram(bot: Bot) -> int:
     platform = telegram_platform(bot)
     bot.speak_through(platform.messenger)
-    await platform.start()
     try:
+        await platform.start()
         async with _running(bot), _until_signal(platform.stop_intake):
             log.info("ready: listening on Telegram as @%s", platform.username or "(not yet known)")
             await platform.run()

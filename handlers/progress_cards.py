@@ -166,13 +166,19 @@ def _opened(progress: Progress) -> list[Block]:
     return [Text(f"{head}\n{_fills(progress)}"), *_stops(progress)]
 
 
-def _fills(progress: Progress) -> str:
-    operation, instrument = progress.operation, progress.instrument
-    took = operation.finished_at - operation.started_at if operation.finished_at else None
+def _fills(progress: Progress, *, with_fee: bool = True) -> str:
+    """``with_fee`` false: a table that follows has it, rounded so that it adds up."""
+    operation = progress.operation
     rows = [_fill(target, progress) for target in operation.targets if target.filled]
-    last = f" Took {seconds(took)}." if took is not None else ""
-    fee = sum((target.fee for target in operation.targets), ZERO)
-    return "\n".join(rows) + f"\nFee {sum_of_money(fee, instrument.settle, sign=False)}.{last}"
+    last = [_fee(progress)] if with_fee else []
+    if operation.finished_at is not None:
+        last.append(f"Took {seconds(operation.finished_at - operation.started_at)}.")
+    return "\n".join([*rows, " ".join(last)]).rstrip()
+
+
+def _fee(progress: Progress) -> str:
+    fee = sum((target.fee for target in progress.operation.targets), ZERO)
+    return f"Fee {sum_of_money(fee, progress.instrument.settle, sign=False)}."
 
 
 def _fill(target: Target, progress: Progress) -> str:
@@ -251,4 +257,5 @@ def _partly_closed(progress: Progress) -> list[Block]:
     left = [f"{leg.side} {amount_of(leg.quantity, instrument)}" for leg in hedge.legs if leg.quantity]
     head = f"**✅ {_name(progress)}: realized {sum_of_money(result.net, result.currency)}**"
     rest = f"Left open: {listing(left, last='and')}." + ("" if hedge.paired else " It is not hedged now.")
-    return [Text(f"{head}\n{_fills(progress)}{_already_gone(progress)}"), table(result.lines), Text(rest)]
+    told = f"{head}\n{_fills(progress, with_fee=False)}{_already_gone(progress)}"
+    return [Text(told), table(result.lines), Text(rest)]

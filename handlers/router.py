@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import difflib
 import logging
+import re
 import weakref
 from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import blake2s
 
-from chatbot.chat import Platform, Reply, Request, RequestKind, Severity, Text, UserRef
+from chatbot.chat import Button, Platform, Reply, Request, RequestKind, Severity, Text, UserRef
 from chatbot.errors import (
     BadArgument,
     Busy,
@@ -33,6 +34,8 @@ from handlers.text import echo, sentence
 
 log = logging.getLogger(__name__)
 
+# What mends or shows. Caps are not loosened by a tap, and an example of an opening is no advice to open.
+_WAY_OUT = re.compile(r"`(/(?:hedge|close|status|adopt|panic) [^`]+)`")
 MAX_TEXT = 1_000  # longer than any command can be
 MAX_TOAST = 200
 # What a tap meets every day and a word beside the button says well enough.
@@ -176,7 +179,16 @@ def _apology(request: Request, number: str) -> Sequence[Reply]:
 
 
 def _refusal(call: Call, error: UserError | VenueError | Conflict) -> Reply:
-    return one_way_card(call.look, error) if isinstance(error, OneWayMode) else explain(error)
+    if isinstance(error, OneWayMode):
+        return one_way_card(call.look, error)
+    reply = explain(error)
+    return replace(reply, buttons=_ways_out(call, error)) if isinstance(error, UserError) else reply
+
+
+def _ways_out(call: Call, error: UserError) -> tuple[tuple[Button, ...], ...]:
+    """A command that the reason names can be tapped: nobody likes to type in a hurry."""
+    named = dict.fromkeys(_WAY_OUT.findall(error.message))
+    return tuple((call.button(text, text),) for text in named if fits(text))
 
 
 def explain(error: UserError | VenueError | Conflict) -> Reply:

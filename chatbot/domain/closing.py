@@ -147,7 +147,7 @@ def _closing(
         least = typed_percent(smallest_fraction(desk.instrument, position.quantity))
         raise BadArgument(
             f"{percent(fraction)} of your {position.side} is less than one order; take `{least}` or more.",
-            example=least,
+            example=f"/close {market_name(desk.instrument)} {least}",
         )
     estimate = desk.book.walk(position.side.closing, quantity)
     if trigger is not None:

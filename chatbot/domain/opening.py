@@ -191,7 +191,7 @@ def _open_setting(desk: Desk, request: OpenRequest) -> LegSetting:
     if leverage is None:
         leverage = lowered(desk, default.leverage, ZERO) if held is None else held.leverage
     if not leverage.is_finite() or leverage < 1:
-        raise BadArgument("Leverage is 1x or more.", example="10x")
+        raise BadArgument("Leverage is 1x or more.")
     if held is not None:
         _require_no_lower_leverage(desk, held, leverage)
     return LegSetting(leverage, request.margin_mode or default.margin_mode)

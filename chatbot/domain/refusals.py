@@ -79,7 +79,7 @@ def require_depth(instrument: Instrument, estimate: FillEstimate, wanted: Decima
 
 def require_leverage(instrument: Instrument, leverage: Decimal, notional: Decimal, caps: RiskCaps) -> None:
     if not leverage.is_finite() or leverage < 1:
-        raise BadArgument("Leverage is 1x or more.", example="10x")
+        raise BadArgument("Leverage is 1x or more.")
     most = instrument.tier(notional).max_leverage
     if leverage > most:
         name = market_name(instrument)
@@ -125,11 +125,20 @@ def require_share(held: Decimal, needed: Decimal, balance: Balance, caps: RiskCa
         return
     total = held + needed
     if total > caps.hedge_share * balance.equity:
-        share = "all" if balance.equity <= 0 else percent(total / balance.equity)
+        share = total / balance.equity if balance.equity > 0 else None
+        taken = "all" if share is None else percent(share)
         raise LimitExceeded(
-            f"Hedges would take {share} of your equity, over your cap of {percent(caps.hedge_share)}; "
-            "take a smaller size or change the cap with `/risk share`."
+            f"Hedges would take {taken} of your equity, over your cap of "
+            f"{percent(caps.hedge_share)}; take a smaller size or change the cap with {_wider(share)}."
         )
+
+
+def _wider(share: Decimal | None) -> str:
+    """The command that would let it pass, in whole percents."""
+    if share is None or share > 1:
+        return "`/risk share off`"
+    whole = (share * 100).to_integral_value(ROUND_CEILING)
+    return f"`/risk share {plain(whole)}%`"
 
 
 def _rounded_up(value: Decimal) -> str:

@@ -1,6 +1,7 @@
 """The chat in a terminal: typed at a prompt, or read from a script line by line.
 
-Buttons are numbered; a bare number taps that button of the latest card. Pushes appear while one types.
+Buttons are numbered; a bare number taps that button. Pushes appear while one types, and their buttons take
+the numbers behind those that are on show: no number changes its meaning under somebody's fingers.
 """
 
 from __future__ import annotations
@@ -8,7 +9,9 @@ from __future__ import annotations
 import asyncio
 import re
 import secrets
+import shutil
 import sys
+import textwrap
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, TextIO
@@ -34,6 +37,7 @@ LOCAL_USER = UserRef(Platform.CONSOLE, "local")
 LOCAL_CHAT = ChatRef(Platform.CONSOLE, "local", private=True)
 EDITED = "↻ "
 LEAVE = frozenset({"quit", "exit", "/quit", "/exit"})
+_PAGE = 88
 _BOLD_ON, _BOLD_OFF = "\x1b[1m", "\x1b[0m"
 # Whatever a name or a reason carries, it does not steer the terminal.
 _CONTROL = {code: None for code in (*range(32), 127, *range(128, 160)) if code != ord("\n")}
@@ -46,28 +50,41 @@ def _token() -> str:
 # --- rendering ----------------------------------------------------------------------------------
 
 
-def render(reply: Reply, *, bold: bool = False) -> str:
-    """Plain lines; ``bold`` sends the terminal's own codes, else the stars are dropped."""
-    parts = [_block(block, bold=bold) for block in reply.blocks]
-    rows = list(_numbered(reply.buttons))
+def render(reply: Reply, *, bold: bool = False, first: int = 1, width: int | None = None) -> str:
+    """Plain lines; ``bold`` sends the terminal's own codes, else the stars are dropped.
+
+    ``first`` is the number of the first button. Prose is broken between words at ``width``, if there is one.
+    """
+    parts = [_block(block, bold=bold, width=width) for block in reply.blocks]
+    rows = list(_numbered(reply.buttons, first))
     return "\n".join([*parts, *rows])
 
 
-def _block(block: Block, *, bold: bool) -> str:
+def _block(block: Block, *, bold: bool, width: int | None) -> str:
     if isinstance(block, Table):
         return "\n".join(f"  {line}".translate(_CONTROL) for line in block.lines)
     text = block.text.translate(_CONTROL)
     text = re.sub(r"`([^`\n]*)`", r"\1", text)
-    return re.sub(r"\*\*(.+?)\*\*", rf"{_BOLD_ON}\1{_BOLD_OFF}" if bold else r"\1", text)
+    lines = text.split("\n") if width is None else _wrapped(text, width)
+    marked = rf"{_BOLD_ON}\1{_BOLD_OFF}" if bold else r"\1"
+    return "\n".join(re.sub(r"\*\*(.+?)\*\*", marked, line, flags=re.DOTALL) for line in lines)
 
 
-def _numbered(rows: tuple[tuple[Button, ...], ...]) -> Iterator[str]:
-    number = 0
+def _wrapped(text: str, width: int) -> list[str]:
+    """Each line of the text, broken between words; a bold span may run on."""
+    return [
+        textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+        for line in text.split("\n")
+    ]
+
+
+def _numbered(rows: tuple[tuple[Button, ...], ...], first: int) -> Iterator[str]:
+    number = first
     for row in rows:
         labels = []
         for button in row:
-            number += 1
             labels.append(f"[{number}] {button.label}")
+            number += 1
         yield "  ".join(labels)
 
 
@@ -75,9 +92,11 @@ def _numbered(rows: tuple[tuple[Button, ...], ...]) -> Iterator[str]:
 
 
 class ConsoleMessenger:
-    """Prints cards; remembers the buttons of the latest one.
+    """Prints cards; remembers which number stands for which button.
 
-    ``out`` of ``None`` is whatever ``sys.stdout`` is at that moment: the prompt replaces it while it is open.
+    The first card with buttons after something was typed numbers them from 1; what comes unasked goes on
+    from there. ``out`` of ``None`` is whatever ``sys.stdout`` is at that moment: the prompt replaces it while
+    it is open.
     """
 
     platform = Platform.CONSOLE
@@ -87,14 +106,17 @@ class ConsoleMessenger:
         self._bold = bold
         self._token = token or _token()
         self._count = 0
-        self._card: str | None = None
-        self._buttons: tuple[Button, ...] = ()
+        self._taps: dict[int, tuple[str, Button]] = {}
+        self._typed = True
 
     async def deliver(self, chat: ChatRef, reply: Reply, *, edits: str | None) -> str | None:
-        text = render(reply, bold=self._bold)
-        self.print(f"{EDITED if edits else ''}{text}\n")
         card = edits or self._next_id()
-        self._remember(card, tuple(button for row in reply.buttons for button in row))
+        buttons = [button for row in reply.buttons for button in row]
+        first = self._first_number(card, asked=self._typed and bool(buttons))
+        self._typed = self._typed and not buttons and edits is not None
+        text = render(reply, bold=self._bold, first=first, width=self._columns())
+        self.print(f"{EDITED if edits else ''}{text}\n")
+        self._taps |= {number: (card, button) for number, button in enumerate(buttons, first)}
         return card
 
     async def acknowledge(self, request: Request, toast: str | None) -> None:
@@ -104,16 +126,25 @@ class ConsoleMessenger:
     def print(self, text: str) -> None:
         print(text, file=self._out or sys.stdout, flush=True)
 
+    def typed(self) -> None:
+        """Something was typed: the answer to it may number its buttons from 1 again."""
+        self._typed = True
+
     def button(self, number: int) -> tuple[MessageRef, Button] | None:
         """The button that a typed number taps, with its card."""
-        if self._card is None or not 1 <= number <= len(self._buttons):
+        if number not in self._taps:
             return None
-        return MessageRef(LOCAL_CHAT, self._card), self._buttons[number - 1]
+        card, button = self._taps[number]
+        return MessageRef(LOCAL_CHAT, card), button
 
-    def _remember(self, card: str, buttons: tuple[Button, ...]) -> None:
-        """A card that loses its buttons leaves none to tap: an older card's must not be tapped by mistake."""
-        if buttons or card == self._card:
-            self._card, self._buttons = card, buttons
+    def _first_number(self, card: str, *, asked: bool) -> int:
+        """A card shown anew loses the buttons it had: they must not be tapped by mistake."""
+        self._taps = {} if asked else {n: tap for n, tap in self._taps.items() if tap[0] != card}
+        return max(self._taps, default=0) + 1
+
+    def _columns(self) -> int | None:
+        """Of a terminal, less room for symbols that take two; prose wider than a page is hard to read."""
+        return min(shutil.get_terminal_size().columns - 2, _PAGE) if self._bold else None
 
     def _next_id(self) -> str:
         # With the token of this run: a card of an earlier run is never taken for one of this.
@@ -192,6 +223,7 @@ class ConsolePlatform:
 
     async def _hand_on(self, text: str) -> None:
         if not re.fullmatch(r"[0-9]{1,3}", text):
+            self._messenger.typed()
             await self._submit(self._request(RequestKind.COMMAND, text, None))
             return
         tapped = self._messenger.button(int(text))
@@ -199,6 +231,7 @@ class ConsolePlatform:
             self._messenger.print(f"There is no button {text} to tap just now.")
             return
         card, button = tapped
+        self._messenger.typed()
         await self._submit(self._request(RequestKind.CLICK, button.data, card))
 
     def _request(self, kind: RequestKind, text: str, message: MessageRef | None) -> Request:

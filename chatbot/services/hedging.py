@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -11,9 +12,9 @@ from chatbot.chat import ChatRef, OutboxMessage
 from chatbot.domain.account import AccountView
 from chatbot.domain.hedge import Hedge, HedgeId, HedgeStatus
 from chatbot.domain.instrument import ZERO, Instrument, Symbol
-from chatbot.domain.intent import IntentStatus, OrderIntent, Purpose
+from chatbot.domain.intent import IntentEvent, IntentStatus, OrderIntent
 from chatbot.domain.ledger import differences
-from chatbot.domain.operation import Operation, OperationKind, Target
+from chatbot.domain.operation import Operation, OperationStatus
 from chatbot.domain.quote import (
     AnyQuote,
     AnyRequest,
@@ -29,13 +30,14 @@ from chatbot.domain.quote import (
     QuoteKind,
 )
 from chatbot.domain.quoting import plan_unchanged, quote_close, quote_hedge, quote_open
-from chatbot.errors import BadArgument, Busy, Conflict, LimitExceeded, NotFound, QuoteExpired
+from chatbot.errors import BadArgument, Busy, Conflict, LimitExceeded, NotFound, QuoteExpired, VenueError
 from chatbot.ports import (
     Account,
     AuditEntry,
     Changes,
     Clock,
     IdSource,
+    IntentNote,
     Presenter,
     Progress,
     Store,
@@ -48,15 +50,19 @@ from chatbot.services.driving import progress_card
 from chatbot.services.locks import AccountLocks
 from chatbot.services.people import People
 from chatbot.services.planning import (
-    DEADLINE,
     Plan,
+    fired_pair,
     hedge_for,
     operation_of,
     plans_of,
+    rest_of_pair,
     symbols_of,
 )
 from chatbot.services.recovery import Supervisor
 
+log = logging.getLogger(__name__)
+
+PAIR_PAUSE = timedelta(seconds=5)
 USED = "That offer was used already. Nothing was sent."
 
 
@@ -395,60 +401,57 @@ class HedgeService:
         The user confirmed both legs at that price, so this is the same confirmation still being carried out.
         """
         for hedge in await self._store.live_hedges():
-            if hedge.offset is None or hedge.paired or hedge.status is HedgeStatus.FROZEN:
-                continue
-            if self._locks.busy(hedge.account_id):
+            if hedge.offset is None or self._locks.busy(hedge.account_id):
                 continue
             async with self._locks.of(hedge.account_id):
-                await self._finish_fired_pair(hedge.id)
+                try:
+                    await self._finish_fired_pair(hedge.id)
+                except VenueError as error:
+                    log.warning("a pair of hedge %s is looked at again later: %s", hedge.id, error.message)
 
     async def _finish_fired_pair(self, hedge_id: HedgeId) -> None:
         hedge = await self._store.hedge(hedge_id)
-        if hedge is None or await self._store.unfinished_operations(hedge.account_id):
+        if hedge is None or hedge.status is not HedgeStatus.OPEN:
             return
-        intents = await self._store.intents(hedge_id=hedge.id)
-        pair = _fired_pair(hedge, intents)
-        if pair is None:
+        if await self._store.unfinished_operations(hedge.account_id):
             return
-        origin = await self._store.operation(pair.operation_id)
-        if origin is None:
+        left = fired_pair(hedge, await self._store.intents(hedge_id=hedge.id))
+        origin = None if left is None else await self._store.operation(left.operation_id)
+        if left is None or origin is None or not await self._may_follow(origin):
             return
-        now = self._clock.now()
-        role = pair.leg.counterpart
-        price = pair.average_price or ZERO
-        rest = Target(role, LegAction.CLOSE, hedge.leg(role).quantity, price, stage=0)
-        operation = replace(
-            origin,
-            id=self._ids.operation_id(),
-            kind=OperationKind.CLOSE,
-            targets=(rest,),
-            started_at=now,
-            deadline_at=now + DEADLINE,
-            way=CloseWay.SINGLE,
-            stage=0,
-            finished_at=None,
-            status=type(origin.status).RUNNING,
-            reason="",
-            card=None,
-            version=0,
+        canceled = await self._take_back(hedge, left)
+        if canceled is None:
+            return  # it fired just now: the next look books it
+        operation = rest_of_pair(
+            origin, hedge, left, operation_id=self._ids.operation_id(), now=self._clock.now()
         )
-        await self._store.commit(Changes(operations=(operation,)))
+        note = IntentNote(canceled.client_order_id, self._clock.now(), canceled.status, canceled.reason)
+        await self._store.commit(Changes(operations=(operation,), intents=(canceled,), notes=(note,)))
         self._supervisor.start(operation.id)
+
+    async def _may_follow(self, origin: Operation) -> bool:
+        """Once it was done never again; where it failed, not at every look."""
+        same = await self._store.operation_of_quote(origin.quote_id)
+        later = [o for o in same if o.way is CloseWay.SINGLE and o.hedge_id == origin.hedge_id]
+        ends = [o.finished_at or o.started_at for o in later]
+        done = any(o.status is OperationStatus.DONE for o in later)
+        return not done and self._clock.now() >= max(ends, default=origin.started_at) + PAIR_PAUSE
+
+    async def _take_back(self, hedge: Hedge, left: OrderIntent) -> OrderIntent | None:
+        """The half that did not fire; ``None``: it did after all."""
+        if left.status is not IntentStatus.OPEN:
+            return left
+        account = await self._store.account(hedge.account_id)
+        if account is None:
+            return None
+        report = await self._venues.of(account).cancel(left.symbol, left.client_order_id)
+        if report is not None and report.filled_quantity != left.filled_quantity:
+            return None
+        return left.after(IntentEvent.CANCELED, reason="its pair fired without it")
 
     async def idle(self) -> None:
         """Returns when no operation is in flight."""
         await self._supervisor.idle()
-
-
-def _fired_pair(hedge: Hedge, intents: tuple[OrderIntent, ...]) -> OrderIntent | None:
-    """The conditional close that fired while the other leg, meant to close with it, is still there."""
-    at_price = [i for i in intents if i.purpose is Purpose.CLOSE_AT_PRICE]
-    fired = [i for i in at_price if i.status is IntentStatus.FILLED and hedge.leg(i.leg).quantity == 0]
-    for intent in reversed(fired):
-        twins = [i for i in at_price if i.operation_id == intent.operation_id and i.leg is not intent.leg]
-        if any(hedge.leg(twin.leg).quantity > 0 for twin in twins):
-            return intent
-    return None
 
 
 def _require_fresh(quote: Quote, clock: Clock) -> None:

@@ -8,10 +8,10 @@ from datetime import datetime, timedelta
 
 from chatbot.domain.account import AccountView
 from chatbot.domain.hedge import Hedge, HedgeId, Leg, LegRole
-from chatbot.domain.instrument import PositionSide, Symbol
-from chatbot.domain.intent import OperationId
+from chatbot.domain.instrument import ZERO, PositionSide, Symbol
+from chatbot.domain.intent import IntentStatus, OperationId, OrderIntent, Purpose
 from chatbot.domain.ledger import adopted_leg
-from chatbot.domain.operation import Operation, OperationKind, Target
+from chatbot.domain.operation import Operation, OperationKind, OperationStatus, Target
 from chatbot.domain.pnl import ClosingCosts
 from chatbot.domain.quote import (
     CloseAllQuote,
@@ -156,3 +156,40 @@ def _leg_found(role: LegRole, side: PositionSide, symbol: Symbol, view: AccountV
 def _opened_at(symbol: Symbol, view: AccountView) -> datetime:
     instants = [p.opened_at for p in view.positions if p.symbol == symbol and p.opened_at]
     return min(instants, default=view.at)
+
+
+# --- pairs that close at a price ----------------------------------------------------------------
+
+
+def fired_pair(hedge: Hedge, intents: tuple[OrderIntent, ...]) -> OrderIntent | None:
+    """The half of a conditional close that did not fire although the other did, and has a leg to close."""
+    at_price = [i for i in intents if i.purpose is Purpose.CLOSE_AT_PRICE]
+    for fired in reversed([i for i in at_price if i.status is IntentStatus.FILLED]):
+        twins = [i for i in at_price if i.operation_id == fired.operation_id and i.leg is not fired.leg]
+        if not twins or any(twin.status is IntentStatus.FILLED for twin in twins):
+            continue
+        if hedge.leg(twins[-1].leg).quantity > 0:
+            return twins[-1]
+    return None
+
+
+def rest_of_pair(
+    origin: Operation, hedge: Hedge, left: OrderIntent, *, operation_id: OperationId, now: datetime
+) -> Operation:
+    price = left.trigger_price or ZERO
+    quantity = min(left.left, hedge.leg(left.leg).quantity)
+    return replace(
+        origin,
+        id=operation_id,
+        kind=OperationKind.CLOSE,
+        targets=(Target(left.leg, LegAction.CLOSE, quantity, price, stage=0),),
+        started_at=now,
+        deadline_at=now + DEADLINE,
+        way=CloseWay.SINGLE,
+        stage=0,
+        finished_at=None,
+        status=OperationStatus.RUNNING,
+        reason="",
+        card=None,
+        version=0,
+    )

@@ -4,11 +4,27 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, Final, Protocol
+
+import aiosqlite
 
 from chatbot.errors import Conflict, StorageError
+from chatbot.storage.codec import Cell
+from chatbot.storage.sql import Params, Row
 
-BUSY_TIMEOUT_SECONDS = 5.0
+# What a driver raises for a statement: ``ValueError`` is aiosqlite's word for closed.
+REFUSALS: Final = (sqlite3.Error, OverflowError, ValueError)
+
+_SETTINGS: Final[dict[str, Any]] = {
+    "timeout": 5.0,
+    "isolation_level": None,  # the driver begins nothing by itself
+    "cached_statements": 256,
+}
+_ALWAYS = ("PRAGMA foreign_keys = ON", "PRAGMA synchronous = FULL")
+_NOTHING: Mapping[str, Cell] = {}
 
 _ADVICE = {
     "SQLITE_NOTADB": "is not a database; name another file, or move this one away",
@@ -25,18 +41,55 @@ _ADVICE = {
 _UNIQUE = frozenset({"SQLITE_CONSTRAINT_UNIQUE", "SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_ROWID"})
 
 
+class Written(Protocol):
+    @property
+    def rowcount(self) -> int: ...
+
+
+class Connection(Protocol):
+    """What is used of an ``aiosqlite`` connection."""
+
+    @property
+    def in_transaction(self) -> bool: ...
+
+    def execute(self, sql: str, parameters: Params = ..., /) -> Awaitable[Written]: ...
+
+    def executemany(self, sql: str, parameters: Sequence[Params], /) -> Awaitable[Written]: ...
+
+    def execute_fetchall(self, sql: str, parameters: Params, /) -> Awaitable[Iterable[Row]]: ...
+
+
+class DirectConnection:
+    """A database in memory, without a thread: what is asked is done before anybody else runs.
+
+    A thread would answer in its own time, and neither the tests nor the demo, which run on a virtual clock,
+    would repeat to the line. Since nothing here ever waits, one connection serves the writer and the readers.
+    """
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._connection.in_transaction
+
+    async def execute(self, sql: str, parameters: Params = _NOTHING, /) -> sqlite3.Cursor:
+        return self._connection.execute(sql, parameters)
+
+    async def executemany(self, sql: str, parameters: Sequence[Params], /) -> sqlite3.Cursor:
+        return self._connection.executemany(sql, parameters)
+
+    async def execute_fetchall(self, sql: str, parameters: Params, /) -> list[Row]:
+        return self._connection.execute(sql, parameters).fetchall()
+
+
 def connect(path: Path | None) -> sqlite3.Connection:
-    """``None``: a database in memory. Transactions are begun by hand; one thread at a time may use it."""
+    """For the schema, and for a database in memory (``None``). Transactions are begun by hand."""
     if path is not None:
         _create_private(path)
-    connection = sqlite3.connect(
-        ":memory:" if path is None else path,
-        timeout=BUSY_TIMEOUT_SECONDS,
-        isolation_level=None,
-        check_same_thread=False,
-        cached_statements=256,
-    )
-    connection.execute("PRAGMA foreign_keys = ON")
+    connection: sqlite3.Connection = sqlite3.connect(":memory:" if path is None else path, **_SETTINGS)
+    for pragma in _ALWAYS:
+        connection.execute(pragma)
     return connection
 
 
@@ -55,33 +108,46 @@ def _create_private(path: Path) -> None:
         raise StorageError(f"the database {path} cannot be opened: {error.strerror}") from None
 
 
-def make_durable(connection: sqlite3.Connection, path: Path) -> None:
+@asynccontextmanager
+async def open_writer(path: Path) -> AsyncIterator[aiosqlite.Connection]:
     """Write-ahead log, and a commit is on the disk before it returns."""
-    (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
-    if mode != "wal":
-        raise StorageError(
-            f"the database {path} lies on a file system without shared memory; name another place"
-        )
-    connection.execute("PRAGMA synchronous = FULL")
+    async with _open(path) as connection:
+        ((mode,),) = await connection.execute_fetchall("PRAGMA journal_mode = WAL")
+        if mode != "wal":
+            raise StorageError(
+                f"the database {path} lies on a file system without shared memory; name another place"
+            )
+        yield connection
 
 
-def connect_writer(path: Path) -> sqlite3.Connection:
-    connection = connect(path)
-    make_durable(connection, path)
-    return connection
+@asynccontextmanager
+async def open_reader(path: Path) -> AsyncIterator[aiosqlite.Connection]:
+    async with _open(path) as connection:
+        await connection.execute("PRAGMA query_only = ON")
+        yield connection
 
 
-def connect_reader(path: Path) -> sqlite3.Connection:
-    connection = connect(path)
-    connection.execute("PRAGMA query_only = ON")
-    return connection
+@asynccontextmanager
+async def _open(path: Path) -> AsyncIterator[aiosqlite.Connection]:
+    async with aiosqlite.connect(path, **_SETTINGS) as connection:
+        for pragma in _ALWAYS:
+            await connection.execute(pragma)
+        yield connection
 
 
-def in_words(error: sqlite3.Error, path: Path | None, conflict: str = "") -> StorageError:
+def in_words(error: Exception, path: Path | None, conflict: str = "") -> StorageError:
     """Never the statement, never a value."""
     code = getattr(error, "sqlite_errorname", "")
     if code in _UNIQUE:
         return Conflict(conflict or None)
     name = "in memory" if path is None else str(path)
+    return StorageError(f"the database {name} {_advice(error, code)}")
+
+
+def _advice(error: Exception, code: str) -> str:
+    if isinstance(error, UnicodeError | OverflowError):
+        return "takes no broken characters and no number beyond 64 bits"
+    if isinstance(error, ValueError):
+        return "is closed already"
     primary = "_".join(code.split("_")[:2])
-    return StorageError(f"the database {name} {_ADVICE.get(primary, f'refused a statement: {error}')}")
+    return _ADVICE.get(primary, f"refused a statement: {error}")

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from chatbot.errors import StorageError
-from chatbot.storage.connection import connect, connect_reader, connect_writer, in_words
+from chatbot.storage.connection import DirectConnection, connect, in_words, open_reader, open_writer
 from chatbot.storage.mailbox import SqlMailbox
 from chatbot.storage.ownership import Ownership
 from chatbot.storage.schema import create_in, prepare
@@ -23,18 +22,13 @@ _IN_MEMORY = ("", ":memory:")
 
 
 class Database:
-    def __init__(
-        self,
-        session: Session,
-        *,
-        ownership: Ownership | None = None,
-        thread: ThreadPoolExecutor | None = None,
-    ) -> None:
+    """``resources`` are what the session stands on."""
+
+    def __init__(self, session: Session, resources: AsyncExitStack) -> None:
         self.store = SqlStore(session)
         self.mailbox = SqlMailbox(session)
         self._session = session
-        self._ownership = ownership
-        self._thread = thread
+        self._resources = resources
 
     @classmethod
     async def open(cls, url: str) -> Database:
@@ -44,11 +38,8 @@ class Database:
 
     async def close(self) -> None:
         """Waits for what is being written."""
-        await self._session.close()
-        if self._thread is not None:
-            self._thread.shutdown()
-        if self._ownership is not None:
-            self._ownership.release()
+        async with self._resources:
+            await self._session.close()
 
 
 @asynccontextmanager
@@ -76,33 +67,28 @@ def database_path(url: str) -> Path | None:
 
 
 def _open_in_memory() -> Database:
-    connection = connect(None)
-    create_in(connection)
-    return Database(Session(connection, DirectWriter(connection), None))
+    memory = connect(None)
+    create_in(memory)
+    resources = AsyncExitStack()
+    resources.callback(memory.close)
+    connection = DirectConnection(memory)
+    return Database(Session(connection, DirectWriter(connection), None), resources)
 
 
 async def _open_file(name: Path) -> Database:
-    thread = ThreadPoolExecutor(1, thread_name_prefix="database")
-    loop = asyncio.get_running_loop()
-    try:
-        path, ownership, writer, reader = await loop.run_in_executor(thread, _take, name)
-    except StorageError:
-        thread.shutdown()
-        raise
-    session = Session(reader, GroupWriter(writer, path, thread), path)
-    return Database(session, ownership=ownership, thread=thread)
+    async with AsyncExitStack() as stack:
+        path, ownership = _take(name)
+        stack.callback(ownership.release)
+        try:
+            await asyncio.to_thread(prepare, path)
+            writer = await stack.enter_async_context(open_writer(path))
+            reader = await stack.enter_async_context(open_reader(path))
+        except sqlite3.Error as error:
+            raise in_words(error, path) from None
+        return Database(Session(reader, GroupWriter(writer, path), path), stack.pop_all())
 
 
-def _take(name: Path) -> tuple[Path, Ownership, sqlite3.Connection, sqlite3.Connection]:
+def _take(name: Path) -> tuple[Path, Ownership]:
     """Two names of one file are one lock."""
     path = name.resolve()
-    ownership = Ownership.take(path)
-    try:
-        prepare(path)
-        return path, ownership, connect_writer(path), connect_reader(path)
-    except sqlite3.Error as error:
-        ownership.release()
-        raise in_words(error, path) from None
-    except StorageError:
-        ownership.release()
-        raise
+    return path, Ownership.take(path)

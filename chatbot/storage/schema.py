@@ -1,7 +1,7 @@
 """Which schema a database file has, and how it comes to the one that this program needs.
 
-SQLAlchemy and Alembic are imported only when there is something to create or to upgrade: at an ordinary start
-one statement tells that there is not.
+Alembic is imported only when there is something to upgrade: at an ordinary start one statement tells that
+there is not.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import sqlite3
 from pathlib import Path
 
 from chatbot.errors import StorageError
+from chatbot.storage import creation
 from chatbot.storage.connection import connect, in_words
+from chatbot.storage.sql import compiled
 
 REVISIONS = ("0001",)  # ascending; a test holds this against the scripts
 HEAD = REVISIONS[-1]
@@ -43,16 +45,11 @@ def _revision(path: Path) -> str | None:
     """``None``: a new, empty database."""
     connection = connect(path)
     try:
-        tables = {
-            name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
-        }
+        tables = {name for (name,) in connection.execute(compiled(creation.TABLE_NAMES))}
         if not tables:
             return None
-        versions = (
-            connection.execute("SELECT version_num FROM alembic_version").fetchall()
-            if "alembic_version" in tables
-            else []
-        )
+        known = creation.VERSION.name in tables
+        versions = connection.execute(compiled(creation.REVISION)).fetchall() if known else []
     finally:
         connection.close()
     if len(versions) != 1:
@@ -72,12 +69,10 @@ def create(path: Path) -> None:
 
 def create_in(connection: sqlite3.Connection) -> None:
     """The newest schema at once: what all migrations together come to (a test compares)."""
-    from chatbot.storage.creation import statements  # noqa: PLC0415 (imports SQLAlchemy)
-
     connection.execute("BEGIN IMMEDIATE")
-    for statement in statements():
+    for statement in creation.statements():
         connection.execute(statement)
-    connection.execute("INSERT INTO alembic_version (version_num) VALUES (?)", (HEAD,))
+    connection.execute(compiled(creation.SET_REVISION), {"version_num": HEAD})
     connection.execute("COMMIT")
 
 

@@ -63,6 +63,15 @@ class StoreContract:
         assert await known.accounts(UserId("u2")) == (samples.account("a2", user_id="u2"),)
         assert len(await known.accounts()) == 2
 
+    async def test_an_account_never_moves_to_another_user(self, known: Store) -> None:
+        other = samples.user("u2", chat=ChatRef(Platform.TELEGRAM, "78"))
+        with pytest.raises(Conflict, match="Paper"):
+            await known.commit(Changes(users=(other,), accounts=(samples.account(user_id="u2"),)))
+        assert await known.account(ACCOUNT_ID) == samples.account()
+        renamed = replace(samples.account(), label="Mine", frozen="")
+        await known.commit(Changes(accounts=(renamed,)))
+        assert await known.account(ACCOUNT_ID) == renamed
+
     async def test_an_account_of_nobody_is_refused(self, store: Store) -> None:
         with pytest.raises(StorageError) as refused:
             await store.commit(Changes(accounts=(samples.account(),)))

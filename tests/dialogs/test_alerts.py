@@ -86,7 +86,7 @@ async def test_the_overview_lists_what_is_active() -> None:
         reply = await says(world, "/alerts")
 
         assert text_of(reply).startswith("**1 alert active**")
-        assert "#1 liquidation long" in list(lines_of(reply))
+        assert "#1 liquidation is near (long)" in list(lines_of(reply))
 
 
 @pytest.mark.parametrize(

@@ -112,6 +112,28 @@ async def test_a_hedge_of_a_hedge_is_refused() -> None:
         (card,) = await dialog.says("/hedge ETH")
 
         assert "hedged" in card.text
+        assert card.labels == ["/status ETH"]
+
+
+async def test_the_way_out_that_a_refusal_names_can_be_tapped() -> None:
+    async with a_dialog() as dialog:
+        await dialog.says("/risk share off")
+        await dialog.does("/open ETH long 27 10x")
+        (card,) = await dialog.says("/hedge ETH")
+        assert "hedge a part (/hedge ETH 80%) or add money" in card.text
+
+        await dialog.taps(card, "/hedge ETH 80%")
+
+        assert dialog.latest.text.startswith("🔒 Lock ~")
+        assert "Confirm" in dialog.latest.labels
+
+
+@pytest.mark.parametrize("command", ["/open BTC long 0.001 50x", "/hedge BTC"])
+async def test_neither_a_looser_cap_nor_an_opening_is_one_tap_away(command: str) -> None:
+    async with a_dialog() as dialog:
+        (card,) = await dialog.says(command)
+
+        assert "/risk leverage 50" in card.text or "/open BTC long 25%" in card.text
         assert card.labels == []
 
 

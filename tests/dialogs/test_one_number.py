@@ -1,4 +1,4 @@
-"""One number for one thing: what is offered, done and shown afterwards is the same as long as nothing moves."""
+"""One number for one thing: offered, done and shown afterwards it is the same while nothing moves."""
 
 from __future__ import annotations
 

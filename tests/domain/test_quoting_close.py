@@ -195,7 +195,7 @@ def test_a_part_that_rounds_to_nothing_says_the_smallest_that_works() -> None:
     view = a_view(a_position(LONG, "0.007"))
     with pytest.raises(BadArgument, match="take `15%` or more") as refused:
         offered(view, fraction="0.1")
-    assert refused.value.example == "15%"
+    assert refused.value.example == "/close ETH 15%"
     assert offered(view, fraction="0.15").ways[0].plans[0].quantity == D("0.001")
 
 

@@ -266,6 +266,13 @@ def test_one_way_mode_is_refused_before_anything_else() -> None:
         offered(a_view(position_mode=PositionMode.ONE_WAY))
 
 
+def test_where_margin_lacks_the_part_that_fits_is_told_and_fits() -> None:
+    view = a_view(a_position(LONG, 1, 2_300), wallet=400)
+    with pytest.raises(LimitExceeded, match=r"hedge a part \(`/hedge ETH 70%`\) or add money"):
+        offered(view, caps=RiskCaps(hedge_share=None))
+    assert offered(view, a_request(ratio="0.70"), caps=RiskCaps(hedge_share=None)).plan.quantity == D("0.7")
+
+
 @pytest.mark.parametrize("ratio", ["0", "-0.5", "1.001", "NaN", "Infinity"])
 def test_a_ratio_that_would_over_hedge_or_hedge_nothing_is_refused(ratio: str) -> None:
     with pytest.raises(BadArgument, match="at most 100 %"):

@@ -184,7 +184,7 @@ def test_all_of_the_free_margin_can_be_used_as_a_share() -> None:
 
 def test_the_allocation_cap_counts_what_hedges_hold_already() -> None:
     offered(hedges_margin=7_700)
-    with pytest.raises(LimitExceeded, match=r"80\.3 % of your equity, over your cap of 80 %"):
+    with pytest.raises(LimitExceeded, match=r"80\.3 % of your equity, over your cap of 80 %.*`/risk share 81%`"):
         offered(hedges_margin=7_800)
 
 
@@ -236,6 +236,18 @@ def test_margin_that_only_the_new_part_would_find_is_refused() -> None:
     view = a_view(a_position(LONG, 10, 2_300, leverage=10), wallet=3_000)
     with pytest.raises(LimitExceeded, match=r"needs 2,346\.12 USDT of margin"):
         offered(a_request(size="0.1", leverage=5), view)
+
+
+def test_where_margin_lacks_the_size_that_fits_is_told_and_fits() -> None:
+    view = a_view(wallet=1_000)
+    with pytest.raises(LimitExceeded, match=r"take 4\.239 ETH or less or add money"):
+        offered(a_request(size=10), view, caps=RiskCaps(hedge_share=None))
+    assert offered(a_request(size="4.239"), view, caps=RiskCaps(hedge_share=None)).plan.quantity == D("4.239")
+
+
+def test_where_not_even_one_order_fits_nothing_smaller_is_suggested() -> None:
+    with pytest.raises(LimitExceeded, match="close something or add money"):
+        offered(a_request(size=1), a_view(wallet="0.1"))
 
 
 def test_without_price_or_book_nothing_is_offered() -> None:

@@ -55,9 +55,9 @@ class Boundaries:
 
         async def guarded(it: object, *arguments: Any, **more: Any) -> Any:
             what = named(arguments)
+            self._counting |= what.startswith("write inbox") and self._is_the_tap(arguments)
             self.passes(f"before {what}")
             result = await original(it, *arguments, **more)
-            self._counting |= what.startswith("write inbox") and self._is_the_tap(arguments)
             self.passes(f"after {what}")
             return result
 

@@ -72,6 +72,11 @@ class Child:
             os.kill(self.pid, signal.SIGKILL)
         await self.ended()
 
+    async def stop(self) -> int:
+        """Asked politely, as a service manager does."""
+        os.kill(self.pid, signal.SIGTERM)
+        return await self.ended()
+
     @property
     def log(self) -> str:
         return (self.folder / "bot.log").read_text(encoding="utf-8")

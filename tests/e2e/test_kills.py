@@ -77,3 +77,18 @@ async def test_a_kill_at_any_moment_leaves_no_trace(stage: Stage) -> None:
         cut = stage.cut_by_hand(CLOSE, folder, card)
         assert await stage.recover(cut)
         assert stage.verdict(cut) == [], f"killed {moment * 12} ms after the tap"
+
+
+async def test_a_stop_in_the_middle_of_a_close_ends_well_and_the_next_start_goes_on(stage: Stage) -> None:
+    base = await stage.prepare(OPENING, HEDGING)
+    for moment in range(4):
+        folder = stage.new_folder(base)
+        child = await stage.start(folder)
+        card = await stage.offer(CLOSE.command, CLOSE.label)
+        stage.phone.taps(card, CLOSE.label)
+        await asyncio.sleep(moment * 0.025)
+        assert await child.stop() == 0
+        assert "Traceback" not in child.log
+        cut = stage.cut_by_hand(CLOSE, folder, card)
+        assert await stage.recover(cut)
+        assert stage.verdict(cut) == [], f"stopped {moment * 25} ms after the tap"

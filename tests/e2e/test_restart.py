@@ -109,9 +109,9 @@ def market_time(folder: Path) -> int:
 @pytest.mark.asyncio(loop_scope="session")
 async def test_another_program_may_look_into_the_ledger_and_nothing_is_lost(stage: Stage) -> None:
     """The last one to leave a database clears its log away: a visitor must never believe it is the last."""
-    folder = stage.new_folder()
+    folder = stage.new_folder(await stage.prepare())
     child = await stage.start(folder)
-    await stage.phone.asks("/start", "Hedgerow")
+    await stage.phone.asks("/status", "Nothing is open")
     for command in (OPENING, HEDGING):
         with closing(sqlite3.connect(folder / "hedgerow.db")) as visitor:
             visitor.execute("SELECT count(*) FROM hedges").fetchall()

@@ -129,6 +129,66 @@ async def test_a_card_without_buttons_leaves_the_buttons_of_the_one_before() -> 
     assert console.requests[2].text == "q:1"
 
 
+PUSH = Reply((Text("short leg 4.9 % from liquidation"),), ((Button("Close", "c:close"),),))
+
+
+async def test_a_push_takes_the_numbers_behind_those_on_show() -> None:
+    console = Teletype("/hedge BTC\n")
+    await console.runs()
+
+    await console.messenger.deliver(LOCAL_CHAT, PUSH, edits=None)
+
+    assert "[4] Close" in console.out.getvalue()
+    confirm, close = console.messenger.button(1), console.messenger.button(4)
+    assert confirm is not None
+    assert close is not None
+    assert (confirm[1].data, close[1].data) == ("q:1", "c:close")
+    assert confirm[0] != close[0]
+
+
+async def test_every_card_of_one_answer_can_be_tapped() -> None:
+    console = Teletype("")
+    for _ in range(2):
+        await console.messenger.deliver(LOCAL_CHAT, CARD, edits=None)
+
+    numbers = [number for number in range(10) if console.messenger.button(number)]
+    assert numbers == [1, 2, 3, 4, 5, 6]
+
+
+async def test_the_answer_to_what_is_typed_numbers_from_one_again() -> None:
+    console = Teletype("/hedge BTC\n/hedge ETH\n")
+
+    printed = await console.runs()
+
+    assert printed.count("[1] Confirm") == 2
+    assert console.messenger.button(4) is None
+
+
+async def test_a_card_that_is_sent_and_done_numbers_from_one_after_the_tap() -> None:
+    console = Teletype("/hedge BTC\n")
+    await console.runs()
+    await console.messenger.deliver(LOCAL_CHAT, PUSH, edits=None)
+
+    console.messenger.typed()
+    await console.messenger.deliver(LOCAL_CHAT, Reply((Text("sending"),)), edits="run:1")
+    await console.messenger.deliver(LOCAL_CHAT, CARD, edits="run:1")
+
+    assert console.out.getvalue().rstrip().endswith("[1] Confirm  [2] Cancel\n[3] Help")
+
+
+def test_prose_is_broken_between_words_and_tables_are_not() -> None:
+    long = Reply((Text("**A lock that costs** two more fees\nand keeps the entry"), Table(("-" * 34,))))
+
+    lines = render(long, bold=True, width=20).splitlines()
+
+    assert lines == [
+        "\x1b[1mA lock that",
+        "costs\x1b[0m two more fees",
+        "and keeps the entry",
+        "  " + "-" * 34,
+    ]
+
+
 async def test_quit_ends_the_script() -> None:
     console = Teletype("/status\nquit\n/panic\n")
     await console.runs()

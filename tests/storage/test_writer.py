@@ -8,15 +8,16 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from chatbot.domain.hedge import HedgeId
 from chatbot.domain.instrument import Symbol
 from chatbot.domain.quote import QuoteId
 from chatbot.errors import Conflict, StorageError
 from chatbot.ports import Changes, Store
-from chatbot.storage.connection import connect_writer
+from chatbot.storage.connection import Connection, open_writer
 from chatbot.storage.database import Database, open_database
-from chatbot.storage.sql import Step
+from chatbot.storage.sql import Statement, Step, insert, insert_new
 from chatbot.storage.writer import transact
 from tests.storage import samples
 from tests.storage.samples import HEDGE_ID, LATER
@@ -114,33 +115,84 @@ async def test_what_is_being_written_is_finished_before_closing(tmp_path: Path) 
         assert len(await again.store.live_hedges()) == 100
 
 
-def test_a_statement_that_cannot_run_undoes_its_own_transaction_only(tmp_path: Path) -> None:
-    connection = connect_writer(tmp_path / "t.db")
-    connection.execute("CREATE TABLE t (id TEXT PRIMARY KEY, money TEXT NOT NULL) STRICT")
-    put = "INSERT INTO t VALUES (:id, :money)"
-    fine = [Step(put, {"id": "a", "money": "1"})]
-    half = [Step(put, {"id": "b", "money": "2"}), Step(put, {"id": "c", "money": None})]
-    twice = [Step(put, {"id": "d", "money": "3"}), Step(put, {"id": "a", "money": "4"}, "a is there already")]
-    first, second, third = transact(connection, [fine, half, twice], None)
+THINGS = sa.Table(
+    "things", sa.MetaData(), sa.Column("id", sa.Text, primary_key=True), sa.Column("money", sa.Text)
+)
+PUT = Statement(insert(THINGS, ["id", "money"]))
+
+
+def put(key: str, money: str | None, conflict: str = "") -> Step:
+    return Step(PUT, {"id": key, "money": money}, conflict)
+
+
+@pytest.fixture
+async def connection(tmp_path: Path) -> AsyncIterator[Connection]:
+    async with open_writer(tmp_path / "t.db") as connection:
+        await connection.execute("CREATE TABLE things (id TEXT PRIMARY KEY, money TEXT NOT NULL) STRICT")
+        yield connection
+
+
+async def stored(connection: Connection) -> list[str]:
+    return [key for (key,) in await connection.execute_fetchall("SELECT id FROM things ORDER BY id", {})]
+
+
+async def test_a_statement_that_cannot_run_undoes_its_own_transaction_only(connection: Connection) -> None:
+    fine, half = [put("a", "1")], [put("b", "2"), put("c", None)]
+    twice = [put("d", "3"), put("a", "4", "a is there already")]
+    first, second, third = await transact(connection, [fine, half, twice], None)
     assert first is None
     assert type(second) is StorageError
     assert isinstance(third, Conflict)
     assert third.message == "a is there already"
-    assert connection.execute("SELECT id FROM t").fetchall() == [("a",)]
-    connection.close()
+    assert await stored(connection) == ["a"]
+    assert not connection.in_transaction
 
 
-def test_when_the_disk_takes_nothing_every_transaction_learns_of_it(tmp_path: Path) -> None:
-    connection = connect_writer(tmp_path / "t.db")
-    connection.execute("CREATE TABLE t (id TEXT PRIMARY KEY) STRICT")
-    (pages,) = connection.execute("PRAGMA page_count").fetchone()
-    connection.execute(f"PRAGMA max_page_count = {pages}")
-    large = [Step("INSERT INTO t VALUES (:id)", {"id": "x" * 100_000})]
-    small = [Step("INSERT INTO t VALUES (:id)", {"id": "y"})]
-    outcomes = transact(connection, [small, large, small], tmp_path / "t.db")
+@pytest.mark.parametrize("broken", ["\ud800", "half a \udc9f face"])
+async def test_broken_characters_are_refused_for_their_own_transaction_only(
+    connection: Connection, broken: str
+) -> None:
+    first, second = await transact(connection, [[put("a", broken)], [put("b", "1")]], None)
+    assert isinstance(first, StorageError)
+    assert "broken characters" in first.message
+    assert broken not in first.message
+    assert second is None
+    assert await stored(connection) == ["b"]
+
+
+async def test_steps_that_repeat_a_statement_are_counted_together(connection: Connection) -> None:
+    (first,) = await transact(connection, [[put("a", "1"), put("b", "2"), put("c", "3")]], None)
+    assert first is None
+    assert await stored(connection) == ["a", "b", "c"]
+    again = Step(Statement(insert_new(THINGS, ["id", "money"])), {"id": "a", "money": "5"}, "taken")
+    fresh = again._replace(params={"id": "d", "money": "5"})
+    (second,) = await transact(connection, [[fresh, again]], None)
+    assert isinstance(second, Conflict)
+    assert await stored(connection) == ["a", "b", "c"]
+
+
+async def test_when_the_disk_takes_nothing_every_transaction_learns_of_it(connection: Connection) -> None:
+    ((pages,),) = await connection.execute_fetchall("PRAGMA page_count", {})
+    await connection.execute(f"PRAGMA max_page_count = {pages}")
+    small, large = [put("y", "1")], [put("x" * 100_000, "1")]
+    outcomes = await transact(connection, [small, large, small], Path("t.db"))
     assert isinstance(outcomes[1], StorageError)
     assert "disk is full" in outcomes[1].message
     assert not connection.in_transaction
-    stored = connection.execute("SELECT count(*) FROM t").fetchone()[0]
-    assert stored == sum(outcome is None for outcome in outcomes)
-    connection.close()
+    assert len(await stored(connection)) == sum(outcome is None for outcome in outcomes)
+
+
+@pytest.mark.parametrize("ticks", range(12))
+async def test_a_transaction_that_is_stopped_anywhere_leaves_the_writer_whole(
+    connection: Connection, ticks: int
+) -> None:
+    """Only the end of the program stops one; even then the next can begin."""
+    both = [[put("a", "1"), put("b", "2", "b is there already")], [put("c", "3")]]
+    task = asyncio.create_task(transact(connection, both, None))
+    for _ in range(ticks):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert await stored(connection) in ([], ["a", "b", "c"])
+    assert await transact(connection, [[put("z", "1")]], None) == [None]
+    assert not connection.in_transaction

@@ -11,14 +11,13 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic import context
 
-from chatbot.storage.connection import connect, make_durable
+from chatbot.storage.connection import connect
 from chatbot.storage.tables import METADATA
 
 
 def _engine(path: Path) -> sa.Engine:
     def open_connection() -> object:
         connection = connect(path)
-        make_durable(connection, path)
         # A table is rebuilt by copying it; the rows that point to it must not object meanwhile.
         connection.execute("PRAGMA foreign_keys = OFF")
         return connection

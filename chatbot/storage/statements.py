@@ -1,0 +1,298 @@
+"""Everything that is asked of the database."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import sqlalchemy as sa
+
+from chatbot.domain.hedge import HedgeStatus, LegRole
+from chatbot.domain.intent import FINAL, IntentStatus
+from chatbot.domain.operation import OperationStatus
+from chatbot.storage.records import (
+    ACCOUNT,
+    AUDIT,
+    CHAT_COLUMNS,
+    EPISODE,
+    FILL_COLUMNS,
+    FUNDING_COLUMNS,
+    HEDGE,
+    INTENT,
+    LEG,
+    NOTE,
+    OPERATION,
+    OUTBOX_COLUMNS,
+    OWED_COLUMNS,
+    QUOTE_COLUMNS,
+    USER_COLUMNS,
+    OutboxState,
+)
+from chatbot.storage.sql import (
+    Statement,
+    columns,
+    constant,
+    equal,
+    insert,
+    insert_from,
+    insert_new,
+    members,
+    one_of,
+    or_update,
+    parameter,
+    update,
+    upsert,
+)
+from chatbot.storage.tables import (
+    ACCOUNTS,
+    CHATS,
+    CURSORS,
+    EPISODES,
+    FILLS,
+    FUNDING,
+    HEDGES,
+    INBOX,
+    INTENT_NOTES,
+    INTENTS,
+    LEGS,
+    MESSAGE_SLOTS,
+    OPERATIONS,
+    OUTBOX,
+    QUOTES,
+    SECRETS,
+    USERS,
+)
+from chatbot.storage.tables import AUDIT as AUDIT_TABLE
+
+# --- people -------------------------------------------------------------------------------------
+
+_USERS = sa.select(*columns(USERS, USER_COLUMNS), CHATS.c.private).join_from(USERS, CHATS)
+
+
+def _put_account() -> Statement:
+    """An account stays with its user."""
+    new = insert(ACCOUNTS, ACCOUNT.fields)
+    changing = [name for name in ACCOUNT.fields if name not in ("id", "user_id")]
+    return Statement(or_update(new, changing, key=["id"], where=ACCOUNTS.c.user_id == new.excluded.user_id))
+
+
+PUT_CHAT = Statement(upsert(CHATS, CHAT_COLUMNS, key=["id"]))
+PUT_USER = Statement(upsert(USERS, USER_COLUMNS, key=["id"]))
+PUT_ACCOUNT = _put_account()
+USER = Statement(_USERS.where(*equal(USERS, ["id"])))
+USER_BY_REF = Statement(_USERS.where(*equal(USERS, ["platform", "platform_id"])))
+ALL_USERS = Statement(_USERS.order_by(USERS.c.created_at, USERS.c.id))
+HOME_IS_GONE = Statement(update(USERS, (), reachable=0).where(*equal(USERS, ["home"])))
+HOME_IS_BACK = Statement(
+    update(USERS, (), reachable=1).where(*equal(USERS, ["home"]), USERS.c.reachable == constant(0))
+)
+
+
+@cache
+def accounts(*by: str) -> Statement:
+    found = sa.select(*columns(ACCOUNTS, ACCOUNT.fields)).where(*equal(ACCOUNTS, by))
+    return Statement(found.order_by(ACCOUNTS.c.created_at, ACCOUNTS.c.id))
+
+
+# --- hedges -------------------------------------------------------------------------------------
+
+_PRIMARY, _OFFSET = LEGS.alias("primary_leg"), LEGS.alias("offset_leg")
+
+
+def _leg_of(leg: sa.FromClause, role: LegRole) -> sa.ColumnElement[bool]:
+    return sa.and_(leg.c.hedge_id == HEDGES.c.id, leg.c.role == constant(role))
+
+
+_HEDGES = sa.select(
+    *columns(HEDGES, HEDGE.fields), *columns(_PRIMARY, LEG.fields), *columns(_OFFSET, LEG.fields)
+).select_from(
+    # LEFT though each hedge has a primary leg: so SQLite begins with the few live hedges, not with all legs.
+    HEDGES.outerjoin(_PRIMARY, _leg_of(_PRIMARY, LegRole.PRIMARY)).outerjoin(
+        _OFFSET, _leg_of(_OFFSET, LegRole.OFFSET)
+    )
+)
+
+NEW_HEDGE = Statement(insert(HEDGES, HEDGE.fields))
+SET_HEDGE = Statement(
+    update(HEDGES, HEDGE.fields[1:]).where(
+        *equal(HEDGES, ["id"]), HEDGES.c.version == parameter("version_read")
+    )
+)
+PUT_LEG = Statement(upsert(LEGS, ("hedge_id", *LEG.fields), key=["hedge_id", "role"]))
+DROP_LEG = Statement(sa.delete(LEGS).where(*equal(LEGS, ["hedge_id", "role"])))
+HEDGE_BY_ID = Statement(_HEDGES.where(*equal(HEDGES, ["id"])))
+HEDGE_BY_NUMBER = Statement(_HEDGES.where(*equal(HEDGES, ["user_id", "number"])))
+LAST_NUMBER = Statement(sa.select(sa.func.max(HEDGES.c.number)).where(*equal(HEDGES, ["user_id"])))
+
+
+@cache
+def live_hedges(*by: str) -> Statement:
+    live = HEDGES.c.status != constant(HedgeStatus.CLOSED)
+    return Statement(_HEDGES.where(live, *equal(HEDGES, by)).order_by(HEDGES.c.number, HEDGES.c.id))
+
+
+# --- operations and their orders ----------------------------------------------------------------
+
+_OPERATIONS = sa.select(*columns(OPERATIONS, OPERATION.fields))
+_BY_START = (OPERATIONS.c.started_at, OPERATIONS.c.id)
+
+NEW_OPERATION = Statement(insert(OPERATIONS, OPERATION.fields))
+SET_OPERATION = Statement(
+    update(OPERATIONS, OPERATION.fields[1:]).where(
+        *equal(OPERATIONS, ["id"]), OPERATIONS.c.version == parameter("version_read")
+    )
+)
+OPERATION_BY_ID = Statement(_OPERATIONS.where(*equal(OPERATIONS, ["id"])))
+OPERATIONS_OF_QUOTE = Statement(_OPERATIONS.where(*equal(OPERATIONS, ["quote_id"])).order_by(*_BY_START))
+
+
+@cache
+def unfinished_operations(*by: str) -> Statement:
+    unfinished = [status for status in OperationStatus if not status.final]
+    found = _OPERATIONS.where(one_of(OPERATIONS.c.status, unfinished), *equal(OPERATIONS, by))
+    return Statement(found.order_by(*_BY_START))
+
+
+def _put_intent() -> Statement:
+    """An id stays with its operation, a final status stays final, and nothing becomes unsent again."""
+    new = insert(INTENTS, INTENT.fields)
+    may_follow = sa.and_(
+        new.excluded.status != constant(IntentStatus.JOURNALED),
+        sa.not_(one_of(INTENTS.c.status, sorted(FINAL))),
+    )
+    where = sa.and_(
+        INTENTS.c.operation_id == new.excluded.operation_id,
+        sa.or_(INTENTS.c.status == new.excluded.status, may_follow),
+    )
+    changing = ["status", "venue_order_id", "filled_quantity", "average_price", "fee", "reason"]
+    return Statement(or_update(new, changing, key=["client_order_id"], where=where))
+
+
+PUT_INTENT = _put_intent()
+NEW_NOTE = Statement(insert(INTENT_NOTES, NOTE.fields))
+NOTES = Statement(
+    sa.select(*columns(INTENT_NOTES, NOTE.fields))
+    .where(*equal(INTENT_NOTES, ["client_order_id"]))
+    .order_by(INTENT_NOTES.c.seq)
+)
+
+
+@cache
+def intents(*by: str) -> Statement:
+    found = sa.select(*columns(INTENTS, INTENT.fields)).where(*equal(INTENTS, by))
+    return Statement(found.order_by(INTENTS.c.seq))
+
+
+# --- money --------------------------------------------------------------------------------------
+
+NEW_FILL = Statement(insert(FILLS, FILL_COLUMNS))
+NEW_PAYMENT = Statement(insert(FUNDING, FUNDING_COLUMNS))
+FILL_KEYS = Statement(sa.select(FILLS.c.key).where(*equal(FILLS, ["hedge_id"])))
+FILLS_OF_HEDGE = Statement(
+    sa.select(*columns(FILLS, FILL_COLUMNS))
+    .where(*equal(FILLS, ["hedge_id"]))
+    .order_by(FILLS.c.at, FILLS.c.seq)
+)
+FUNDING_OF_HEDGE = Statement(
+    sa.select(*columns(FUNDING, FUNDING_COLUMNS))
+    .where(*equal(FUNDING, ["hedge_id"]))
+    .order_by(FUNDING.c.at, FUNDING.c.seq)
+)
+
+# --- quotes, alerts, audit ----------------------------------------------------------------------
+
+NEW_QUOTE = Statement(insert(QUOTES, QUOTE_COLUMNS))
+SPEND_QUOTE = Statement(
+    update(QUOTES, ["used_at", "used_by", "choice"]).where(*equal(QUOTES, ["id"]), QUOTES.c.used_at.is_(None))
+)
+QUOTE = Statement(sa.select(*columns(QUOTES, QUOTE_COLUMNS)).where(*equal(QUOTES, ["id"])))
+
+PUT_EPISODE = Statement(upsert(EPISODES, EPISODE.fields, key=["user_id", "key", "since"]))
+ACTIVE_EPISODES = Statement(
+    sa.select(*columns(EPISODES, EPISODE.fields))
+    .where(*equal(EPISODES, ["user_id"]), EPISODES.c.cleared_at.is_(None))
+    .order_by(EPISODES.c.since, EPISODES.c.seq)
+)
+
+NEW_AUDIT = Statement(insert(AUDIT_TABLE, AUDIT.fields))
+
+# --- what came in -------------------------------------------------------------------------------
+
+RECEIVE = Statement(insert_new(INBOX, ["id", "received_at", "request"], handled=0))
+# What was typed is not kept.
+HANDLED = Statement(update(INBOX, (), handled=1, request="").where(*equal(INBOX, ["id"])))
+UNHANDLED = Statement(sa.select(INBOX.c.request).where(INBOX.c.handled == constant(0)).order_by(INBOX.c.seq))
+PUT_CURSOR = Statement(upsert(CURSORS, ["name", "value"], key=["name"]))
+CURSOR = Statement(sa.select(CURSORS.c.value).where(*equal(CURSORS, ["name"])))
+NEW_SECRET = Statement(insert_new(SECRETS, ["name", "value"]))
+SECRET = Statement(sa.select(SECRETS.c.value).where(*equal(SECRETS, ["name"])))
+
+# --- what is owed -------------------------------------------------------------------------------
+
+_PENDING = OUTBOX.c.state == constant(OutboxState.PENDING)
+_ROW = OUTBOX.c.id == parameter("row_id")
+_SLOT = ("chat", "slot")
+
+OWE = Statement(insert_new(OUTBOX, OUTBOX_COLUMNS, state=OutboxState.PENDING, tries=0, reason=""))
+
+
+def _older() -> sa.ColumnElement[bool]:
+    """What else of the slot still waits."""
+    newest = OUTBOX.alias("newest")
+    limit = sa.select(newest.c.id).where(*equal(newest, ["dedupe_key"])).scalar_subquery()
+    return sa.and_(*equal(OUTBOX, _SLOT), _PENDING, OUTBOX.c.id < limit)
+
+
+def _put_slot_from(found: sa.Select[Any]) -> Statement:
+    put = insert_from(MESSAGE_SLOTS, [*_SLOT, "message_id"], found)
+    return Statement(or_update(put, ["message_id"], key=_SLOT))
+
+
+SUPERSEDE = Statement(update(OUTBOX, (), state=OutboxState.SUPERSEDED).where(_older()))
+# A dropped message that was to edit a card hands the card on: else its successor would be sent anew.
+INHERIT_CARD = _put_slot_from(
+    sa.select(*columns(OUTBOX, [*_SLOT, "replaces"])).where(_older(), OUTBOX.c.replaces.is_not(None))
+)
+SLOT_OF_ROW = _put_slot_from(
+    sa.select(*columns(OUTBOX, _SLOT), parameter("message_id")).where(_ROW, OUTBOX.c.slot.is_not(None))
+)
+PUT_SLOT = Statement(upsert(MESSAGE_SLOTS, [*_SLOT, "message_id"], key=_SLOT))
+
+_DUE = (
+    sa.select(*columns(OUTBOX, OWED_COLUMNS), MESSAGE_SLOTS.c.message_id)
+    .select_from(
+        OUTBOX.outerjoin(
+            MESSAGE_SLOTS,
+            sa.and_(MESSAGE_SLOTS.c.chat == OUTBOX.c.chat, MESSAGE_SLOTS.c.slot == OUTBOX.c.slot),
+        )
+    )
+    .where(_PENDING, OUTBOX.c.not_before <= parameter("now"))
+    .order_by(OUTBOX.c.priority, OUTBOX.c.id)
+    .limit(parameter("most"))
+    .offset(constant(0))  # which Core would make a parameter
+)
+DUE = Statement(_DUE)
+DUE_ELSEWHERE = Statement(_DUE.where(OUTBOX.c.chat.not_in(members("skipped"))))
+NEXT_DUE = Statement(sa.select(sa.func.min(OUTBOX.c.not_before)).where(_PENDING))
+DELIVERED = Statement(update(OUTBOX, ["delivered_at", "message_id"], state=OutboxState.DELIVERED).where(_ROW))
+POSTPONE = Statement(
+    update(OUTBOX, ["not_before", "reason"]).values(tries=OUTBOX.c.tries + constant(1)).where(_ROW, _PENDING)
+)
+ABANDON = Statement(update(OUTBOX, ["reason"], state=OutboxState.ABANDONED).where(_ROW, _PENDING))
+ABANDON_CHAT = Statement(
+    update(OUTBOX, ["reason"], state=OutboxState.ABANDONED).where(*equal(OUTBOX, ["chat"]), _PENDING)
+)
+
+# --- forgetting ---------------------------------------------------------------------------------
+
+_BEFORE = parameter("before")
+
+PRUNE = (
+    Statement(sa.delete(QUOTES).where(QUOTES.c.expires_at < _BEFORE)),
+    Statement(sa.delete(INBOX).where(INBOX.c.handled == constant(1), INBOX.c.received_at < _BEFORE)),
+    Statement(
+        sa.delete(OUTBOX).where(
+            sa.not_(_PENDING), sa.func.coalesce(OUTBOX.c.delivered_at, OUTBOX.c.not_before) < _BEFORE
+        )
+    ),
+)
