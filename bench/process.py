@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
 import sys
@@ -11,8 +12,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.wire.bot_api import LoopbackBotApi
+
 ROOT = Path(__file__).parents[1]
 ANSWER_SECONDS = 30.0
+START_SECONDS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,16 +34,22 @@ class BotProcess:
         self._log = log
 
     async def read(self) -> Reading:
-        """Raises ``RuntimeError`` with its log if it is dead."""
+        """Raises ``RuntimeError`` as ``require_alive`` does."""
         if self._process.stdin is None or self._process.stdout is None:
             raise RuntimeError("the process was started without pipes")
         self._process.stdin.write(b"?\n")
         async with asyncio.timeout(ANSWER_SECONDS):
             line = await self._process.stdout.readline()
         if not line:
-            raise RuntimeError(f"the bot is dead:\n{self.log}")
+            await self._process.wait()
+            self.require_alive()
         found = json.loads(line)
         return Reading(found["cpu"], found["rss"] / (1024 * 1024), frozenset(found["loaded"]))
+
+    def require_alive(self) -> None:
+        """Raises ``RuntimeError`` with its log if it is dead."""
+        if self._process.returncode is not None:
+            raise RuntimeError(f"the bot is dead:\n{self.log}")
 
     @property
     def log(self) -> str:
@@ -49,6 +59,16 @@ class BotProcess:
         if self._process.returncode is None:
             self._process.kill()
         await self._process.wait()
+
+
+async def until_it_polls(api: LoopbackBotApi, bot: BotProcess) -> float:
+    """The instant of its first poll, monotonic. Raises ``RuntimeError`` with its log if none comes."""
+    for _ in range(START_SECONDS):
+        with contextlib.suppress(TimeoutError):
+            await api.wait_for(lambda seen: seen.count("getUpdates"), timeout=1)
+            return next(call.at for call in api.calls if call.method == "getUpdates")
+        bot.require_alive()
+    raise RuntimeError(f"the bot did not poll within {START_SECONDS} s:\n{bot.log}")
 
 
 @asynccontextmanager

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.figures import figure, median, times
-from bench.process import Reading, started
+from bench.process import Reading, started, until_it_polls
 from bench.tables import Aim, Table
-from bench.updates import until_it_polls
 from bench.users import copied, prepare, settings_of
 from tests.wire.bot_api import TOKEN, LoopbackBotApi
 
@@ -80,8 +79,7 @@ async def _start(case: Case, folder: Path) -> Start:
         began = time.monotonic()
         settings = settings_of(folder, [USER], api.url)
         async with started(case.child, (api.url, TOKEN), folder, settings) as bot:
-            await until_it_polls(api)
-            polled = next(call.at for call in api.calls if call.method == "getUpdates")
+            polled = await until_it_polls(api, bot)
             await asyncio.sleep(REST_SECONDS)
             return Start(polled - began, await bot.read())
 
@@ -100,8 +98,8 @@ def table(plan: Plan, starts: Mapping[Case, Sequence[Start]]) -> Table:
         _aims(starts),
         (
             f"CPU and memory {REST_SECONDS} s after the first poll; everything compiled before.",
-            "Hedgerow and the peers run under the same thin starter: it reads their memory, and hides what only "
-            "the development tools install.",
+            "Hedgerow and the peers run under the same thin starter: it reads their memory and "
+            "hides what only the development tools install.",
         ),
     )
 

@@ -11,12 +11,11 @@ from pathlib import Path
 
 from bench.crowd import Answer, Crowd, Load
 from bench.figures import figure, median, quantile, times
-from bench.process import BotProcess, Reading, started
+from bench.process import BotProcess, Reading, started, until_it_polls
 from bench.tables import Aim, Table
 from bench.users import HEDGES, copied, prepare, settings_of
 from tests.wire.bot_api import TOKEN, LoopbackBotApi
 
-START_SECONDS = 30.0
 SLOW_SERVER = 0.05
 ECHOED = Answer(mark="/status", messages=1)
 
@@ -89,12 +88,8 @@ async def _sample(contender: Contender, plan: Plan, users: Sequence[int], folder
     async with LoopbackBotApi() as api:
         settings = settings_of(folder, users, api.url)
         async with started(contender.child, (api.url, TOKEN), folder, settings) as bot:
-            await until_it_polls(api)
+            await until_it_polls(api, bot)
             return await _put_through(bot, api, contender, plan, users)
-
-
-async def until_it_polls(api: LoopbackBotApi) -> None:
-    await api.wait_for(lambda seen: seen.count("getUpdates"), timeout=START_SECONDS)
 
 
 async def _put_through(

@@ -14,7 +14,7 @@ from typing import TextIO
 
 from chatbot.app import Bot, open_bot, telegram_platform
 from chatbot.chat import Request
-from chatbot.errors import HedgerowError
+from chatbot.errors import HedgerowError, SettingsError
 from chatbot.platforms.console import ConsoleMessenger, ConsolePlatform
 from chatbot.ports import Clock
 from chatbot.settings import Settings
@@ -122,6 +122,9 @@ async def _check(settings: Settings, out: TextIO) -> int:
     try:
         async with open_bot(settings) as bot:
             return await _check_bot(bot, out)
+    except SettingsError as error:  # what the settings name cannot be read, or belongs to another market
+        print(f"market     {error.message}", file=out)
+        return 1
     except HedgerowError as error:
         print(f"database   {error.message}", file=out)
         return 1

@@ -159,7 +159,7 @@ def _lower(value: object) -> object:
 
 
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
-Positive = Annotated[Decimal, Field(gt=0)]
+MOST_SPEED = 86_400  # a day of the market in a second
 
 
 class Section(BaseModel):
@@ -192,7 +192,9 @@ class PaperSettings(Section):
     market: Annotated[PaperMarket, NoDecode, BeforeValidator(_parse_market)] = Field(
         SimulatedMarket(), examples=["replay:prices.csv"]
     )
-    speed: Positive = Field(Decimal(1), description="simulated seconds per second", examples=["60"])
+    speed: Annotated[Decimal, Field(gt=0, le=MOST_SPEED)] = Field(
+        Decimal(1), description="simulated seconds per second", examples=["60"]
+    )
     seed: int = Field(7, examples=["7"])
     state_file: Path | None = Field(None, examples=["hedgerow-paper.db"])
 

@@ -223,9 +223,8 @@ def _estimate(value: Decimal, instrument: Instrument) -> str:
 
 
 def _lock(offer: HedgeQuote) -> Sum:
-    estimated = " ~" if offer.fees_paid_estimated else ""
     parts = [
-        (f"fees paid{estimated}", offer.fees_paid),
+        ("fees paid", offer.fees_paid),
         ("fee to open ~", offer.fee_to_open),
         ("fees to close ~", offer.fees_to_close),
         ("spread to close ~", offer.spread_cost),

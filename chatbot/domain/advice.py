@@ -35,6 +35,7 @@ def hedge_warnings(
     plan = quote.plan
     return (
         *_locked_loss(quote),
+        *_unknown_costs(quote),
         *_thin(quote.primary_side, quote.primary_after, instrument),
         *_thin(plan.side, quote.offset_after, instrument),
         *_joint_liquidation(quote, instrument),
@@ -50,6 +51,11 @@ def hedge_warnings(
 def _locked_loss(quote: HedgeQuote) -> Iterator[str]:
     if quote.net_lock < 0:
         yield f"This locks a loss: {money(quote.net_lock, quote.lock_currency)} net."
+
+
+def _unknown_costs(quote: HedgeQuote) -> Iterator[str]:
+    if quote.fees_paid_partial:
+        yield "What an adopted leg cost before Hedgerow found it is not counted."
 
 
 def _thin(side: PositionSide, liquidation: LegLiquidation, instrument: Instrument) -> Iterator[str]:

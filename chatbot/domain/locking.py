@@ -152,10 +152,10 @@ def _hedge_plan(desk: Desk, request: HedgeRequest, pairing: _Pairing) -> LegPlan
 
 @dataclass(frozen=True, slots=True)
 class _SoFar:
-    """Of the hedge until now, costs negative; an estimate where a leg was opened elsewhere."""
+    """Of the hedge until now, costs negative. ``partial``: what a leg cost before it was found is unknown."""
 
     fees: Decimal
-    estimated: bool
+    partial: bool
     funding: Decimal
     realized: Decimal
 
@@ -167,12 +167,11 @@ class _SoFar:
 def _so_far(desk: Desk, pairing: _Pairing) -> _SoFar:
     hedge = pairing.hedge
     legs = [leg for leg in (pairing.kept, pairing.before) if leg is not None]
-    foreign = [leg for leg in legs if hedge is None or hedge.leg_on(leg.side).adopted]
-    opening = sum((fee(desk.instrument, leg.quantity, leg.entry_price) for leg in foreign), ZERO)
     if hedge is None:
-        return _SoFar(-opening, True, ZERO, ZERO)
+        return _SoFar(ZERO, True, ZERO, ZERO)
     known = totals(hedge)
-    return _SoFar(-opening - known.fees_paid, bool(foreign), known.funding, known.realized)
+    partial = any(hedge.leg_on(leg.side).adopted for leg in legs)
+    return _SoFar(-known.fees_paid, partial, known.funding, known.realized)
 
 
 def _hedge_quote(
@@ -196,7 +195,7 @@ def _hedge_quote(
         mark_price=desk.mark,
         gross_lock=gross,
         fees_paid=so_far.fees,
-        fees_paid_estimated=so_far.estimated,
+        fees_paid_partial=so_far.partial,
         fee_to_open=-plan.fee,
         fees_to_close=costs.fees,
         spread_cost=costs.spread,

@@ -149,7 +149,7 @@ class OpenQuote:
 class HedgeQuote:
     """Money in the settlement currency; costs negative, so that the column adds up to ``net_lock``.
 
-    ``fees_paid`` of an adopted leg is an estimate (``fees_paid_estimated``). ``close_now_net`` is the result
+    ``fees_paid_partial``: what an adopted leg cost before is not counted. ``close_now_net`` is the result
     of closing the primary
     instead. ``closing_costs`` are the fees to close both legs; ``spread_cost`` half-spread and slippage of
     both closes.
@@ -166,7 +166,7 @@ class HedgeQuote:
     mark_price: Decimal
     gross_lock: Decimal
     fees_paid: Decimal
-    fees_paid_estimated: bool
+    fees_paid_partial: bool
     fee_to_open: Decimal
     fees_to_close: Decimal
     spread_cost: Decimal

@@ -5,6 +5,8 @@ Everything is estimated on the book as it is now; of the account only what the v
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from chatbot.domain.account import AccountView
 from chatbot.domain.closing import quote_close
 from chatbot.domain.locking import quote_hedge
@@ -46,8 +48,12 @@ def _price_change(quote: Quote, view: AccountView) -> str | None:
             return f"{symbol_name(symbol)} has no price just now."
         moved = abs(market.mark_price - reference) / reference
         if moved > quote.band:
-            return (
-                f"The price of {symbol_name(symbol)} moved from {reference:,f} to {market.mark_price:,f}, "
-                f"outside ±{percent(quote.band)}."
-            )
+            prices = f"from {_shown(reference)} to {_shown(market.mark_price)}"
+            return f"The price of {symbol_name(symbol)} moved {prices}, outside ±{percent(quote.band)}."
     return None
+
+
+def _shown(price: Decimal) -> str:
+    """Six digits are enough to see that a price has moved."""
+    digits = max(0, 5 - price.adjusted())
+    return f"{price:,.{digits}f}"

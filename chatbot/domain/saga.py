@@ -342,7 +342,7 @@ def _closed(operation: Operation, role: LegRole) -> Decimal:
 def _content_with_less(operation: Operation) -> Operation:
     """What was filled is kept, protected and tidied; the last stage is entered as nothing else is tried."""
     short = next(target for target in operation.targets if target.left > 0)
-    reason = f"only {short.filled} of {short.quantity} was filled"
+    reason = f"only {short.filled.normalize():f} of {short.quantity.normalize():f} was filled"
     targets = tuple(_as_filled(target) for target in operation.targets)
     last = max(target.stage for target in targets)
     return replace(operation, targets=targets, stage=last, reason=reason)

@@ -19,6 +19,7 @@ from chatbot.domain.ledger import (
     book_report,
     closed_if_flat,
     differences,
+    report_of_fills,
     take_over,
     venue_quantity,
 )
@@ -93,6 +94,11 @@ class _Page:
     funding: tuple[BookedFunding, ...] = ()
     touched: tuple[OrderIntent, ...] = ()
     causes: Mapping[LegRole, ChangeCause] = field(default_factory=dict)
+    fits: bool = True  # False: the venue's history cannot have happened to this ledger
+
+    @property
+    def empty(self) -> bool:
+        return not (self.fills or self.funding or self.touched)
 
     def with_fill(self, booked: BookedFill, hedge: Hedge, cause: ChangeCause) -> _Page:
         return replace(
@@ -101,6 +107,12 @@ class _Page:
             fills=(*self.fills, booked),
             causes={**self.causes, booked.leg: cause},
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _History:
+    fills: tuple[Fill, ...]
+    instrument: Instrument
 
 
 class Bookkeeper:
@@ -150,10 +162,10 @@ class Bookkeeper:
         """One hedge, under the account's lock. The hedge comes back as stored."""
         venue = self._venues.of(account)
         page = await self._book_funding(_Page(hedge, {}), view, venue)
-        if differences(page.hedge, view):
+        if differences(page.hedge, view) or hedge.status is HedgeStatus.FROZEN:
             page = await self._book_what_fits(page, venue)
         settled = await self._with_ends(self._judge(page, view), hedge)
-        if settled == _Page(hedge, {}):
+        if settled.hedge == hedge and settled.empty:
             return hedge, ()
         return await self._write(hedge, settled, view)
 
@@ -177,8 +189,8 @@ class Bookkeeper:
         try:
             return await self._book_history(page, venue)
         except InvariantBroken as error:
-            log.error("the history of hedge %s does not fit its ledger: %s", page.hedge.id, error.message)
-            return page
+            log.warning("the history of hedge %s does not fit its ledger: %s", page.hedge.id, error.message)
+            return replace(page, fits=False)
 
     async def _book_history(self, page: _Page, venue: Venue) -> _Page:
         hedge = page.hedge
@@ -186,23 +198,23 @@ class Bookkeeper:
         known = await self._store.booked_fill_keys(hedge.id)
         intents = {i.client_order_id: i for i in await self._store.intents(hedge_id=hedge.id)}
         page = replace(page, intents=intents)
-        for fill in await venue.fills(hedge.symbol, hedge.fills_seen_at or hedge.opened_at):
+        fills = await venue.fills(hedge.symbol, hedge.fills_seen_at or hedge.opened_at)
+        for fill in fills:
             intent = page.intents.get(fill.client_order_id or "")
             if intent is not None:
-                page = await self._book_own(page, intent, venue, instrument)
+                page = await self._book_own(page, intent, venue, _History(fills, instrument))
             elif fill.venue_fill_id not in known:
                 page = self._book_foreign(page, fill, instrument)
         return page
 
-    async def _book_own(
-        self, page: _Page, intent: OrderIntent, venue: Venue, instrument: Instrument
-    ) -> _Page:
+    async def _book_own(self, page: _Page, intent: OrderIntent, venue: Venue, history: _History) -> _Page:
         if intent.status.final:
             return page
         report = await venue.order(intent.symbol, intent.client_order_id)
+        report = report or report_of_fills(intent, history.fills, history.instrument)
         if report is None:
             return page
-        booked = book_report(page.hedge, intent, report, instrument)
+        booked = book_report(page.hedge, intent, report, history.instrument)
         page = replace(
             page,
             intents={**page.intents, intent.client_order_id: booked.intent},
@@ -223,7 +235,7 @@ class Bookkeeper:
     def _judge(self, page: _Page, view: AccountView) -> _Page:
         """Equal to the venue: a frozen hedge thaws. Different for longer than a read may be stale: freeze."""
         hedge = page.hedge
-        if not differences(hedge, view):
+        if not differences(hedge, view) and page.fits:
             self._unexplained.pop(hedge.id, None)
             return replace(page, hedge=_thawed(hedge))
         since = self._unexplained.setdefault(hedge.id, self._clock.now())

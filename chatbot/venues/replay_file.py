@@ -32,7 +32,7 @@ class Row:
 
 def read_text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # spreadsheets begin their files with a mark
     except (OSError, UnicodeDecodeError) as error:
         raise _bad_file(path, "it cannot be read as text") from error
 

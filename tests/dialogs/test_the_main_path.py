@@ -126,7 +126,7 @@ async def test_a_position_opened_elsewhere_is_found_and_can_be_hedged() -> None:
         assert "Opened outside the bot" in found.text
 
         await dialog.taps(found, "Hedge BTC")
-        assert "fees paid ~" in dialog.latest.text
+        assert "not counted" in dialog.latest.text
         card = dialog.latest
         await dialog.taps(card, "Confirm")
         assert card.text.startswith("✅ #1 BTC is hedged")

@@ -270,7 +270,7 @@ def test_an_offer_holds_while_position_and_price_do() -> None:
 
 def test_a_price_outside_the_band_voids_it_with_both_figures() -> None:
     why = plan_unchanged(stored(a_view(LONG_LEG)), a_view(LONG_LEG, mark="2306.91"))
-    assert why == "The price of ETH moved from 2,300 to 2,306.91, outside ±0.3 %."
+    assert why == "The price of ETH moved from 2,300.00 to 2,306.91, outside ±0.3 %."
 
 
 @pytest.mark.parametrize(

@@ -88,7 +88,7 @@ def test_the_worked_example_locks_295_55_and_costs_2_30_more_than_closing() -> N
     assert quote.net_lock == column(quote) == D("295.55")
     assert quote.close_now_net == D("297.85")
     assert quote.costs_more == D("2.30")
-    assert not quote.fees_paid_estimated
+    assert not quote.fees_paid_partial
 
 
 def test_the_offset_mirrors_the_primary() -> None:
@@ -111,15 +111,16 @@ def test_a_short_is_locked_by_a_long() -> None:
     assert quote.gross_lock == 299
 
 
-def test_the_fees_of_a_position_found_on_the_venue_are_estimated_and_marked() -> None:
+def test_what_a_position_found_on_the_venue_has_cost_is_not_counted_and_said_so() -> None:
     quote = offered(a_view(a_position()))
-    assert (quote.fees_paid, quote.fees_paid_estimated) == (D(-1), True)
+    assert (quote.fees_paid, quote.fees_paid_partial) == (D(0), True)
+    assert any("not counted" in warning for warning in quote.warnings)
 
 
-def test_an_adopted_leg_adds_an_estimate_to_what_the_ledger_has_seen() -> None:
+def test_of_an_adopted_leg_counts_what_the_ledger_has_seen() -> None:
     hedge = a_hedge(a_leg(adopted=True, fees_paid="0.2", funding="-0.7"))
     quote = offered(a_view(a_position()), hedge=hedge)
-    assert (quote.fees_paid, quote.fees_paid_estimated) == (D("-1.2"), True)
+    assert (quote.fees_paid, quote.fees_paid_partial) == (D("-0.2"), True)
     assert quote.funding_so_far == D("-0.7")
 
 
@@ -319,7 +320,7 @@ def test_a_stop_on_the_wrong_side_of_the_offset_is_refused(stop: int | None, tar
 
 def test_locking_a_loss_is_a_warning_and_no_refusal() -> None:
     quote = offered(a_view(a_position(LONG, 1, 2_400)))
-    assert quote.warnings[0] == "This locks a loss: -104.65 USDT net."
+    assert quote.warnings[0] == "This locks a loss: -103.45 USDT net."
 
 
 def test_a_stop_on_one_leg_is_said_to_leave_the_other_naked() -> None:

@@ -184,7 +184,7 @@ def test_all_of_the_free_margin_can_be_used_as_a_share() -> None:
 
 def test_the_allocation_cap_counts_what_hedges_hold_already() -> None:
     offered(hedges_margin=7_700)
-    with pytest.raises(LimitExceeded, match=r"80\.3 % of your equity, over your cap of 80 %.*`/risk share 81%`"):
+    with pytest.raises(LimitExceeded, match=r"80\.3 % of your equity.* cap of 80 %.*`/risk share 81%`"):
         offered(hedges_margin=7_800)
 
 

@@ -100,6 +100,9 @@ def intent(
     )
 
 
+PROTECTED = OPENING.with_target(replace(OPENING.targets[0], stop_loss=Decimal(90)))
+
+
 def fill(op: Operation, role: LegRole, quantity: str, purpose: Purpose = Purpose.CLOSE) -> Operation:
     return saga.filled(
         op, intent(role, purpose), quantity=Decimal(quantity), price=Decimal(100), fee=Decimal(0)
@@ -194,6 +197,75 @@ def test_of_two_legs_at_once_the_one_left_behind_is_trimmed() -> None:
     assert (trimming.trim_role, trimming.trim_quantity) == (OFFSET, ONE)
 
 
+def test_of_unequal_legs_never_more_is_trimmed_than_was_to_be_closed() -> None:
+    """Half of 1 and of 0.4: the larger half went, the smaller one would not."""
+    halves = operation(
+        OperationKind.CLOSE,
+        target(OFFSET, LegAction.CLOSE, quantity="0.2"),
+        target(PRIMARY, LegAction.CLOSE, quantity="0.5"),
+        way=CloseWay.AT_ONCE,
+    )
+    trimming = saga.fall_back(tried(fill(halves, PRIMARY, "0.5"), OFFSET, 3), NOW)
+    assert (trimming.trim_role, trimming.trim_quantity) == (OFFSET, Decimal("0.2"))
+
+
+def test_a_close_that_stays_half_done_is_kept_and_tidied() -> None:
+    lift = operation(OperationKind.CLOSE, target(PRIMARY, LegAction.CLOSE), way=CloseWay.SINGLE)
+    part = saga.fall_back(tried(fill(lift, PRIMARY, "0.4"), PRIMARY, 3), NOW)
+    large = intent(PRIMARY, Purpose.STOP_LOSS, IntentStatus.OPEN)
+    assert part.reason == "only 0.4 of 1 was filled"
+    assert step(part, large, of=hedge("0.6", None)) is Step.TIDY
+    assert step(part, of=hedge("0.6", None)) is Step.FINISH
+
+
+@pytest.mark.parametrize(
+    ("filled", "primary", "offset", "wanted"),
+    [
+        ("0", "1", None, "1"),
+        ("0", "0.4", None, "0.4"),
+        ("0.3", "0.4", "0.3", "0.4"),
+        ("0.3", "0.2", "0.3", "0.3"),
+    ],
+)
+def test_a_hedge_that_is_tried_again_never_outgrows_its_primary(
+    filled: str, primary: str, offset: str | None, wanted: str
+) -> None:
+    begun = HEDGING if filled == "0" else fill(HEDGING, OFFSET, filled, Purpose.OPEN)
+    fitted = saga.hedge_fits(begun, hedge(primary, offset))
+    assert fitted.target(OFFSET).quantity == Decimal(wanted)
+
+
+def test_nothing_is_hedged_when_nothing_is_left_to_hedge() -> None:
+    fitted = saga.hedge_fits(HEDGING, hedge("0", None))
+    assert step(fitted, of=hedge("0", None)) is Step.FALL_BACK
+    assert saga.fall_back(fitted, NOW).status is OperationStatus.FAILED
+
+
+def test_time_spent_waiting_for_a_turn_does_not_count() -> None:
+    late = CLOSING.deadline_at
+    waited = saga.waited(CLOSING, late - NOW)
+    assert step(waited, now=late) is Step.PLACE
+    begun = tried(CLOSING, OFFSET, 1)
+    assert saga.waited(begun, late - NOW) == begun
+
+
+def test_what_was_filled_is_what_the_orders_say_whoever_booked_them() -> None:
+    done = replace(
+        intent(OFFSET, Purpose.CLOSE, IntentStatus.CANCELED),
+        filled_quantity=Decimal("0.4"),
+        average_price=Decimal(90),
+        fee=Decimal("0.02"),
+    )
+    trim = replace(intent(PRIMARY, Purpose.TRIM, IntentStatus.FILLED), filled_quantity=Decimal("0.1"))
+    other = replace(done, operation_id=OperationId("another"))
+    stop = replace(done, purpose=Purpose.STOP_LOSS)
+    told = saga.recounted(CLOSING, (done, trim, other, stop))
+    assert (told.target(OFFSET).filled, told.target(OFFSET).cost) == (Decimal("0.4"), Decimal(36))
+    assert (told.target(OFFSET).fee, told.target(PRIMARY).filled) == (Decimal("0.02"), Decimal(0))
+    assert told.trim_filled == Decimal("0.1")
+    assert saga.recounted(told, (done, trim)) == told
+
+
 def test_trimming_a_leg_that_is_gone_is_done() -> None:
     trimming = saga.fall_back(tried(fill(HEDGING, OFFSET, "0.6", Purpose.OPEN), OFFSET, 3), NOW)
     emptied = saga.leg_holds(trimming, PRIMARY, Decimal(0))
@@ -218,6 +290,36 @@ def test_a_refused_stop_is_not_tried_again() -> None:
     done = fill(stopped, PRIMARY, "1", Purpose.OPEN)
     refused = intent(PRIMARY, Purpose.STOP_LOSS, IntentStatus.REJECTED)
     assert step(done, refused, of=hedge(offset=None)) is Step.FINISH
+
+
+def test_a_stop_that_never_arrived_is_sent_again_three_times_at_most() -> None:
+    done = fill(PROTECTED, PRIMARY, "1", Purpose.OPEN)
+    absent = intent(PRIMARY, Purpose.STOP_LOSS, IntentStatus.ABSENT)
+    for tries in (0, 1, 2):
+        assert step(done, *[absent] * tries, of=hedge(offset=None)) is Step.PROTECT
+    assert step(done, *[absent] * 3, of=hedge(offset=None)) is Step.FINISH
+    (lost,) = saga.stops_lost(done, [absent] * 3)
+    assert lost.purpose is Purpose.STOP_LOSS
+
+
+def test_a_stop_that_arrived_in_the_end_is_not_lost() -> None:
+    done = fill(PROTECTED, PRIMARY, "1", Purpose.OPEN)
+    tries = [intent(PRIMARY, Purpose.STOP_LOSS, s) for s in (IntentStatus.ABSENT, IntentStatus.OPEN)]
+    assert saga.stops_lost(done, tries) == ()
+    assert step(done, *tries, of=hedge(offset=None)) is Step.FINISH
+
+
+def test_a_stop_goes_only_when_one_that_fits_its_leg_has_been_tried() -> None:
+    large = intent(PRIMARY, Purpose.STOP_LOSS, IntentStatus.OPEN)
+    half = Decimal("0.5")
+    assert saga.needs_replacement(CLOSING, large, half, [large])
+    assert not saga.needs_replacement(CLOSING, large, Decimal(0), [large])
+    for status in (IntentStatus.OPEN, IntentStatus.REJECTED, IntentStatus.FILLED):
+        small = intent(PRIMARY, Purpose.STOP_LOSS, status, quantity="0.5")
+        assert not saga.needs_replacement(CLOSING, large, half, [large, small])
+    lost = intent(PRIMARY, Purpose.STOP_LOSS, IntentStatus.ABSENT, quantity="0.5")
+    assert saga.needs_replacement(CLOSING, large, half, [large, lost])
+    assert not saga.needs_replacement(CLOSING, large, half, [large, lost, lost, lost])
 
 
 def test_a_resting_stop_does_not_hold_up_the_operation() -> None:

@@ -106,6 +106,14 @@ async def test_a_broken_recording_is_refused_in_a_sentence(
     assert complaint in finished.err
 
 
+async def test_check_names_a_broken_recording_as_what_it_is(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.csv"
+    broken.write_text("", encoding="utf-8")
+    finished = await hedgerow("check", settings=on_paper(tmp_path, broken), folder=tmp_path)
+    assert is_a_clear_refusal(finished, 1)
+    assert finished.out.splitlines()[-1].startswith("market     HEDGEROW_PAPER__MARKET: cannot replay")
+
+
 async def test_a_second_process_on_one_database_is_refused_and_harms_nothing(
     tmp_path: Path, market: Path
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -10,11 +11,13 @@ import pytest
 
 from tests.e2e.market import still_market
 from tests.e2e.phone import Phone, quiet
-from tests.e2e.program import free_port, on_paper, on_telegram, running
+from tests.e2e.program import free_port, hedgerow, on_paper, on_telegram, running
 from tests.wire.bot_api import SECRET_HEADER, LoopbackBotApi
 
 USER = 7
 SECRET = "a-secret-of-at-least-sixteen"
+
+pytestmark = pytest.mark.slow
 
 
 def update(number: int, text: str) -> dict[str, Any]:
@@ -33,18 +36,32 @@ async def post(port: int, secret: str | None, body: dict[str, Any]) -> int:
         return response.status
 
 
-@pytest.mark.slow
+def with_webhook(api: LoopbackBotApi, folder: Path, port: int) -> dict[str, str]:
+    paper = on_paper(
+        folder,
+        still_market(folder / "market.csv"),
+        TELEGRAM__WEBHOOK_URL="https://bot.example.com/telegram",
+        TELEGRAM__WEBHOOK_SECRET=SECRET,
+        HTTP__PORT=str(port),
+    )
+    return paper | on_telegram(api, [USER])
+
+
+async def test_a_port_that_is_taken_is_said_in_a_sentence(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = int(taken.getsockname()[1])
+        async with LoopbackBotApi() as api:
+            finished = await hedgerow("run", settings=with_webhook(api, tmp_path, port), folder=tmp_path)
+    assert finished.code == 2
+    assert finished.err.splitlines()[-1].startswith(f"HEDGEROW_HTTP__PORT: cannot listen on 127.0.0.1:{port}")
+    assert "Unclosed" not in finished.err
+    assert "Traceback" not in finished.err
+
+
 async def test_the_webhook_hears_only_who_knows_the_secret(tmp_path: Path) -> None:
     port = free_port()
-    market = still_market(tmp_path / "market.csv")
     async with LoopbackBotApi() as api:
-        settings = on_paper(
-            tmp_path,
-            market,
-            TELEGRAM__WEBHOOK_URL="https://bot.example.com/telegram",
-            TELEGRAM__WEBHOOK_SECRET=SECRET,
-            HTTP__PORT=str(port),
-        ) | on_telegram(api, [USER])
+        settings = with_webhook(api, tmp_path, port)
         phone = Phone(api, USER)
         async with running(settings, tmp_path) as bot:
             await bot.ready()

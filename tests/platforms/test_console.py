@@ -183,7 +183,8 @@ def test_prose_is_broken_between_words_and_tables_are_not() -> None:
 
     assert lines == [
         "\x1b[1mA lock that",
-        "costs\x1b[0m two more fees",
+        "costs\x1b[0m two more",
+        "fees",
         "and keeps the entry",
         "  " + "-" * 34,
     ]

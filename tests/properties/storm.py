@@ -70,10 +70,14 @@ class Killed(asyncio.CancelledError):
 
 @dataclass
 class Mortality:
-    """At the ``left``-th boundary (a write to the journal, a request to the exchange) the process dies."""
+    """At the ``left``-th boundary (a write to the journal, a request to the exchange) the process dies.
+
+    ``turns``: how often others run before the database answers, as with one on disk.
+    """
 
     left: int | None = None
     dead: bool = False
+    turns: int = 0
 
     def boundary(self) -> None:
         if self.dead:
@@ -86,20 +90,42 @@ class Mortality:
             raise Killed
 
 
+@dataclass
+class Witness:
+    """What was committed: operations as they were confirmed, and the keys of all messages."""
+
+    confirmed: dict[str, Operation] = field(default_factory=dict)
+    told: set[str] = field(default_factory=set)
+
+    def saw(self, changes: Changes) -> None:
+        self.confirmed.update({o.id: o for o in changes.operations if o.version == 0})
+        self.told.update(message.dedupe_key for message in changes.outbox)
+
+
 class MortalStore:
-    def __init__(self, store: Store, mortality: Mortality, born: dict[str, Operation]) -> None:
+    def __init__(self, store: Store, mortality: Mortality, witness: Witness) -> None:
         self._store = store
         self._mortality = mortality
-        self._born = born
+        self._witness = witness
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
+        async def read(*args: Any, **named: Any) -> Any:
+            await self._hand_over()
+            return await getattr(self._store, name)(*args, **named)
+
+        return read
 
     async def commit(self, changes: Changes) -> None:
         self._mortality.boundary()
+        await self._hand_over()
         await self._store.commit(changes)
-        self._born.update({o.id: o for o in changes.operations if o.version == 0})
+        self._witness.saw(changes)
+        await self._hand_over()
         self._mortality.boundary()
+
+    async def _hand_over(self) -> None:
+        for _ in range(self._mortality.turns):
+            await asyncio.sleep(0)
 
 
 class MortalVenue(PaperVenue):
@@ -149,7 +175,7 @@ class Storm:
     mortality: Mortality = field(default_factory=Mortality)
     log: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
-    started: dict[str, Operation] = field(default_factory=dict)  # as they were confirmed
+    witness: Witness = field(default_factory=Witness)
     disturbed: set[Symbol] = field(default_factory=set)  # where another hand or the exchange traded
     tainted: bool = False  # the wallet holds what no hedge knows
     bot: Bot = field(init=False)
@@ -163,7 +189,7 @@ class Storm:
     async def start(self) -> None:
         self.lives += 1
         self.mortality = Mortality()
-        store = MortalStore(self.database.store, self.mortality, self.started)
+        store = MortalStore(self.database.store, self.mortality, self.witness)
         database = SimpleNamespace(store=store, mailbox=self.database.mailbox)
         self.bot = await _wire(
             Settings(database_url="sqlite+aiosqlite://", paper=PaperSettings()),
@@ -208,6 +234,7 @@ class Storm:
         faults.delay = rng.choice([0.0, 0.0, 0.2, 1.0])
         faults.hide_orders_for = rng.choice([0.0, 0.0, 0.0, 5.0, 40.0, 3600.0])
         faults.hide_fills = rng.random() < 0.1
+        self.mortality.turns = rng.choice([0, 0, 1, 2])
         if rng.random() < 0.25:
             self.mortality.left = rng.randint(1, 14)
 
@@ -220,6 +247,7 @@ class Storm:
         faults.hide_fills = False
         faults._hidden_until.clear()
         self.mortality.left = None
+        self.mortality.turns = 0
 
     def _order_fault(self) -> OrderFault | None:
         rng = self.rng
@@ -303,7 +331,7 @@ class Storm:
         self.brew()
         self.note(f"--- {name}")
         try:
-            await self._pump(act())
+            await self._meanwhile(act())
         except HedgerowError as error:
             if isinstance(error, InvariantBroken | StorageError):
                 raise
@@ -436,6 +464,13 @@ class Storm:
                 await self._pump(self.bot.scheduler.run_due())
         except Killed:
             pass
+
+    async def _meanwhile(self, doing: Coroutine[Any, Any, None]) -> None:
+        """The bot's jobs go on while the user's wish is carried out."""
+        task = asyncio.ensure_future(doing)
+        while not task.done():
+            await self._a_moment(0.1)
+        await task
 
     async def _pump(self, doing: Coroutine[Any, Any, None]) -> None:
         """Lets time pass while somebody waits for the exchange."""

@@ -67,7 +67,7 @@ async def require_all(storm: Storm) -> None:
     require_no_needless_freeze(storm, hedges)
     await require_no_orphans(storm, hedges, intents)
     require_fills_are_booked(hedges, intents, fills)
-    await require_last_cards(storm, operations)
+    require_last_cards(storm, operations)
     require_promised_stops(hedges, operations, intents)
     require_offset_not_larger(storm, hedges, intents)
     await require_wallet(storm, hedges, intents, fills)
@@ -91,7 +91,7 @@ async def all_hedges(storm: Storm) -> list[Hedge]:
 
 
 async def all_operations(storm: Storm) -> list[Operation]:
-    found = [await storm.database.store.operation(o.id) for o in storm.started.values()]
+    found = [await storm.database.store.operation(o.id) for o in storm.witness.confirmed.values()]
     return [operation for operation in found if operation is not None]
 
 
@@ -136,7 +136,7 @@ def require_no_more_than_confirmed(
             key = (intent.operation_id, intent.leg, fill.opens)
             done[key] = done.get(key, ZERO) + fill.quantity
     for (operation_id, role, opens), quantity in done.items():
-        confirmed = storm.started[operation_id]
+        confirmed = storm.witness.confirmed[operation_id]
         target = next((t for t in confirmed.targets if t.role is role), None)
         if target is not None:
             assert quantity <= target.quantity, f"{role} of {confirmed.kind} {operation_id}: {quantity} done"
@@ -200,11 +200,9 @@ def require_fills_are_booked(
             assert intent.filled_quantity == done, f"{intent.client_order_id} did {done}: {intent}"
 
 
-async def require_last_cards(storm: Storm, operations: Sequence[Operation]) -> None:
-    rows = await storm.database.store._session.rows("SELECT dedupe_key FROM outbox")
-    keys = {key for (key,) in rows}
+def require_last_cards(storm: Storm, operations: Sequence[Operation]) -> None:
     for operation in operations:
-        assert f"op:{operation.id}:{operation.version}" in keys, f"no last card of {operation}"
+        assert f"op:{operation.id}:{operation.version}" in storm.witness.told, f"no last card of {operation}"
 
 
 def require_promised_stops(
@@ -232,9 +230,7 @@ def require_promised_stops(
                     assert set(mine) - lost or operation.reason, f"{purpose} of {operation.id}: {mine}"
 
 
-def require_offset_not_larger(
-    storm: Storm, hedges: Sequence[Hedge], intents: Sequence[OrderIntent]
-) -> None:
+def require_offset_not_larger(storm: Storm, hedges: Sequence[Hedge], intents: Sequence[OrderIntent]) -> None:
     fired = {i.hedge_id for i in intents if i.purpose.protective and i.filled_quantity}
     for hedge in hedges:
         alone = hedge.symbol not in storm.disturbed and hedge.id not in fired

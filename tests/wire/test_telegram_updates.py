@@ -128,7 +128,9 @@ def test_halves_of_surrogate_pairs_are_taken_out_wherever_they_stand() -> None:
 
 
 def test_a_whole_surrogate_pair_is_a_character_like_any_other() -> None:
-    assert text_of(json.loads('{"message": %s}' % json.dumps(message("🚀 go")["message"]))) == "🚀 go"
+    sent = json.dumps(message("🚀 go"))
+    assert "\\ud83d\\ude80" in sent
+    assert text_of(json.loads(sent)) == "🚀 go"
 
 
 json_values = st.recursive(

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -76,6 +77,8 @@ class StateFile:
     def __init__(self, path: Path | None) -> None:
         self._name = "in memory" if path is None else path.name
         with self._failures("opened"):
+            if path is not None:
+                os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # balances are nobody else's business
             # One loop, one thread: sqlite's own check of the thread would only forbid closing from another.
             self._db = sqlite3.connect(
                 path or ":memory:", timeout=0, isolation_level=None, check_same_thread=False
@@ -120,6 +123,10 @@ class StateFile:
             raise StorageError(f"The paper state file {self._name} cannot be {doing}: {error}.") from error
         except sqlite3.DatabaseError as error:
             raise StorageError(f"{self._name} is no paper state file: {error}.") from error
+        except OSError as error:
+            raise StorageError(
+                f"The paper state file {self._name} cannot be {doing}: {error.strerror}."
+            ) from error
 
     # --- writing --------------------------------------------------------------------------------
 
