@@ -9,10 +9,9 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from typing import TextIO
 
-from chatbot.app import Bot, open_bot, telegram_platform
+from chatbot.app import Bot, Polled, open_bot, telegram_platform
 from chatbot.chat import Request
 from chatbot.errors import HedgerowError, SettingsError
 from chatbot.platforms.console import ConsoleMessenger, ConsolePlatform
@@ -109,8 +108,6 @@ async def _on_console(bot: Bot) -> int:
 
 # --- check --------------------------------------------------------------------------------------
 
-CLOCK_LIMIT = timedelta(seconds=5)
-
 
 def check(settings: Settings, out: TextIO) -> int:
     """0 when everything that was looked at is well; each line says what was found."""
@@ -132,20 +129,38 @@ async def _check(settings: Settings, out: TextIO) -> int:
 
 async def _check_bot(bot: Bot, out: TextIO) -> int:
     print(f"database   fine: {bot.settings.database_url}", file=out)
+    print(f"clock      {bot.clock.now():%Y-%m-%d %H:%M:%S} UTC by this machine", file=out)
+    found = [await _check_market(bot, out), await _check_telegram(bot, out)]
+    return 0 if all(found) else 1
+
+
+async def _check_market(bot: Bot, out: TextIO) -> bool:
+    feed = bot.exchange.feed
+    if isinstance(feed, Polled):
+        try:
+            await feed.poll()
+        except HedgerowError as error:
+            print(f"market     {feed.name} cannot be reached: {error.message}", file=out)
+            return False
+        finally:
+            await feed.close()
     at = f"{bot.exchange.market_now():%Y-%m-%d %H:%M} UTC"
-    print(f"market     fine: {bot.exchange.feed.name}, where it is {at}", file=out)
+    print(f"market     fine: {feed.name}, where it is {at}", file=out)
+    return True
+
+
+async def _check_telegram(bot: Bot, out: TextIO) -> bool:
+    """Only asks who we are: a bot that runs elsewhere with this token is not disturbed."""
     if bot.settings.telegram.token is None:
         print("telegram   no token: hedgerow run opens the chat in the terminal", file=out)
-        return 0
+        return True
     platform = telegram_platform(bot)
     try:
-        await platform.start()
+        name = await platform.look()
     except HedgerowError as error:
         print(f"telegram   {error.message}", file=out)
-        return 1
-    else:
-        known = platform.username
-        print(f"telegram   {f'fine: @{known}' if known else 'cannot be reached just now'}", file=out)
-        return 0 if known else 1
+        return False
     finally:
         await platform.stop()
+    print(f"telegram   {f'fine: @{name}' if name else 'cannot be reached just now'}", file=out)
+    return name is not None

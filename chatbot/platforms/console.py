@@ -130,6 +130,11 @@ class ConsoleMessenger:
         """Something was typed: the answer to it may number its buttons from 1 again."""
         self._typed = True
 
+    def asked(self) -> None:
+        """A command was typed: the numbers of older cards go; after a refusal there is none to tap."""
+        self._taps = {}
+        self.typed()
+
     def button(self, number: int) -> tuple[MessageRef, Button] | None:
         """The button that a typed number taps, with its card."""
         if number not in self._taps:
@@ -223,7 +228,7 @@ class ConsolePlatform:
 
     async def _hand_on(self, text: str) -> None:
         if not re.fullmatch(r"[0-9]{1,3}", text):
-            self._messenger.typed()
+            self._messenger.asked()
             await self._submit(self._request(RequestKind.COMMAND, text, None))
             return
         tapped = self._messenger.button(int(text))

@@ -51,6 +51,7 @@ T = TypeVar("T")
 
 VALIDITY = timedelta(seconds=5)  # a request that reaches the venue later than this is refused there
 POLL = 0.25
+WORTH_NOTING = timedelta(seconds=1)  # a shorter wait is not worth a write before the first order
 
 # Rejections that another try cannot mend.
 _HOPELESS = frozenset(
@@ -143,7 +144,9 @@ class Driver:
 
     async def _after_queueing(self, run: Run, time: timedelta) -> Run:
         operation = saga.waited(run.operation, time)
-        return run if operation == run.operation else await self._save(replace(run, operation=operation))
+        if time < WORTH_NOTING or operation == run.operation:
+            return run
+        return await self._save(replace(run, operation=operation))
 
     async def halt(self, operation_id: OperationId, reason: str) -> None:
         """The ledger contradicts itself: nothing more is sent for this hedge until its owner chose."""

@@ -142,6 +142,7 @@ async def test_check_tells_what_it_found_and_fails_where_something_is_wrong(
     assert [line.split()[0] for line in fine.out.splitlines()] == [
         "settings",
         "database",
+        "clock",
         "market",
         "telegram",
     ]

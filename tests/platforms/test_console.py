@@ -122,14 +122,14 @@ async def test_a_number_without_a_button_taps_nothing() -> None:
     assert len(console.requests) == 1
 
 
-async def test_a_card_without_buttons_leaves_the_buttons_of_the_one_before() -> None:
-    console = Teletype("/hedge BTC\n/help\n1\n", CARD, Reply((Text("no buttons"),)))
-    await console.runs()
-
-    assert console.requests[2].text == "q:1"
-
-
 PUSH = Reply((Text("short leg 4.9 % from liquidation"),), ((Button("Close", "c:close"),),))
+
+
+async def test_a_refused_command_leaves_no_older_offer_to_confirm_by_its_number() -> None:
+    refusal = Reply(blocks=(Text("That would exceed your cap."),))
+    teletype = Teletype("/open ETH long 1\n/open ETH long 100\n1\n", CARD, refusal)
+    assert "There is no button 1" in await teletype.runs()
+    assert [request.kind for request in teletype.requests] == [RequestKind.COMMAND] * 2
 
 
 async def test_a_push_takes_the_numbers_behind_those_on_show() -> None:

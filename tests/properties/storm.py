@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -22,8 +22,6 @@ from chatbot.app import Bot, _wire
 from chatbot.clock import VirtualClock
 from chatbot.domain.hedge import HedgeStatus
 from chatbot.domain.instrument import MarginMode, PositionSide, Symbol
-from chatbot.domain.operation import Operation
-from chatbot.domain.order import OrderRequest, Outcome
 from chatbot.domain.quote import (
     CloseQuote,
     CloseRequest,
@@ -34,9 +32,9 @@ from chatbot.domain.quote import (
     Size,
     SizeUnit,
 )
-from chatbot.errors import HedgerowError, InvariantBroken, QuoteExpired, StorageError, VenueError
+from chatbot.errors import HedgerowError, InvariantBroken, QuoteExpired, StorageError
 from chatbot.ids import SeededIds
-from chatbot.ports import Account, Changes, Store, User
+from chatbot.ports import Account, User
 from chatbot.pushing.outbox import DEFAULT_LIMITS
 from chatbot.services.hedging import Started
 from chatbot.settings import PaperSettings, Settings
@@ -54,7 +52,7 @@ from chatbot.venues.paper.faults import (
     Unavailable,
     WriteFault,
 )
-from chatbot.venues.paper.venue import PaperVenue
+from tests.properties.mortal import Killed, Mortality, MortalStore, MortalVenue, Stumbles, Witness
 from tests.services.world import BEGIN, BTC, CHAT, ETH, OWNER, Phone
 
 COIN = Symbol("BTC/USD:BTC")
@@ -62,103 +60,6 @@ SYMBOLS = (ETH, BTC, COIN)
 SIZES = {ETH: ("0.5", "1", "1.234", "3"), BTC: ("0.01", "0.05", "0.1"), COIN: ("1000", "5300", "20000")}
 LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
 IN_TIME = 3_600.0  # no operation may need longer once the sea is calm
-
-
-class Killed(asyncio.CancelledError):
-    """The process dies here; nothing of it runs on."""
-
-
-@dataclass
-class Mortality:
-    """At the ``left``-th boundary (a write to the journal, a request to the exchange) the process dies.
-
-    ``turns``: how often others run before the database answers, as with one on disk.
-    """
-
-    left: int | None = None
-    dead: bool = False
-    turns: int = 0
-
-    def boundary(self) -> None:
-        if self.dead:
-            raise Killed
-        if self.left is None:
-            return
-        self.left -= 1
-        if self.left <= 0:
-            self.dead = True
-            raise Killed
-
-
-@dataclass
-class Witness:
-    """What was committed: operations as they were confirmed, and the keys of all messages."""
-
-    confirmed: dict[str, Operation] = field(default_factory=dict)
-    told: set[str] = field(default_factory=set)
-
-    def saw(self, changes: Changes) -> None:
-        self.confirmed.update({o.id: o for o in changes.operations if o.version == 0})
-        self.told.update(message.dedupe_key for message in changes.outbox)
-
-
-class MortalStore:
-    def __init__(self, store: Store, mortality: Mortality, witness: Witness) -> None:
-        self._store = store
-        self._mortality = mortality
-        self._witness = witness
-
-    def __getattr__(self, name: str) -> Any:
-        async def read(*args: Any, **named: Any) -> Any:
-            await self._hand_over()
-            return await getattr(self._store, name)(*args, **named)
-
-        return read
-
-    async def commit(self, changes: Changes) -> None:
-        self._mortality.boundary()
-        await self._hand_over()
-        await self._store.commit(changes)
-        self._witness.saw(changes)
-        await self._hand_over()
-        self._mortality.boundary()
-
-    async def _hand_over(self) -> None:
-        for _ in range(self._mortality.turns):
-            await asyncio.sleep(0)
-
-
-class MortalVenue(PaperVenue):
-    """Dies before a request leaves, or after it was carried out and before its answer is read."""
-
-    mortality: Mortality
-
-    async def place(self, orders: Sequence[OrderRequest]) -> tuple[Outcome, ...]:
-        self.mortality.boundary()
-        outcomes = await super().place(orders)
-        self.mortality.boundary()
-        return outcomes
-
-    async def cancel(self, symbol: Symbol, client_order_id: str) -> Any:
-        self.mortality.boundary()
-        report = await super().cancel(symbol, client_order_id)
-        self.mortality.boundary()
-        return report
-
-
-class Stumbles(logging.Handler):
-    """What went wrong inside the bot that no fault of the exchange explains."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.found: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, VenueError | asyncio.CancelledError):
-            return
-        if error is not None or "halted" in record.msg:
-            self.found.append(f"{record.getMessage()} {error!r}")
 
 
 @dataclass

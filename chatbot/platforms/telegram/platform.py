@@ -89,8 +89,17 @@ class TelegramPlatform:
         """Raises ``SettingsError`` for a token that Telegram refuses or a port that is taken."""
         await self._client.open()
         self._next_id = await self._mailbox.cursor(CURSOR) or 0
+        await self._attempt(self._introduce)
+
+    async def look(self) -> str | None:
+        """Our name there, or ``None`` while Telegram cannot be reached. Changes nothing; then ``stop``."""
+        await self._client.open()
+        await self._attempt(self._learn_name)
+        return self._username
+
+    async def _attempt(self, step: Callable[[], Awaitable[None]]) -> None:
         try:
-            await self._introduce()
+            await step()
         except InvalidToken:
             await self.stop()
             raise SettingsError(
@@ -125,9 +134,12 @@ class TelegramPlatform:
 
     # --- who we are -------------------------------------------------------------------------------
 
-    async def _introduce(self) -> None:
+    async def _learn_name(self) -> None:
         me = await self._client.call("getMe", {})
         self._username = str(me["username"])
+
+    async def _introduce(self) -> None:
+        await self._learn_name()
         if self._commands:
             listed = [
                 {"command": name, "description": text[:DESCRIPTION_LIMIT]} for name, text in self._commands
