@@ -211,7 +211,7 @@ async def _wire(
     accounts = AccountService(
         store=store, venues=venues, paper=exchange, people=people, clock=clock, locks=locks
     )
-    reporting = Reporting(store, venues, people, clock)
+    reporting = Reporting(store, venues, people, clock, bookkeeper)
     watching = WatchService(
         store=store,
         venues=venues,

@@ -8,6 +8,7 @@ from decimal import Decimal
 from chatbot.domain.account import AccountView, LegSetting, Position
 from chatbot.domain.instrument import ContractKind, Instrument, MarginMode, PositionSide
 from chatbot.domain.market import OrderBook
+from chatbot.domain.order import OrderType
 from chatbot.domain.quote import HedgeQuote, LegLiquidation, LegPlan, OpenQuote, OpenRequest, SizeUnit
 from chatbot.domain.wording import money, percent, plain, price_text, quantity_text
 
@@ -40,6 +41,7 @@ def hedge_warnings(
         *_thin(plan.side, quote.offset_after, instrument),
         *_joint_liquidation(quote, instrument),
         *_naked_by_stop(plan),
+        *_naked_by_resting(quote, instrument, view),
         *_late_stop(plan, quote.offset_after, instrument),
         *_slippage(plan),
         *_thin_exit(quote, instrument, book),
@@ -79,6 +81,23 @@ def _joint_liquidation(quote: HedgeQuote, instrument: Instrument) -> Iterator[st
 def _naked_by_stop(plan: LegPlan) -> Iterator[str]:
     if plan.stop_loss is not None or plan.take_profit is not None:
         yield f"A stop on the {plan.side} alone leaves the {plan.side.opposite} naked when it fires."
+
+
+_RESTING = {
+    OrderType.STOP_LOSS: "stop-loss",
+    OrderType.TAKE_PROFIT: "take-profit",
+    OrderType.TRIGGER: "closing order",
+}
+
+
+def _naked_by_resting(quote: HedgeQuote, instrument: Instrument, view: AccountView) -> Iterator[str]:
+    """Stops that were set before the hedge stay where they are."""
+    kept = quote.plan.side.opposite
+    for order in view.open_orders:
+        mine = (order.symbol, order.position_side) == (quote.symbol, kept)
+        if mine and order.type in _RESTING and order.trigger_price is not None:
+            at = price_text(instrument, order.trigger_price)
+            yield f"The {_RESTING[order.type]} of the {kept} at {at} leaves the {quote.plan.side} naked."
 
 
 def _late_stop(plan: LegPlan, liquidation: LegLiquidation, instrument: Instrument) -> Iterator[str]:

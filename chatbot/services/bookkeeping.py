@@ -10,7 +10,7 @@ from decimal import Decimal
 from enum import StrEnum
 
 from chatbot.domain.account import AccountView
-from chatbot.domain.hedge import Hedge, HedgeId, HedgeStatus, LegRole
+from chatbot.domain.hedge import AccountId, Hedge, HedgeId, HedgeStatus, LegRole
 from chatbot.domain.instrument import ZERO, Instrument
 from chatbot.domain.intent import IntentEvent, IntentStatus, OrderIntent, event_of
 from chatbot.domain.ledger import (
@@ -121,6 +121,7 @@ class Bookkeeper:
         self._venues = venues
         self._clock = clock
         self._locks = locks
+        self._untold: dict[AccountId, list[LegChange]] = {}
         self._unexplained: dict[HedgeId, datetime] = {}
 
     async def bring_up_to_date(self, account: Account) -> Books:
@@ -133,6 +134,27 @@ class Bookkeeper:
                 return await self._look(account)
             return await self._book_account(account)
 
+    async def follow(
+        self, account: Account, hedges: tuple[Hedge, ...], view: AccountView
+    ) -> tuple[Hedge, ...]:
+        """What a reader sees at the venue is in the ledger before it is shown; only looks while orders fly.
+
+        What was found here is told by the next ``bring_up_to_date``.
+        """
+        moved = any(differences(hedge, view) for hedge in hedges)
+        if not moved or self._locks.busy(account.id):
+            return hedges
+        async with self._locks.of(account.id):
+            if await self._store.unfinished_operations(account.id):
+                return hedges
+            wanted = {hedge.id for hedge in hedges}
+            for hedge in await self._store.live_hedges(account_id=account.id):
+                if hedge.id in wanted:
+                    _, changed = await self.settle(account, hedge, view)
+                    self._untold.setdefault(account.id, []).extend(changed)
+        live = await self._store.live_hedges(account_id=account.id)
+        return tuple(hedge for hedge in live if hedge.id in wanted)
+
     async def _look(self, account: Account) -> Books:
         hedges = await self._store.live_hedges(account_id=account.id)
         view = await self._venues.of(account).view({hedge.symbol for hedge in hedges})
@@ -141,7 +163,7 @@ class Bookkeeper:
     async def _book_account(self, account: Account) -> Books:
         seen = await self._look(account)
         hedges: list[Hedge] = []
-        changes: list[LegChange] = []
+        changes = self._untold.pop(account.id, [])
         for hedge in seen.hedges:
             booked, changed = await self.settle(account, hedge, seen.view)
             hedges.append(booked)

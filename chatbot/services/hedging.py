@@ -180,12 +180,12 @@ class HedgeService:
         return await self._offer(user, chat, QuoteKind.CLOSE_ALL, None)
 
     async def _offer(self, user: User, chat: ChatRef, kind: QuoteKind, request: AnyRequest | None) -> Quote:
-        desk = await self._desk(user, set() if request is None else {request.symbol})
+        desk = await self._desk(user, set() if request is None else {request.symbol}, follow=True)
         quote = self._quote(desk, chat, kind, request)
         await self._store.commit(Changes(quotes=(quote,)))
         return quote
 
-    async def _desk(self, user: User, symbols: set[Symbol]) -> Desk:
+    async def _desk(self, user: User, symbols: set[Symbol], *, follow: bool) -> Desk:
         account = await self.account(user)
         venue = self._venues.of(account)
         hedges = await self._store.live_hedges(account_id=account.id)
@@ -193,6 +193,8 @@ class HedgeService:
         if not symbols <= instruments.keys():
             raise NotFound(f"{', '.join(symbols - instruments.keys())} is not traded on {account.venue}.")
         view = await venue.view(symbols | {hedge.symbol for hedge in hedges})
+        if follow:
+            hedges = await self._bookkeeper.follow(account, hedges, view)
         return Desk(user, account, venue, instruments, hedges, view)
 
     def _quote(self, desk: Desk, chat: ChatRef, kind: QuoteKind, request: AnyRequest | None) -> Quote:
@@ -277,7 +279,9 @@ class HedgeService:
 
     async def _confirm(self, tap: Tap, plans: tuple[Plan, ...]) -> Started | Requoted:
         quote = tap.quote
-        desk = await self._booked(await self._desk(tap.user, set(symbols_of(quote))), quote.kind)
+        desk = await self._booked(
+            await self._desk(tap.user, set(symbols_of(quote)), follow=False), quote.kind
+        )
         why = plan_unchanged(quote, desk.view)
         fresh = self._quote(desk, tap.chat, quote.kind, quote.request)  # raises where a limit no longer holds
         if why is not None:

@@ -20,6 +20,7 @@ from chatbot.domain.pnl import Lock, lock_now, totals, unrealized_pnl
 from chatbot.domain.quote import FundingOutlook, LegLiquidation
 from chatbot.errors import NotFound
 from chatbot.ports import Account, AlertEpisode, Clock, Store, User, Venues
+from chatbot.services.bookkeeping import Bookkeeper
 from chatbot.services.people import People
 
 BOOK_DEPTH = 20  # levels: enough to price the closing of what people hold
@@ -133,7 +134,10 @@ class _Desk:
 
 
 class Reporting:
-    def __init__(self, store: Store, venues: Venues, people: People, clock: Clock) -> None:
+    def __init__(
+        self, store: Store, venues: Venues, people: People, clock: Clock, bookkeeper: Bookkeeper
+    ) -> None:
+        self._bookkeeper = bookkeeper
         self._store = store
         self._venues = venues
         self._people = people
@@ -154,6 +158,7 @@ class Reporting:
         venue = self._venues.of(account)
         symbols = {hedge.symbol for hedge in hedges} | ({symbol} if symbol else set())
         view = await venue.view(symbols, depth=BOOK_DEPTH)
+        hedges = await self._bookkeeper.follow(account, hedges, view)
         desk = _Desk(view, await venue.instruments(), await self._store.active_episodes(user.id))
         return _report(account, desk, hedges, self._clock.now(), symbol)
 

@@ -13,6 +13,8 @@ from pathlib import Path
 from chatbot.errors import SettingsError
 
 SMALLEST_PRICE = Decimal("1e-10")
+HIGHEST_RATE = Decimal("0.1")  # of a settlement; venues cap it far below
+EARLIEST = datetime(2009, 1, 3, tzinfo=UTC)  # nothing was traded before
 COLUMNS = ("ts", "mark", "mid", "index", "funding_rate")
 EXPECTED = (
     "a CSV file with the columns ts,mark,mid,index,funding_rate; ts in epoch milliseconds, ascending; "
@@ -76,7 +78,7 @@ def _parse_row(
             _price("mark", values["mark"]),
             _price("mid", values["mid"]),
             _price("index", values["index"]),
-            _number("funding_rate", values["funding_rate"]) if values["funding_rate"] else None,
+            _rate(values["funding_rate"]) if values["funding_rate"] else None,
         )
     except IndexError:
         raise _bad_file(path, f"line {line} has only {len(cells)} columns") from None
@@ -91,7 +93,10 @@ def _instant(text: str) -> datetime:
     # ASCII digits only, and short enough to be an instant: int() takes more than a timestamp should have.
     if not (text.isascii() and text.isdigit() and len(text) <= 14):
         raise ValueError(f"ts {text[:20]!r} is no number of milliseconds")
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(text))
+    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=int(text))
+    if at < EARLIEST:
+        raise ValueError(f"ts {text} is {at:%Y-%m-%d}: are these seconds? Milliseconds are expected")
+    return at
 
 
 def _number(name: str, text: str) -> Decimal:
@@ -102,6 +107,13 @@ def _number(name: str, text: str) -> Decimal:
     if not number.is_finite() or abs(number) > 10**12:
         raise ValueError(f"{name} {text[:20]!r} is no usable number")
     return number
+
+
+def _rate(text: str) -> Decimal:
+    rate = _number("funding_rate", text)
+    if abs(rate) > HIGHEST_RATE:
+        raise ValueError(f"funding_rate {text[:20]!r} is a fraction per settlement, at most {HIGHEST_RATE}")
+    return rate
 
 
 def _price(name: str, text: str) -> Decimal:

@@ -15,7 +15,7 @@ from chatbot.domain.instrument import ZERO, MarginMode, PositionSide
 from chatbot.domain.intent import IntentStatus, Purpose
 from chatbot.domain.operation import OperationStatus
 from chatbot.domain.pnl import totals
-from chatbot.domain.quote import CloseRequest, CloseWay, HedgeRequest, OpenRequest, Size, SizeUnit
+from chatbot.domain.quote import CloseQuote, CloseRequest, CloseWay, HedgeRequest, OpenRequest, Size, SizeUnit
 from chatbot.errors import BadArgument, Busy, LimitExceeded, NotFound, QuoteExpired, VenueUnavailable
 from chatbot.ports import Changes
 from chatbot.services.bookkeeping import ChangeCause
@@ -519,6 +519,30 @@ async def test_a_liquidated_leg_is_booked_with_its_cause() -> None:
         (change,) = books.changes
         assert (change.cause, change.role, change.after) == (ChangeCause.LIQUIDATED, OFFSET, ZERO)
         await world.require_ledger_equals_venue()
+
+
+async def test_an_offer_counts_what_a_leg_realized_elsewhere_a_moment_ago() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        world.price(ETH, "2400")
+        await world.elsewhere(LONG, "1", opens=False)
+        request = CloseRequest(ETH)
+        offer = (await world.bot.hedging.offer_close(world.user, CHAT, request)).offer
+        booked = await world.live()
+        assert booked.primary.realized_pnl > 390
+        assert isinstance(offer, CloseQuote)
+        assert offer.ways[0].total == pytest.approx(Decimal(295), abs=2)
+        books = await world.bot.bookkeeper.bring_up_to_date(world.account)
+        assert [change.cause for change in books.changes] == [ChangeCause.BY_HAND]
+
+
+async def test_resting_stops_of_the_primary_are_warned_of_when_it_is_hedged() -> None:
+    async with a_world() as world:
+        await world.open(stop_loss="1800", take_profit="2600")
+        world.price(ETH, "2300")
+        quote = await world.bot.hedging.offer_hedge(world.user, CHAT, HedgeRequest(ETH))
+        told = [w for w in quote.offer.warnings if "naked" in w]  # type: ignore[union-attr]
+        assert [w.split(" of ")[0] for w in told] == ["The stop-loss", "The take-profit"]
 
 
 async def test_a_lost_offset_is_restored() -> None:
