@@ -22,8 +22,10 @@ from chatbot.pushing.scheduler import Scheduler
 from chatbot.services.accounts import AccountService
 from chatbot.services.bookkeeping import Bookkeeper
 from chatbot.services.driving import Driver
-from chatbot.services.hedging import HedgeService, QuoteTerms
+from chatbot.services.hedging import HedgeService
 from chatbot.services.locks import AccountLocks
+from chatbot.services.offering import Offers, QuoteTerms
+from chatbot.services.pairs import PairWatch
 from chatbot.services.people import People
 from chatbot.services.recovery import Supervisor
 from chatbot.services.reporting import Reporting
@@ -82,6 +84,7 @@ class Bot:
     people: People
     hedging: HedgeService
     accounts: AccountService
+    pairs: PairWatch
     reporting: Reporting
     watching: WatchService
     bookkeeper: Bookkeeper
@@ -196,18 +199,28 @@ async def _wire(
         notify=outbox.notify,
     )
     supervisor = Supervisor(store, driver, clock)
+    offers = Offers(
+        store=store,
+        venues=venues,
+        clock=clock,
+        ids=ids,
+        people=people,
+        bookkeeper=bookkeeper,
+        terms=QuoteTerms(timedelta(seconds=settings.quote.lifetime_seconds), settings.quote.band),
+    )
     hedging = HedgeService(
         store=store,
         venues=venues,
         clock=clock,
         ids=ids,
         people=people,
+        offers=offers,
         presenter=presenter,
         bookkeeper=bookkeeper,
         supervisor=supervisor,
         locks=locks,
-        terms=QuoteTerms(timedelta(seconds=settings.quote.lifetime_seconds), settings.quote.band),
     )
+    pairs = PairWatch(store=store, venues=venues, clock=clock, ids=ids, supervisor=supervisor, locks=locks)
     accounts = AccountService(
         store=store, venues=venues, paper=exchange, people=people, clock=clock, locks=locks
     )
@@ -260,6 +273,7 @@ async def _wire(
         people=people,
         hedging=hedging,
         accounts=accounts,
+        pairs=pairs,
         reporting=reporting,
         watching=watching,
         bookkeeper=bookkeeper,
@@ -283,7 +297,7 @@ def _schedule(bot: Bot) -> None:
 
     bot.scheduler.every("market", MARKET_SECONDS, advance_market)
     bot.scheduler.every("watch", WATCH_SECONDS, bot.watching.look_at_all)
-    bot.scheduler.every("pairs", WATCH_SECONDS, bot.hedging.finish_fired_pairs)
+    bot.scheduler.every("pairs", WATCH_SECONDS, bot.pairs.finish_fired_pairs)
     bot.scheduler.every("prune", PRUNE_SECONDS, prune)
 
 

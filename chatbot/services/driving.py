@@ -4,31 +4,27 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
-from decimal import Decimal
 from typing import TypeVar
 
-from chatbot.chat import ChatRef, OutboxMessage, Platform, Priority
+from chatbot.chat import OutboxMessage, Priority
 from chatbot.domain import saga
-from chatbot.domain.hedge import Hedge, HedgeStatus, LegRole
-from chatbot.domain.instrument import Instrument
+from chatbot.domain.hedge import HedgeStatus, LegRole
 from chatbot.domain.intent import (
     IntentEvent,
     IntentStatus,
     OperationId,
     OrderIntent,
     Purpose,
-    client_order_id,
 )
-from chatbot.domain.ledger import book_report, closed_if_flat
-from chatbot.domain.operation import Operation, OperationStatus, Target
-from chatbot.domain.order import Accepted, OrderReport, OrderType, Outcome, Rejected
-from chatbot.domain.quote import CloseWay, LegAction
+from chatbot.domain.ledger import closed_if_flat
+from chatbot.domain.operation import OperationStatus
+from chatbot.domain.order import Accepted, OrderReport, Outcome, Rejected
+from chatbot.domain.quote import CloseWay
 from chatbot.domain.saga import Step
 from chatbot.errors import InvariantBroken
 from chatbot.ports import (
-    Account,
     BookedFill,
     Changes,
     Clock,
@@ -36,67 +32,29 @@ from chatbot.ports import (
     Presenter,
     Progress,
     Store,
-    User,
-    Venue,
     Venues,
 )
 from chatbot.services.bookkeeping import Bookkeeper
 from chatbot.services.evidence import Contradiction, Evidence, Found, settled_ids
 from chatbot.services.locks import AccountLocks
 from chatbot.services.reading import read_until_answered
+from chatbot.services.run import (
+    Order,
+    Run,
+    absorb,
+    as_stored,
+    order_of,
+    progress_card,
+    with_intents,
+    with_lost_stops,
+)
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-VALIDITY = timedelta(seconds=5)  # a request that reaches the venue later than this is refused there
 POLL = 0.25
 WORTH_NOTING = timedelta(seconds=1)  # a shorter wait is not worth a write before the first order
-
-# Rejections that another try cannot mend.
-_HOPELESS = frozenset(
-    {
-        "InsufficientMargin",
-        "BadCredentials",
-        "MissingPermission",
-        "WrongPositionMode",
-        "InstrumentUnavailable",
-    }
-)
-
-_TYPES = {
-    Purpose.STOP_LOSS: OrderType.STOP_LOSS,
-    Purpose.TAKE_PROFIT: OrderType.TAKE_PROFIT,
-    Purpose.CLOSE_AT_PRICE: OrderType.TRIGGER,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """An operation with everything that its next step needs, as stored."""
-
-    operation: Operation
-    hedge: Hedge
-    intents: tuple[OrderIntent, ...]
-    fills: tuple[BookedFill, ...]
-    user: User
-    account: Account
-    venue: Venue
-    instrument: Instrument
-
-    def replacing(self, changed: OrderIntent) -> Run:
-        intents = tuple(changed if i.client_order_id == changed.client_order_id else i for i in self.intents)
-        return replace(self, intents=intents)
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """One order to be, before it has an id."""
-
-    role: LegRole
-    purpose: Purpose
-    quantity: Decimal
-    trigger_price: Decimal | None = None
 
 
 class Driver:
@@ -181,7 +139,7 @@ class Driver:
     async def _place(self, run: Run) -> Run:
         targets = saga.to_place(run.operation, self._clock.now())
         await self._clock.sleep(saga.back_off(max(target.attempts for target in targets)))
-        return await self._send(run, [_order_of(target) for target in targets])
+        return await self._send(run, [order_of(target) for target in targets])
 
     async def _trim(self, run: Run) -> Run:
         operation = run.operation
@@ -199,7 +157,7 @@ class Driver:
 
     async def _send(self, run: Run, orders: Sequence[Order]) -> Run:
         """Both legs are journaled before the first request leaves."""
-        run, intents = self._with_intents(run, orders)
+        run, intents = with_intents(run, orders, self._clock.now())
         run = await self._save(run, intents, event="journaled")
         outcomes = await self._place_in_time(run, intents)
         run, touched = await self._fold(run, intents, outcomes)
@@ -212,45 +170,13 @@ class Driver:
             return [Rejected("not sent: it had become too old") for _ in intents]
         return await run.venue.place([intent.request() for intent in intents])
 
-    def _with_intents(self, run: Run, orders: Sequence[Order]) -> tuple[Run, list[OrderIntent]]:
-        hedge, operation, intents = run.hedge, run.operation, []
-        for order in orders:
-            hedge = replace(hedge, attempt=hedge.attempt + 1)
-            intent = self._intent(operation, hedge, order)
-            operation = saga.sent(operation, intent)
-            intents.append(intent)
-        changed = replace(run, hedge=hedge, operation=operation, intents=(*run.intents, *intents))
-        return changed, intents
-
-    def _intent(self, operation: Operation, hedge: Hedge, order: Order) -> OrderIntent:
-        now = self._clock.now()
-        side = hedge.leg(order.role).side
-        opens = order.purpose is Purpose.OPEN
-        return OrderIntent(
-            client_order_id=client_order_id(hedge.id, order.role, order.purpose, hedge.attempt),
-            operation_id=operation.id,
-            hedge_id=hedge.id,
-            account_id=hedge.account_id,
-            symbol=hedge.symbol,
-            leg=order.role,
-            purpose=order.purpose,
-            side=side.opening if opens else side.closing,
-            position_side=side,
-            type=_TYPES.get(order.purpose, OrderType.MARKET),
-            quantity=order.quantity,
-            reduce_only=not opens,
-            created_at=now,
-            valid_until=now + VALIDITY,
-            trigger_price=order.trigger_price,
-        )
-
     async def _fold(
         self, run: Run, intents: Sequence[OrderIntent], outcomes: Sequence[Outcome]
     ) -> tuple[Run, list[OrderIntent]]:
         fills: list[BookedFill] = []
         touched: list[OrderIntent] = []
         for intent, outcome in zip(intents, outcomes, strict=True):
-            run, after, fill = _absorb(run, intent, outcome)
+            run, after, fill = absorb(run, intent, outcome)
             touched.append(after)
             fills.extend(fill)
         run = await self._save(run, touched, fills=fills)
@@ -330,7 +256,7 @@ class Driver:
         return await self._leg_as_it_is(run, intent)
 
     async def _book(self, run: Run, intent: OrderIntent, report: OrderReport) -> Run:
-        run, after, fill = _absorb(run, intent, Accepted(report))
+        run, after, fill = absorb(run, intent, Accepted(report))
         if after == intent:
             return run
         return await self._save(run, [after], fills=fill)
@@ -376,7 +302,7 @@ class Driver:
             run = await self._catch_up(run)
         operation = run.operation
         if not operation.status.final:
-            operation = saga.finish(_with_lost_stops(operation, run.intents), self._clock.now())
+            operation = saga.finish(with_lost_stops(operation, run.intents), self._clock.now())
         return await self._conclude(replace(run, operation=operation))
 
     async def _undo_half_a_pair(self, run: Run) -> Run:
@@ -423,12 +349,12 @@ class Driver:
                 intents=tuple(intents),
                 notes=tuple(IntentNote(i.client_order_id, now, event or i.status, i.reason) for i in intents),
                 fills=tuple(fills),
-                outbox=(self._card(_as_stored(run)),) if card else (),
+                outbox=(self._card(as_stored(run)),) if card else (),
             )
         )
         if card:
             self._notify()
-        return _as_stored(run)
+        return as_stored(run)
 
     async def _show(self, run: Run, *, priority: Priority = Priority.PROGRESS, anew: bool = False) -> None:
         if run.operation.status.final:
@@ -443,77 +369,6 @@ class Driver:
             priority=priority,
             anew=anew,
         )
-
-
-def _as_stored(run: Run) -> Run:
-    return replace(
-        run,
-        hedge=replace(run.hedge, version=run.hedge.version + 1),
-        operation=replace(run.operation, version=run.operation.version + 1),
-    )
-
-
-def progress_card(
-    presenter: Presenter,
-    progress: Progress,
-    *,
-    priority: Priority = Priority.PROGRESS,
-    anew: bool = False,
-) -> OutboxMessage:
-    """``anew``: a message of its own, because an edit makes no sound."""
-    operation = progress.operation
-    reply = presenter.progress(progress)
-    slot = f"{operation.slot}:alarm" if anew else operation.slot
-    return OutboxMessage(
-        dedupe_key=f"{slot}:{operation.version}",
-        chat=_chat(operation, progress.user),
-        reply=replace(reply, slot=slot),
-        priority=priority,
-        not_before=progress.at,
-        replaces=None if anew else operation.card,
-    )
-
-
-def _chat(operation: Operation, user: User) -> ChatRef:
-    if operation.chat == str(user.home):
-        return user.home
-    platform, _, chat_id = operation.chat.partition(":")
-    return ChatRef(Platform(platform), chat_id, private=False)
-
-
-def _with_lost_stops(operation: Operation, intents: Sequence[OrderIntent]) -> Operation:
-    """A leg without the stop that was promised is told."""
-    lost = [
-        f"the {stop.purpose.replace('_', '-')} of the {stop.role} leg"
-        for stop in saga.stops_lost(operation, intents)
-    ]
-    return (
-        replace(operation, reason=f"{' and '.join(lost)} never reached the exchange") if lost else operation
-    )
-
-
-def _order_of(target: Target) -> Order:
-    purpose = Purpose.OPEN if target.action is LegAction.OPEN else Purpose.CLOSE
-    return Order(target.role, purpose, target.left)
-
-
-def _absorb(run: Run, intent: OrderIntent, outcome: Outcome) -> tuple[Run, OrderIntent, list[BookedFill]]:
-    if isinstance(outcome, Rejected):
-        after = intent.after(IntentEvent.REJECTED, reason=outcome.reason)
-        hopeless = outcome.kind in _HOPELESS or (outcome.kind == "InvalidOrder" and not intent.reduce_only)
-        operation = saga.refused(run.operation, intent, outcome.reason, hopeless=hopeless)
-        return replace(run.replacing(after), operation=operation), after, []
-    if not isinstance(outcome, Accepted):
-        after = intent.after(IntentEvent.LOST, reason=outcome.reason)
-        return run.replacing(after), after, []
-    booked = book_report(run.hedge, intent, outcome.report, run.instrument)
-    run = replace(run.replacing(booked.intent), hedge=booked.hedge)
-    if booked.fill is None:
-        return run, booked.intent, []
-    fill = booked.fill
-    operation = saga.filled(run.operation, intent, quantity=fill.quantity, price=fill.price, fee=fill.fee)
-    row = BookedFill(fill.venue_fill_id, run.hedge.account_id, run.hedge.id, intent.leg, fill)
-    return replace(run, operation=operation), booked.intent, [row]
 
 
 def _found(row: T | None) -> T:

@@ -1,0 +1,186 @@
+"""Offers: an account freshly read, and what is proposed on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+
+from chatbot.chat import ChatRef
+from chatbot.domain.account import AccountView
+from chatbot.domain.hedge import Hedge, HedgeStatus
+from chatbot.domain.instrument import ZERO, Instrument, Symbol
+from chatbot.domain.quote import (
+    AnyQuote,
+    AnyRequest,
+    CloseAllQuote,
+    CloseRequest,
+    HedgeRequest,
+    OpenRequest,
+    PositionPrint,
+    Quote,
+    QuoteKind,
+)
+from chatbot.domain.quoting import quote_close, quote_hedge, quote_open
+from chatbot.errors import BadArgument, LimitExceeded, NotFound
+from chatbot.ports import Account, Changes, Clock, IdSource, Store, User, Venue, Venues
+from chatbot.services.bookkeeping import Bookkeeper
+from chatbot.services.people import People
+
+
+@dataclass(frozen=True, slots=True)
+class QuoteTerms:
+    lifetime: timedelta = timedelta(seconds=60)
+    band: Decimal = Decimal("0.003")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """A user's account with everything an offer needs, freshly read."""
+
+    user: User
+    account: Account
+    venue: Venue
+    instruments: Mapping[Symbol, Instrument]
+    hedges: tuple[Hedge, ...]
+    view: AccountView
+
+    def hedge_on(self, symbol: Symbol) -> Hedge | None:
+        return next((hedge for hedge in self.hedges if hedge.symbol == symbol), None)
+
+    def instrument(self, symbol: Symbol) -> Instrument:
+        found = self.instruments.get(symbol)
+        if found is None:
+            raise NotFound(f"{symbol} is not traded on {self.account.venue}.")
+        return found
+
+    def hedges_margin(self, currency: str) -> Decimal:
+        """Initial margin that positions of live hedges take up in this settlement currency."""
+        symbols = {h.symbol for h in self.hedges if self.instrument(h.symbol).settle == currency}
+        used = [
+            self.instrument(p.symbol).notional(p.quantity, p.entry_price) / p.leverage
+            for p in self.view.positions
+            if p.symbol in symbols
+        ]
+        return sum(used, ZERO)
+
+
+class Offers:
+    def __init__(
+        self,
+        *,
+        store: Store,
+        venues: Venues,
+        clock: Clock,
+        ids: IdSource,
+        people: People,
+        bookkeeper: Bookkeeper,
+        terms: QuoteTerms,
+    ) -> None:
+        self._store = store
+        self._venues = venues
+        self._clock = clock
+        self._ids = ids
+        self._people = people
+        self._bookkeeper = bookkeeper
+        self._terms = terms
+
+    async def offer(self, user: User, chat: ChatRef, kind: QuoteKind, request: AnyRequest | None) -> Quote:
+        desk = await self.desk(user, set() if request is None else {request.symbol}, follow=True)
+        quote = self.quote(desk, chat, kind, request)
+        await self._store.commit(Changes(quotes=(quote,)))
+        return quote
+
+    async def desk(self, user: User, symbols: set[Symbol], *, follow: bool) -> Desk:
+        account = await self._people.trading_account(user)
+        venue = self._venues.of(account)
+        hedges = await self._store.live_hedges(account_id=account.id)
+        instruments = await venue.instruments()
+        if not symbols <= instruments.keys():
+            raise NotFound(f"{', '.join(symbols - instruments.keys())} is not traded on {account.venue}.")
+        view = await venue.view(symbols | {hedge.symbol for hedge in hedges})
+        if follow:
+            hedges = await self._bookkeeper.follow(account, hedges, view)
+        return Desk(user, account, venue, instruments, hedges, view)
+
+    def quote(self, desk: Desk, chat: ChatRef, kind: QuoteKind, request: AnyRequest | None) -> Quote:
+        offer = self._make_offer(desk, request)
+        symbols = {c.symbol for c in offer.closes} if isinstance(offer, CloseAllQuote) else {offer.symbol}
+        now = self._clock.now()
+        return Quote(
+            id=self._ids.quote_id(),
+            kind=kind,
+            user_id=desk.user.id,
+            account_id=desk.account.id,
+            chat=str(chat),
+            request=request,
+            offer=offer,
+            positions=tuple(
+                PositionPrint(p.symbol, p.side, p.quantity, p.entry_price)
+                for p in desk.view.positions
+                if p.symbol in symbols
+            ),
+            reference_prices=tuple((s, desk.view.markets[s].mark_price) for s in sorted(symbols)),
+            band=self._terms.band,
+            created_at=now,
+            expires_at=now + self._terms.lifetime,
+        )
+
+    def _make_offer(self, desk: Desk, request: AnyRequest | None) -> AnyQuote:
+        if request is None:
+            return self._close_all(desk)
+        hedge = desk.hedge_on(request.symbol)
+        instrument = desk.instrument(request.symbol)
+        caps, used = desk.user.preferences.caps, desk.hedges_margin(instrument.settle)
+        if isinstance(request, CloseRequest):
+            _require_agreement(hedge)
+            return quote_close(request, hedge, desk.view, instrument)
+        _require_running(desk)
+        if isinstance(request, HedgeRequest):
+            return quote_hedge(request, hedge, desk.view, instrument, caps, used)
+        _require_room(request, hedge)
+        return quote_open(request, desk.view, instrument, caps, used)
+
+    def _close_all(self, desk: Desk) -> CloseAllQuote:
+        symbols = sorted({position.symbol for position in desk.view.positions})
+        if not symbols:
+            raise NotFound("There is nothing to close: no position is open.")
+        return CloseAllQuote(
+            tuple(
+                quote_close(CloseRequest(s), desk.hedge_on(s), desk.view, desk.instrument(s)) for s in symbols
+            )
+        )
+
+
+def _require_running(desk: Desk) -> None:
+    if desk.user.preferences.paused:
+        raise LimitExceeded("Trading is paused by /panic. `/panic off` resumes it.")
+    stuck = next((hedge for hedge in desk.hedges if hedge.status is HedgeStatus.FROZEN), None)
+    _require_agreement(stuck)
+
+
+def _require_agreement(hedge: Hedge | None) -> None:
+    if hedge is not None and hedge.status is HedgeStatus.FROZEN:
+        raise LimitExceeded(
+            f"#{hedge.number} is frozen: {hedge.reason}. "
+            f"`/adopt #{hedge.number}` takes over what the exchange says."
+        )
+
+
+def _require_room(request: OpenRequest, hedge: Hedge | None) -> None:
+    """One live hedge per symbol: a venue keeps one long and one short position on it."""
+    if hedge is None:
+        return
+    if hedge.offset is not None and hedge.offset.quantity > 0:
+        raise LimitExceeded(
+            f"{request.symbol} is hedged already as #{hedge.number}; "
+            f"close it first: `/close #{hedge.number}`."
+        )
+    if hedge.primary.quantity > 0 and hedge.primary.side is not request.side:
+        base = request.symbol.split("/")[0]
+        raise BadArgument(
+            f"You hold a {hedge.primary.side} on {base}; the opposite leg is a hedge.",
+            form="/hedge SYMBOL [RATIO%]",
+            example=f"/hedge {base}",
+        )
