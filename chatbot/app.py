@@ -147,13 +147,20 @@ async def open_bot(
     feed: PriceFeed | None = None,
     messengers: Sequence[Messenger] = (),
     limits: Mapping[Platform, Limits] = DEFAULT_LIMITS,
+    only_look: bool = False,
 ) -> AsyncIterator[Bot]:
-    """``limits``: how fast each platform may be sent to; a benchmark lifts them to see the bot itself."""
+    """``limits``: how fast each platform may be sent to; a benchmark lifts them to see the bot itself.
+
+    ``only_look``: a paper exchange that does not exist yet is not founded, since it belongs to one market.
+    """
     clock = clock or SystemClock()
     async with contextlib.AsyncExitStack() as stack:
         database = await stack.enter_async_context(open_database(settings.database_url))
         market = feed or open_feed(settings, clock)
-        exchange = PaperExchange.open(settings.paper_state_path, market, clock, settings.paper.speed)
+        state = settings.paper_state_path
+        if only_look and state is not None and not state.exists():
+            state = None
+        exchange = PaperExchange.open(state, market, clock, settings.paper.speed)
         stack.callback(exchange.close)
         ids = ids or RandomIds()
         yield await _wire(settings, database, exchange, clock, ids, messengers=messengers, limits=limits)

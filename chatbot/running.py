@@ -117,7 +117,7 @@ def check(settings: Settings, out: TextIO) -> int:
 async def _check(settings: Settings, out: TextIO) -> int:
     print("settings   fine", file=out)
     try:
-        async with open_bot(settings) as bot:
+        async with open_bot(settings, only_look=True) as bot:
             return await _check_bot(bot, out)
     except SettingsError as error:  # what the settings name cannot be read, or belongs to another market
         print(f"market     {error.message}", file=out)

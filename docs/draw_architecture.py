@@ -184,7 +184,7 @@ STYLE = """
     text { font-family: "Segoe UI", Helvetica, Arial, "DejaVu Sans", sans-serif; fill: #1f2328 }
     .name { font-size: 17px; font-weight: 600 }
     .says { font-size: 13px; fill: #424a53 }
-    .library { font: 11.5px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; fill: #6e7781 }
+    .lib { font: 11.5px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; fill: #6e7781 }
     .end { text-anchor: end }
     .name.small { font-size: 12.5px }
     .says.small { font-size: 11.5px }
@@ -225,7 +225,7 @@ def _bar(box: Box, libraries: tuple[str, ...]) -> Iterator[str]:
     for number, words in enumerate(box.says):
         yield _text("says", box.left + 100, y + 18 * number - 9 * (len(box.says) - 1), words)
     if libraries:
-        yield _text("library end", box.right - 12, y, "  ".join(libraries))
+        yield _text("lib end", box.right - 12, y, "  ".join(libraries))
 
 
 def _column(box: Box, libraries: tuple[str, ...]) -> Iterator[str]:
@@ -235,7 +235,7 @@ def _column(box: Box, libraries: tuple[str, ...]) -> Iterator[str]:
     for number, words in enumerate(box.says):
         yield _text(f"says{size}", box.left + 12, box.top + 50 + 18 * number, words)
     for number, library in enumerate(reversed(libraries)):
-        yield _text("library", box.left + 12, box.bottom - 12 - 16 * number, library)
+        yield _text("lib", box.left + 12, box.bottom - 12 - 16 * number, library)
 
 
 def _text(kind: str, x: float, y: float, words: str) -> str:

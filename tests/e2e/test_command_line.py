@@ -146,6 +146,7 @@ async def test_check_tells_what_it_found_and_fails_where_something_is_wrong(
         "market",
         "telegram",
     ]
+    assert not list(tmp_path.glob("*paper*.db")), "a check binds nobody to a market"
     nowhere = on_paper(tmp_path / "missing", market)
     wrong = await hedgerow("check", settings=nowhere, folder=tmp_path)
     assert is_a_clear_refusal(wrong, 1)
