@@ -299,12 +299,16 @@ def _schedule(bot: Bot) -> None:
     async def advance_market() -> None:
         bot.exchange.advance()
 
+    async def watch() -> None:
+        """One after the other: both need the accounts' locks, and who finds one taken only looks."""
+        await bot.watching.look_at_all()
+        await bot.pairs.finish_fired_pairs()
+
     async def prune() -> None:
         await bot.store.prune(bot.clock.now() - KEEP)
 
     bot.scheduler.every("market", MARKET_SECONDS, advance_market)
-    bot.scheduler.every("watch", WATCH_SECONDS, bot.watching.look_at_all)
-    bot.scheduler.every("pairs", WATCH_SECONDS, bot.pairs.finish_fired_pairs)
+    bot.scheduler.every("watch", WATCH_SECONDS, watch)
     bot.scheduler.every("prune", PRUNE_SECONDS, prune)
 
 

@@ -41,13 +41,18 @@ class PairWatch:
     async def finish_fired_pairs(self) -> None:
         """The user confirmed both legs at that price: the same confirmation is still being carried out."""
         for hedge in await self._store.live_hedges():
-            if hedge.offset is None or self._locks.busy(hedge.account_id):
-                continue
+            if not await self._may_have_fired(hedge):
+                continue  # without the lock: the watch, which looks at the same time, must get it
             async with self._locks.of(hedge.account_id):
                 try:
                     await self._finish_fired_pair(hedge.id)
                 except VenueError as error:
                     log.warning("a pair of hedge %s is looked at again later: %s", hedge.id, error.message)
+
+    async def _may_have_fired(self, hedge: Hedge) -> bool:
+        if hedge.offset is None or self._locks.busy(hedge.account_id):
+            return False
+        return fired_pair(hedge, await self._store.intents(hedge_id=hedge.id)) is not None
 
     async def _finish_fired_pair(self, hedge_id: HedgeId) -> None:
         hedge = await self._store.hedge(hedge_id)

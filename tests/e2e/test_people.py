@@ -83,3 +83,16 @@ async def test_two_people_never_see_or_move_what_is_the_others(
     assert books.complaints() == []
     held = {(account, side): str(quantity) for (account, _, side), quantity in books.venue_legs().items()}
     assert held == {(f"paper:telegram:{ANN}", "long"): "0.05"}
+
+
+async def test_a_leg_closed_outside_the_bot_is_told_by_itself(
+    api: LoopbackBotApi, bot: Running, tmp_path: Path
+) -> None:
+    ann = Phone(api, ANN)
+    offer = await ann.asks(OPENING, "Long 0.05 BTC")
+    await ann.chooses(offer, "Confirm", "#1 BTC is open")
+    offer = await ann.asks("/hedge BTC", "Lock")
+    await ann.chooses(offer, "Confirm", "#1 BTC is hedged")
+    await ann.asks("/paper elsewhere BTC short 0.05 close", "behind the bot's back")
+    told = await ann.reads("leg is gone", ever=True)
+    assert "Restore the hedge" in told.labels
