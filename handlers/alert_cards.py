@@ -209,6 +209,9 @@ def _left_naked(figures: LegChanged) -> str:
 
 
 def _realized(figures: LegChanged) -> str:
+    if figures.net is not None:
+        net = sum_of_money(figures.net, figures.instrument.settle)
+        return f"The hedge made {net} in all, fees and funding included."
     if figures.realized is None:
         return ""
     realized = sum_of_money(figures.realized, figures.instrument.settle)

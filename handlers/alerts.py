@@ -29,6 +29,7 @@ from handlers.subjects import live_hedge
 from handlers.tables import line, note, table
 from handlers.text import clock_time, duration, echo, instant, listing, plain
 
+MIN_SNOOZE = timedelta(minutes=1)
 MAX_SNOOZE = timedelta(days=7)
 DEFAULT_SNOOZE = timedelta(hours=1)
 MIN_AHEAD, MAX_AHEAD = timedelta(minutes=1), timedelta(hours=8)
@@ -158,7 +159,7 @@ async def _snooze(call: Call, words: Sequence[str]) -> AlertPreferences:
     if len(spans) > 1:
         raise BadArgument("I need one duration.")
     span = duration_of(spans[0]) if spans else DEFAULT_SNOOZE
-    if not timedelta(0) < span <= MAX_SNOOZE:
+    if not MIN_SNOOZE <= span <= MAX_SNOOZE:
         raise BadArgument("A snooze lasts from a minute to seven days.")
     key = await _snooze_key(call, [word for word in words if word not in spans])
     now = call.services.clock.now()

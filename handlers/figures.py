@@ -16,6 +16,7 @@ from handlers.text import (
     fitted_money,
     fitted_price,
     funding_rate,
+    interval,
     percent,
     plain,
     short_name,
@@ -60,7 +61,7 @@ def funding_lines(
 
 
 def _rate_lines(look: Look, funding: FundingOutlook) -> list[str]:
-    rate = f"funding {funding_rate(funding.rate)}/{plain(funding.interval_hours)}h"
+    rate = f"funding {funding_rate(funding.rate)}/{interval(funding.interval_hours)}"
     settles = next_settlement(look, funding)
     together = len(rate) + len(settles) < WIDTH
     return [line(rate, settles)] if together else [rate, line("  next", settles)]

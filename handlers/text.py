@@ -235,7 +235,20 @@ def seconds(span: timedelta) -> str:
 
 
 def hours(count: Decimal) -> str:
-    return f"{plain(count)} h"
+    return f"{plain(count)} h" if _whole(count) else f"{plain(_minutes(count))} min"
+
+
+def interval(count: Decimal) -> str:
+    """Of funding, without a space: a table has no room for one."""
+    return hours(count).replace(" ", "")
+
+
+def _whole(count: Decimal) -> bool:
+    return count == count.to_integral_value()
+
+
+def _minutes(count: Decimal) -> Decimal:
+    return (count * 60).quantize(Decimal(1))
 
 
 # --- other people's words -----------------------------------------------------------------------

@@ -13,7 +13,15 @@ from chatbot.domain.margin import leg_liquidation, pair_liquidation
 from chatbot.domain.market import FillEstimate, MarketState, OrderBook
 from chatbot.domain.pnl import fee, totals, unrealized_pnl
 from chatbot.domain.preview import view_after
-from chatbot.domain.quote import CloseQuote, CloseRequest, CloseWay, CloseWayQuote, LegAction, LegPlan
+from chatbot.domain.quote import (
+    CloseQuote,
+    CloseRequest,
+    CloseWay,
+    CloseWayQuote,
+    LegAction,
+    LegLiquidation,
+    LegPlan,
+)
 from chatbot.domain.refusals import book_of, market_of, price_on_grid
 from chatbot.domain.sizing import share_of_leg, smallest_fraction
 from chatbot.domain.wording import market_name, percent, price_text, typed_percent
@@ -189,10 +197,18 @@ def _way(desk: _Desk, way: CloseWay, closed: Sequence[_Closing], legs: Sequence[
         slippage_cost=sum((leg.slippage(instrument, reference) for leg in closed), ZERO),
         exposure_between=_exposure(legs, legs[:1]) if way is CloseWay.OFFSET_FIRST else ZERO,
         exposure_after=after,
-        liquidation_after=None
-        if _all_gone(closed, legs)
-        else pair_liquidation(instrument, _after(desk, closed)),
+        liquidation_after=None if _all_gone(closed, legs) else _liquidation_left(desk, closed, after),
     )
+
+
+def _liquidation_left(desk: _Desk, closed: Sequence[_Closing], exposure: Decimal) -> LegLiquidation:
+    """Of the leg that is left exposed; of a pair that stays equal, the nearer."""
+    instrument, view = desk.instrument, _after(desk, closed)
+    side = PositionSide.LONG if exposure > 0 else PositionSide.SHORT
+    left = view.position(instrument.symbol, side)
+    if exposure == 0 or left is None:
+        return pair_liquidation(instrument, view)
+    return leg_liquidation(instrument, left, view)
 
 
 def _exposure(legs: Sequence[_Closing], closed: Sequence[_Closing]) -> Decimal:

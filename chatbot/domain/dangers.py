@@ -14,7 +14,7 @@ from chatbot.domain.funding import eaten_at, outlook
 from chatbot.domain.hedge import AccountId, Hedge, HedgeStatus
 from chatbot.domain.instrument import ZERO, Instrument, MarginMode, PositionSide, Symbol
 from chatbot.domain.margin import account_margin_ratio, leg_liquidation
-from chatbot.domain.pnl import hedge_gross_lock, net_lock_now, unrealized_pnl
+from chatbot.domain.pnl import hedge_gross_lock, net_lock_now, totals, unrealized_pnl
 from chatbot.domain.preferences import AlertPreferences
 from chatbot.domain.risk import (
     ALWAYS_ON,
@@ -219,6 +219,7 @@ def _changed(scene: Scene, hedge: Hedge, evidence: LegEvidence) -> LegChanged:
         at=evidence.at,
         naked=net_on_venue(scene, hedge) if hedge.live else None,
         at_users_price=evidence.one_of_two,
+        net=None if hedge.live else totals(hedge).net,
     )
 
 

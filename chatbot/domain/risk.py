@@ -132,6 +132,7 @@ class LegChanged(OnMarket):
     at: datetime | None = None
     naked: NakedLeg | None = None
     at_users_price: bool = False  # a close of both legs at a price that was asked for
+    net: Decimal | None = None  # of the whole hedge, fees and funding included, once nothing of it is left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

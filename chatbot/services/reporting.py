@@ -130,7 +130,10 @@ class _Desk:
         return self.view.markets[symbol].mark_price
 
     def alerts(self, hedge_id: HedgeId | None) -> tuple[tuple[str, datetime], ...]:
-        return tuple((e.kind, e.since) for e in self.episodes if hedge_id and e.hedge_id == hedge_id)
+        """What was told, and when; what is held back by quiet hours or a snooze was not."""
+        return tuple(
+            (e.kind, e.told_at) for e in self.episodes if hedge_id and e.hedge_id == hedge_id and e.told_at
+        )
 
 
 class Reporting:

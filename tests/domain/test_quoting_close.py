@@ -82,6 +82,18 @@ def test_a_pair_can_be_closed_in_three_ways_and_offset_first_is_the_default() ->
     assert (quote.hedge_number, quote.lock_currency, quote.mark_price) == (3, "USDT", D(2_300))
 
 
+def test_lifting_most_of_a_hedge_shows_the_liquidation_of_the_leg_left_exposed() -> None:
+    """The dust of the other leg has a nearer price, which matters to nobody."""
+    long = a_position(LONG, 1, 2_000, mode=ISOLATED)
+    short = a_position(SHORT, 1, 2_300, mode=ISOLATED)
+    quote = offered(a_view(long, short), a_pair(), fraction="0.999")
+    left = way_of(quote, CloseWay.OFFSET_ONLY)
+    assert left.exposure_after > 0
+    assert left.liquidation_after is not None
+    assert left.liquidation_after.price is not None
+    assert left.liquidation_after.price < quote.mark_price
+
+
 def test_the_offset_leg_is_closed_before_the_primary() -> None:
     plans = offered(a_view(LONG_LEG, SHORT_LEG), a_pair()).ways[0].plans
     assert [plan.role for plan in plans] == [LegRole.OFFSET, LegRole.PRIMARY]

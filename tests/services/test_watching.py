@@ -13,6 +13,7 @@ from chatbot.chat import ChatRef, OutboxMessage, Platform, Priority, Reply, Text
 from chatbot.clock import VirtualClock
 from chatbot.domain.hedge import AccountId, LegRole
 from chatbot.domain.instrument import MarginMode, PositionSide
+from chatbot.domain.pnl import totals
 from chatbot.domain.quote import CloseRequest, CloseWay
 from chatbot.domain.risk import AlertKind, AlertPhase, Gravity, LegCause, LegChanged
 from chatbot.errors import Conflict, VenueUnavailable
@@ -35,6 +36,10 @@ async def a_pair(world: World, *, at: str = "2100", leverage: str = "10") -> Non
     world.price(ETH, at)
     await world.hedge()
     await looks(world)
+
+
+def text_of(reply: Reply) -> str:
+    return "\n".join(block.text for block in reply.blocks if isinstance(block, Text))
 
 
 async def looks(world: World) -> list[str]:
@@ -206,6 +211,9 @@ async def test_a_pair_closed_at_a_price_is_not_called_naked_while_the_other_leg_
 
         assert [line for line in told if line.startswith(("lost", "naked", "stopped"))] == ["stopped rise 0"]
         assert "⚠️ **#1 ETH was closed at your price**" in await heads(world)
+        net = totals(await world.hedge_number(1)).net
+        (card,) = [reply for reply in world.phone.seen if "closed at your price" in text_of(reply)]
+        assert f"made {net:+,.2f} USDT in all" in text_of(card)
 
 
 async def test_a_pair_of_which_only_one_leg_closed_at_the_price_is_told_after_five_seconds() -> None:
