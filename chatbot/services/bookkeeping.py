@@ -163,12 +163,13 @@ class Bookkeeper:
     async def _book_account(self, account: Account) -> Books:
         seen = await self._look(account)
         hedges: list[Hedge] = []
-        changes = self._untold.pop(account.id, [])
+        changes = list(self._untold.get(account.id, ()))
         for hedge in seen.hedges:
             booked, changed = await self.settle(account, hedge, seen.view)
             hedges.append(booked)
             changes.extend(changed)
         live = tuple(hedge for hedge in hedges if hedge.live)
+        self._untold.pop(account.id, None)  # not before: a venue that fails on the way loses nothing
         return Books(account, seen.view, live, tuple(changes))
 
     async def settle(

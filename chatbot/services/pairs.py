@@ -42,7 +42,7 @@ class PairWatch:
         """The user confirmed both legs at that price: the same confirmation is still being carried out."""
         for hedge in await self._store.live_hedges():
             if not await self._may_have_fired(hedge):
-                continue  # without the lock: the watch, which looks at the same time, must get it
+                continue  # without the lock: who finds it taken only looks
             async with self._locks.of(hedge.account_id):
                 try:
                     await self._finish_fired_pair(hedge.id)

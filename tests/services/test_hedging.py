@@ -536,6 +536,19 @@ async def test_an_offer_counts_what_a_leg_realized_elsewhere_a_moment_ago() -> N
         assert [change.cause for change in books.changes] == [ChangeCause.BY_HAND]
 
 
+async def test_what_an_offer_has_booked_is_told_even_when_the_next_look_fails_once() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        await world.elsewhere(SHORT, "0.3", opens=False)
+        await world.bot.hedging.offer_close(world.user, CHAT, CloseRequest(ETH))
+        await world.elsewhere(SHORT, "0.2", opens=False)
+        world.faults.on_reads(None, Unavailable())  # the view is read, the history is not
+        with pytest.raises(VenueUnavailable):
+            await world.bot.bookkeeper.bring_up_to_date(world.account)
+        books = await world.bot.bookkeeper.bring_up_to_date(world.account)
+        assert [change.after for change in books.changes] == [Decimal("0.7"), Decimal("0.5")]
+
+
 async def test_resting_stops_of_the_primary_are_warned_of_when_it_is_hedged() -> None:
     async with a_world() as world:
         await world.open(stop_loss="1800", take_profit="2600")
