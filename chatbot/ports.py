@@ -97,6 +97,67 @@ class Venues(Protocol):
     def of(self, account: Account) -> Venue: ...
 
 
+@dataclass(frozen=True, slots=True, repr=False)
+class Credentials:
+    """Secrets of one exchange key: decrypted for one use, never logged, shown or pickled."""
+
+    api_key: str
+    secret: str
+    passphrase: str = ""
+
+    def __repr__(self) -> str:
+        return f"Credentials(…{self.api_key[-4:]})" if len(self.api_key) > 8 else "Credentials(…)"
+
+    def __reduce__(self) -> str:
+        raise TypeError("credentials are not to be pickled")
+
+
+@dataclass(frozen=True, slots=True)
+class KeyReport:
+    """What a key may do, as the exchange says; ``None`` where it has no way to tell.
+
+    ``can_move_funds``: withdraw or transfer. ``owner`` is the exchange's own id of the account behind it.
+    """
+
+    can_read: bool
+    can_trade: bool | None
+    can_move_funds: bool | None
+    ip_restricted: bool | None
+    expires_at: datetime | None = None
+    owner: str = ""
+    position_mode: PositionMode | None = None
+
+
+class Exchanges(Protocol):
+    """The exchanges that accounts can be connected on."""
+
+    def refusal(self, venue_id: str) -> str | None:
+        """Why no account can be connected there, in one sentence for the user; ``None``: it can."""
+        ...
+
+    def supported(self) -> tuple[str, ...]: ...
+
+    def needs_passphrase(self, venue_id: str) -> bool: ...
+
+    async def examine(self, venue_id: str, credentials: Credentials) -> KeyReport:
+        """Reads with the key. Raises BadCredentials, MissingPermission, VenueUnavailable."""
+        ...
+
+
+class Vault(Protocol):
+    """Where credentials are kept, encrypted. What is bound to one account opens for no other."""
+
+    async def keep(self, account: Account, credentials: Credentials) -> None: ...
+
+    async def open(self, account: Account) -> Credentials:
+        """Raises NotConnected when there are none."""
+        ...
+
+    async def forget(self, account: Account) -> None:
+        """The row and its free pages are overwritten."""
+        ...
+
+
 class PaperDesk(Protocol):
     """What only a simulated exchange offers. ``reference`` makes a call idempotent."""
 
