@@ -4,7 +4,7 @@
 
     HedgerowError                     message defaults to the docstring
     ├─ UserError                      say it; nothing is wrong with us
-    │   ├─ BadArgument  NotConnected  NotFound  QuoteExpired  Busy
+    │   ├─ BadArgument  NotConnected  NotFound  QuoteExpired  Busy  KeyRefused
     │   ├─ LimitExceeded
     │   │   └─ OneWayMode             carries what stands in the way of hedge mode
     ├─ SettingsError                  stop the start, say which setting
@@ -16,6 +16,7 @@
     │   │   └─ RateLimited            carries retry_after
     │   └─ OutcomeUnknown             a write may have happened: never re-sent, goes to recovery
     ├─ StorageError                   the database cannot be used as it is
+    │   ├─ InUse                      another process owns it
     │   └─ Conflict                   a row changed under us, or a token was used already
     ├─ DeliveryError                  a message did not get to its chat
     │   ├─ ChatUnreachable            blocked, deleted, kicked: stop sending there
@@ -77,6 +78,10 @@ class QuoteExpired(UserError):
 
 class Busy(UserError):
     """Something is still in flight on this account; nothing was sent."""
+
+
+class KeyRefused(UserError):
+    """This key cannot be connected; nothing was stored."""
 
 
 class LimitExceeded(UserError):
@@ -151,6 +156,10 @@ class OutcomeUnknown(VenueError):
 
 class StorageError(HedgerowError):
     """The database cannot be used."""
+
+
+class InUse(StorageError):
+    """Another process owns the database."""
 
 
 class Conflict(StorageError):

@@ -6,9 +6,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from enum import StrEnum
+from typing import Protocol, runtime_checkable
 
-from chatbot.chat import ChatRef, OutboxMessage, Platform, Reply, Request, UserRef
+from chatbot.chat import ChatRef, MessageRef, OutboxMessage, Platform, Reply, Request, UserRef
 from chatbot.domain.account import AccountView, Balance, LegSetting
 from chatbot.domain.hedge import AccountId, Hedge, HedgeId, LegRole, UserId
 from chatbot.domain.instrument import Instrument, PositionMode, PositionSide, Symbol
@@ -158,6 +159,109 @@ class Vault(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class KeyFacts:
+    """What may be shown of a stored key.
+
+    ``hint``: its last four characters; ``report``: of the last check.
+    """
+
+    account_id: AccountId
+    hint: str
+    report: KeyReport | None = None
+    checked_at: datetime | None = None
+
+
+class KeyRecords(Protocol):
+    """What is known of the stored keys, without opening them."""
+
+    async def facts(self, account_id: AccountId) -> KeyFacts | None: ...
+
+    async def all_facts(self) -> tuple[KeyFacts, ...]: ...
+
+    async def holder(self, venue_id: str, api_key: str) -> AccountId | None:
+        """The account that this very key is stored for."""
+        ...
+
+    async def note(self, account_id: AccountId, report: KeyReport, at: datetime) -> None: ...
+
+
+class TicketKind(StrEnum):
+    LINK = "link"  # the one-time page in a browser
+    APP = "app"  # the same page inside the messenger, which says who opened it
+    TYPED = "typed"  # key by key in the chat itself
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """The permission to hand in one key. ``reference`` names it; whoever knows its token may use it once.
+
+    The token itself is stored nowhere; ``digest`` is its hash.
+    """
+
+    reference: str
+    digest: str
+    kind: TicketKind
+    user_id: UserId
+    chat: str
+    venue: str
+    created_at: datetime
+    expires_at: datetime
+    attempts: int = 0
+    used_at: datetime | None = None
+
+
+class Tickets(Protocol):
+    async def issue(self, tickets: Sequence[Ticket]) -> None: ...
+
+    async def by_digest(self, digest: str) -> Ticket | None: ...
+
+    async def typed(self) -> tuple[Ticket, ...]:
+        """Of what is being typed into chats, the unused ones."""
+        ...
+
+    async def attempt(self, reference: str, *, now: datetime, most: int) -> None:
+        """Counts one. ``Conflict``: used, expired, or too many."""
+        ...
+
+    async def spend(self, reference: str, *, now: datetime) -> None:
+        """``Conflict``: used before."""
+        ...
+
+    async def withdraw(self, user_id: UserId, now: datetime, *, kind: TicketKind | None = None) -> None:
+        """What this user still could use is used up."""
+        ...
+
+
+class TicketOffice(Protocol):
+    """Makes references and the tokens that belong to them; needs a secret that is not in the database."""
+
+    def new_reference(self) -> str: ...
+
+    def token(self, reference: str) -> str:
+        """32 unguessable bytes, as 43 characters for an address."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Invite:
+    """Admits one stranger. ``digest`` is the hash of the code."""
+
+    digest: str
+    created_at: datetime
+    expires_at: datetime
+
+
+class Invites(Protocol):
+    async def issue(self, invite: Invite) -> None: ...
+
+    async def redeem(self, digest: str, ref: UserRef, now: datetime) -> None:
+        """Admits for good. ``Conflict``: unknown, expired or used."""
+        ...
+
+    async def admitted(self) -> frozenset[UserRef]: ...
+
+
 class PaperDesk(Protocol):
     """What only a simulated exchange offers. ``reference`` makes a call idempotent."""
 
@@ -201,7 +305,11 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """``venue`` is "paper" or an exchange id; ``frozen`` says why it takes no new orders."""
+    """``venue`` is "paper" or an exchange id; ``frozen`` says why it takes no new orders.
+
+    ``owner`` is the exchange's own id of whoever is behind the key, where it tells. A disconnected account
+    has no key any more and stays for its history.
+    """
 
     id: AccountId
     user_id: UserId
@@ -209,6 +317,8 @@ class Account:
     label: str
     created_at: datetime
     frozen: str = ""
+    owner: str = ""
+    disconnected_at: datetime | None = None
 
 
 # --- the store ----------------------------------------------------------------------------------
@@ -311,7 +421,13 @@ class Store(Protocol):
 
     async def account(self, account_id: AccountId) -> Account | None: ...
 
-    async def accounts(self, user_id: UserId | None = None) -> tuple[Account, ...]: ...
+    async def accounts(self, user_id: UserId | None = None) -> tuple[Account, ...]:
+        """The connected ones, the oldest first."""
+        ...
+
+    async def former_accounts(self, user_id: UserId) -> tuple[Account, ...]:
+        """The disconnected ones."""
+        ...
 
     async def hedge(self, hedge_id: HedgeId) -> Hedge | None: ...
 
@@ -429,6 +545,15 @@ class Messenger(Protocol):
 
     async def acknowledge(self, request: Request, toast: str | None) -> None:
         """Answers a tap; failures are swallowed, the card itself follows through the outbox."""
+        ...
+
+
+@runtime_checkable
+class Eraser(Protocol):
+    """A platform on which a message that a user sent can be taken back."""
+
+    async def erase(self, message: MessageRef) -> bool:
+        """``False``: it is still there. Erasing again what is gone is well."""
         ...
 
 

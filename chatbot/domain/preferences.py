@@ -45,4 +45,5 @@ class Preferences:
     time_zone: str = "UTC"
     alerts: AlertPreferences = field(default_factory=AlertPreferences)
     caps: RiskCaps = field(default_factory=RiskCaps)
+    default_account: str = ""  # the id of the account that orders go to; empty: paper
     paused: bool = False  # /panic: no new openings until /start or the button

@@ -110,13 +110,14 @@ def _create_private(path: Path) -> None:
 
 @asynccontextmanager
 async def open_writer(path: Path) -> AsyncIterator[aiosqlite.Connection]:
-    """Write-ahead log, and a commit is on the disk before it returns."""
+    """Write-ahead log, and a commit is on the disk before it returns. What is deleted is overwritten."""
     async with _open(path) as connection:
         ((mode,),) = await connection.execute_fetchall("PRAGMA journal_mode = WAL")
         if mode != "wal":
             raise StorageError(
                 f"the database {path} lies on a file system without shared memory; name another place"
             )
+        await connection.execute("PRAGMA secure_delete = ON")
         yield connection
 
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
-from chatbot.errors import StorageError
+from chatbot.errors import InUse, StorageError
+from chatbot.storage.admission import SqlInvites, SqlTickets
 from chatbot.storage.connection import DirectConnection, connect, in_words, open_reader, open_writer
 from chatbot.storage.mailbox import SqlMailbox
+from chatbot.storage.master_key import MasterKeys
 from chatbot.storage.ownership import Ownership
-from chatbot.storage.schema import create_in, prepare
+from chatbot.storage.schema import create_in, prepare, require_current
 from chatbot.storage.session import Session
 from chatbot.storage.store import SqlStore
+from chatbot.storage.vault import SqlVault
 from chatbot.storage.writer import DirectWriter, GroupWriter
 
 _SCHEMES = ("sqlite+aiosqlite://", "sqlite://")
@@ -27,8 +30,11 @@ class Database:
     def __init__(self, session: Session, resources: AsyncExitStack) -> None:
         self.store = SqlStore(session)
         self.mailbox = SqlMailbox(session)
+        self.tickets = SqlTickets(session)
+        self.invites = SqlInvites(session)
         self._session = session
         self._resources = resources
+        self._held = AsyncExitStack()
 
     @classmethod
     async def open(cls, url: str) -> Database:
@@ -36,9 +42,27 @@ class Database:
         path = database_path(url)
         return _open_in_memory() if path is None else await _open_file(path)
 
+    @classmethod
+    async def open_beside(cls, url: str) -> Database:
+        """As ``open``, and also while the bot runs: for one small transaction from the command line."""
+        path = database_path(url)
+        try:
+            return await cls.open(url)
+        except InUse:
+            if path is None:
+                raise
+        return await _connect(path.resolve(), require_current)
+
+    def vault(self, keys: MasterKeys) -> SqlVault:
+        return SqlVault(self._session, keys)
+
+    def holds(self, more: AsyncExitStack) -> None:
+        """To be let go after everything else."""
+        self._held = more
+
     async def close(self) -> None:
         """Waits for what is being written."""
-        async with self._resources:
+        async with self._held, self._resources:
             await self._session.close()
 
 
@@ -79,8 +103,15 @@ async def _open_file(name: Path) -> Database:
     async with AsyncExitStack() as stack:
         path, ownership = _take(name)
         stack.callback(ownership.release)
+        database = await _connect(path, prepare)
+        database.holds(stack.pop_all())
+        return database
+
+
+async def _connect(path: Path, first: Callable[[Path], None]) -> Database:
+    async with AsyncExitStack() as stack:
         try:
-            await asyncio.to_thread(prepare, path)
+            await asyncio.to_thread(first, path)
             writer = await stack.enter_async_context(open_writer(path))
             reader = await stack.enter_async_context(open_reader(path))
         except sqlite3.Error as error:

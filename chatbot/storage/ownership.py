@@ -11,7 +11,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from chatbot.errors import StorageError
+from chatbot.errors import InUse, StorageError
 
 
 class Ownership:
@@ -62,7 +62,7 @@ def _read_owner(descriptor: int) -> str:
 def _refusal(error: OSError, database: Path, owner: str) -> StorageError:
     if error.errno not in (errno.EAGAIN, errno.EACCES):
         return StorageError(f"the database {database} cannot be locked: {error.strerror}; name another place")
-    return StorageError(
+    return InUse(
         f"the database {database} is in use by another Hedgerow{owner}; "
         "stop that one first, or set HEDGEROW_DATABASE_URL to another file"
     )

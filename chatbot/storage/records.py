@@ -31,7 +31,10 @@ from chatbot.ports import (
     BookedFill,
     BookedFunding,
     IntentNote,
+    Invite,
+    KeyFacts,
     Owed,
+    Ticket,
     User,
 )
 from chatbot.storage.codec import Cell, Record, dump, instant_of, instant_text, load
@@ -58,6 +61,9 @@ BOOKED_FUNDING = Record(BookedFunding, omit=("payment",))
 EPISODE = Record(AlertEpisode)
 AUDIT = Record(AuditEntry)
 QUOTE = Record(Quote, omit=("request", "offer"))
+KEY_FACTS = Record(KeyFacts)
+TICKET = Record(Ticket)
+INVITE = Record(Invite)
 
 # --- people -------------------------------------------------------------------------------------
 

@@ -15,7 +15,7 @@ from chatbot.storage import creation
 from chatbot.storage.connection import connect, in_words
 from chatbot.storage.sql import compiled
 
-REVISIONS = ("0001",)  # ascending; a test holds this against the scripts
+REVISIONS = ("0001", "0002")  # ascending; a test holds this against the scripts
 HEAD = REVISIONS[-1]
 
 
@@ -39,6 +39,16 @@ def prepare(path: Path) -> None:
     from chatbot.storage.migration import migrate  # noqa: PLC0415 (imports Alembic)
 
     migrate(path)
+
+
+def require_current(path: Path) -> None:
+    """For who may not change it."""
+    try:
+        revision = _revision(path)
+    except sqlite3.Error as error:
+        raise in_words(error, path) from None
+    if revision != HEAD:
+        raise StorageError(f"the database {path} is run by another version of Hedgerow; use that one")
 
 
 def _revision(path: Path) -> str | None:

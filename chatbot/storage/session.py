@@ -38,6 +38,10 @@ class Session:
         """All or nothing, and on the disk when it returns."""
         await self._writer.write(steps)
 
+    async def clear_log(self) -> None:
+        """What was deleted before is on the disk no more."""
+        await self._writer.clear_log()
+
     async def close(self) -> None:
         """Waits for what is being written; the connections are closed by whoever opened them."""
         await self._writer.close()

@@ -56,12 +56,16 @@ class SqlStore:
         return tuple(user_of(row) for row in await self._session.rows(statements.ALL_USERS))
 
     async def account(self, account_id: AccountId) -> Account | None:
-        row = await self._session.first(statements.accounts("id"), {"id": account_id})
+        row = await self._session.first(statements.ACCOUNT_BY_ID, {"id": account_id})
         return None if row is None else ACCOUNT.decode(row)
 
     async def accounts(self, user_id: UserId | None = None) -> tuple[Account, ...]:
         given = _given(user_id=user_id)
         rows = await self._session.rows(statements.accounts(*given), given)
+        return tuple(ACCOUNT.decode(row) for row in rows)
+
+    async def former_accounts(self, user_id: UserId) -> tuple[Account, ...]:
+        rows = await self._session.rows(statements.FORMER_ACCOUNTS, {"user_id": user_id})
         return tuple(ACCOUNT.decode(row) for row in rows)
 
     async def hedge(self, hedge_id: HedgeId) -> Hedge | None:

@@ -2,7 +2,7 @@
 
 Money is TEXT (a ``Decimal`` in and out, to the digit); instants are TEXT in ISO 8601, UTC, with microseconds,
 so that they sort; flags are 0 or 1; ``preferences``, ``targets``, ``request``, ``offer``, ``positions``,
-``reference_prices`` and ``reply`` are JSON. The unique constraints carry the invariants that no code path may
+``reference_prices``, ``reply`` and ``report`` are JSON. The unique constraints carry the invariants that no code path may
 break.
 """
 
@@ -31,6 +31,10 @@ def _text(name: str, *items: SchemaItem) -> sa.Column[str]:
 
 def _maybe(name: str, *items: SchemaItem) -> sa.Column[str]:
     return sa.Column(name, sa.Text, *items, nullable=True)
+
+
+def _bytes(name: str) -> sa.Column[bytes]:
+    return sa.Column(name, sa.LargeBinary, nullable=False)
 
 
 def _number(name: str) -> sa.Column[int]:
@@ -74,9 +78,51 @@ ACCOUNTS = _table(
     _text("label"),
     _text("created_at"),
     _text("frozen"),
+    sa.Column("owner", sa.Text, nullable=False, server_default=""),
+    _maybe("disconnected_at"),
     sa.Index(None, "user_id"),
     rowid=False,
 )
+
+# A data key for each row encrypts the credentials, the master key the data key; all bound to the account.
+CREDENTIALS = _table(
+    "credentials",
+    sa.Column("account_id", sa.Text, _of("accounts.id"), primary_key=True),
+    _text("master_key_id"),
+    _bytes("key_nonce"),
+    _bytes("wrapped_key"),
+    _bytes("nonce"),
+    _bytes("ciphertext"),
+    _text("fingerprint"),
+    _text("hint"),
+    _maybe("report"),
+    _maybe("checked_at"),
+    sa.UniqueConstraint("fingerprint"),
+    rowid=False,
+)
+
+TICKETS = _table(
+    "tickets",
+    _key("reference"),
+    _text("digest"),
+    _text("kind"),
+    _text("user_id", _of("users.id")),
+    _text("chat"),
+    _text("venue"),
+    _text("created_at"),
+    _text("expires_at"),
+    _number("attempts"),
+    _maybe("used_at"),
+    sa.UniqueConstraint("digest"),
+    sa.Index(None, "user_id"),
+    rowid=False,
+)
+
+INVITES = _table(
+    "invites", _key("digest"), _text("created_at"), _text("expires_at"), _maybe("used_at"), rowid=False
+)
+
+ADMITTED = _table("admitted_users", _key("platform"), _key("platform_id"), _text("admitted_at"), rowid=False)
 
 HEDGES = _table(
     "hedges",
@@ -305,7 +351,7 @@ INBOX = _table(
 
 CURSORS = _table("cursors", _key("name"), _number("value"), rowid=False)
 
-SECRETS = _table("secrets", _key("name"), sa.Column("value", sa.LargeBinary, nullable=False), rowid=False)
+SECRETS = _table("secrets", _key("name"), _bytes("value"), rowid=False)
 
 AUDIT = _table(
     "audit",

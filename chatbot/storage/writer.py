@@ -29,6 +29,10 @@ Outcome = StorageError | None
 class Writer(Protocol):
     async def write(self, steps: Transaction) -> None: ...
 
+    async def clear_log(self) -> None:
+        """Nothing of what was overwritten is left in the write-ahead log."""
+        ...
+
     async def close(self) -> None: ...
 
 
@@ -123,6 +127,9 @@ class DirectWriter:
         if failure is not None:
             raise failure
 
+    async def clear_log(self) -> None:
+        """There is none."""
+
     async def close(self) -> None:
         """Nothing is ever on its way."""
 
@@ -165,11 +172,31 @@ class GroupWriter:
             _settle(job.done, failure)
         self._start()
 
+    async def clear_log(self) -> None:
+        """Between two batches, as it must not meet a transaction. Raises ``StorageError``."""
+        await self._quiet()
+        self._batch = asyncio.create_task(_clear_log(self._connection, self._path))
+        self._batch.add_done_callback(lambda _: self._start())
+        (failure,) = await asyncio.shield(self._batch)
+        if failure is not None:
+            raise failure
+
     async def close(self) -> None:
         self._closed = True
+        await self._quiet()
+
+    async def _quiet(self) -> None:
         while self._batch is not None:
             await asyncio.wait([self._batch])
             await asyncio.sleep(0)  # lets the callback of the batch begin the next one
+
+
+async def _clear_log(connection: Connection, path: Path) -> list[Outcome]:
+    try:
+        ((busy, *_),) = await connection.execute_fetchall("PRAGMA wal_checkpoint(TRUNCATE)", {})
+    except sqlite3.Error as error:
+        return [in_words(error, path)]
+    return [StorageError(f"the log of {path} is being read by another program") if busy else None]
 
 
 def _outcomes(batch: asyncio.Task[list[Outcome]], jobs: int) -> Sequence[BaseException | None]:

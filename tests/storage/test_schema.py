@@ -35,8 +35,8 @@ BREAKS_IN_THE_FOURTH = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 def upgrade():
     op.create_table("extra", sa.Column("id", sa.Text, primary_key=True))
@@ -48,8 +48,8 @@ ADDS_A_COLUMN = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0002"
-down_revision = "0001"
+revision = "0003"
+down_revision = "0002"
 
 def upgrade():
     op.add_column("accounts", sa.Column("color", sa.Text))
@@ -126,6 +126,9 @@ def test_every_table_is_strict(tmp_path: Path) -> None:
     [
         ("users", records.USER_COLUMNS),
         ("accounts", records.ACCOUNT.fields),
+        ("credentials", (*records.KEY_FACTS.fields, *statements.SEALED_COLUMNS, "fingerprint")),
+        ("tickets", records.TICKET.fields),
+        ("invites", (*records.INVITE.fields, "used_at")),
         ("hedges", records.HEDGE.fields),
         ("legs", ("hedge_id", *records.LEG.fields)),
         ("operations", records.OPERATION.fields),
@@ -143,7 +146,9 @@ def test_a_table_has_a_column_for_every_field(table: str, columns: tuple[str, ..
 
 
 FAMILIES = {
-    "accounts": (statements.accounts, ["id", "user_id"]),
+    "accounts": (statements.accounts, ["user_id"]),
+    "key_facts": (statements.key_facts, ["account_id"]),
+    "withdraw_tickets": (statements.withdraw_tickets, ["user_id", "kind"]),
     "live_hedges": (statements.live_hedges, ["account_id", "user_id"]),
     "unfinished_operations": (statements.unfinished_operations, ["account_id"]),
     "intents": (statements.intents, ["client_order_id", "operation_id", "hedge_id"]),
@@ -258,9 +263,9 @@ async def test_an_old_database_is_copied_and_upgraded(
     await upgrade(url(path))
     pretend_next_revision(monkeypatch, scripts, ADDS_A_COLUMN)
     await upgrade(url(path))
-    assert revision(path) == "0002"
-    saved = path.with_name(f"{path.name}.bak-0001")
-    assert revision(saved) == "0001"
+    assert revision(path) == "0003"
+    saved = path.with_name(f"{path.name}.bak-0002")
+    assert revision(saved) == "0002"
     assert stat.S_IMODE(saved.stat().st_mode) == 0o600
     assert "color" in str(facts(path)["accounts columns"])
 
@@ -276,15 +281,15 @@ async def test_a_migration_that_fails_leaves_the_database_as_it_was(
         await upgrade(url(path))
     assert "Traceback" not in failure.value.message
     assert facts(path) == before
-    assert revision(path) == "0001"
-    assert revision(path.with_name("t.db.bak-0001")) == "0001"
+    assert revision(path) == "0002"
+    assert revision(path.with_name("t.db.bak-0002")) == "0002"
 
 
 def pretend_next_revision(monkeypatch: pytest.MonkeyPatch, scripts: Path, text: str) -> None:
     scripts.mkdir()
-    (scripts / "0002_next.py").write_text(text)
-    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002"))
-    monkeypatch.setattr(schema, "HEAD", "0002")
+    (scripts / "0003_next.py").write_text(text)
+    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002", "0003"))
+    monkeypatch.setattr(schema, "HEAD", "0003")
     monkeypatch.setattr("chatbot.storage.migration.migrate", lambda path: migrate(path, more=[scripts]))
 
 
@@ -369,6 +374,37 @@ async def test_the_connections_are_safe(tmp_path: Path) -> None:
         with pytest.raises(sqlite3.OperationalError, match="readonly"):
             await reader.execute("DELETE FROM users")
     assert settings == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 5000}
+
+
+async def test_what_is_deleted_is_overwritten(tmp_path: Path) -> None:
+    schema.create(tmp_path / "t.db")
+    async with open_writer(tmp_path / "t.db") as writer:
+        assert list(await writer.execute_fetchall("PRAGMA secure_delete")) == [(1,)]
+
+
+async def test_the_first_database_is_upgraded_with_all_that_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "t.db"
+    migrate(path, target="0001")
+    connection = sqlite3.connect(path)
+    connection.execute("INSERT INTO chats VALUES ('telegram:7', 'telegram', '7', 1)")
+    connection.execute(
+        "INSERT INTO users VALUES"
+        " ('telegram:7', 'telegram', '7', 'telegram:7', 'Ann', '2026-01-05T09:00:00.000000+00:00', '{}', 1)"
+    )
+    connection.execute(
+        "INSERT INTO accounts VALUES"
+        " ('paper:telegram:7', 'telegram:7', 'paper', 'paper', '2026-01-05T09:00:00.000000+00:00', '')"
+    )
+    connection.commit()
+    connection.close()
+
+    async with open_database(url(path)) as database:
+        (user,) = await database.store.users()
+        (account,) = await database.store.accounts(user.id)
+
+    assert revision(path) == schema.HEAD
+    assert (account.label, account.owner, account.disconnected_at) == ("paper", "", None)
+    assert user.preferences.default_account == ""
 
 
 async def test_a_closed_database_says_so(tmp_path: Path) -> None:
