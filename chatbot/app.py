@@ -10,11 +10,23 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from chatbot.chat import Platform, Reply, Request
+from chatbot.chat import Erasure, MessageRef, Platform, Reply, Request
 from chatbot.clock import SystemClock
 from chatbot.errors import SettingsError
 from chatbot.ids import RandomIds
-from chatbot.ports import Account, Changes, Clock, IdSource, Mailbox, Messenger, Store, Venue
+from chatbot.keyroom import KeyRoom, NoExchanges, Surroundings, open_key_room
+from chatbot.ports import (
+    Account,
+    Changes,
+    Clock,
+    Eraser,
+    Exchanges,
+    IdSource,
+    Mailbox,
+    Messenger,
+    Store,
+    Venue,
+)
 from chatbot.pushing.inbox import InboxProcessor, replies_to_outbox
 from chatbot.pushing.limits import Limits
 from chatbot.pushing.outbox import DEFAULT_LIMITS, Outbox
@@ -46,6 +58,8 @@ if TYPE_CHECKING:
 MARKET_SECONDS = 1.0
 WATCH_SECONDS = 2.0
 PRUNE_SECONDS = 3600.0
+STALE_SECONDS = 60.0
+RECHECK_SECONDS = 86_400.0
 KEEP = timedelta(days=7)
 
 
@@ -89,6 +103,7 @@ class Bot:
     watching: WatchService
     bookkeeper: Bookkeeper
     supervisor: Supervisor
+    keys: KeyRoom
     router: Router
     inbox: InboxProcessor
     outbox: Outbox
@@ -145,6 +160,7 @@ async def open_bot(
     clock: Clock | None = None,
     ids: IdSource | None = None,
     feed: PriceFeed | None = None,
+    exchanges: Exchanges | None = None,
     messengers: Sequence[Messenger] = (),
     limits: Mapping[Platform, Limits] = DEFAULT_LIMITS,
     only_look: bool = False,
@@ -163,7 +179,16 @@ async def open_bot(
         exchange = PaperExchange.open(state, market, clock, settings.paper.speed)
         stack.callback(exchange.close)
         ids = ids or RandomIds()
-        yield await _wire(settings, database, exchange, clock, ids, messengers=messengers, limits=limits)
+        yield await _wire(
+            settings,
+            database,
+            exchange,
+            clock,
+            ids,
+            exchanges=exchanges or NoExchanges(),
+            messengers=messengers,
+            limits=limits,
+        )
 
 
 def open_feed(settings: Settings, clock: Clock) -> PriceFeed:
@@ -185,6 +210,7 @@ async def _wire(
     clock: Clock,
     ids: IdSource,
     *,
+    exchanges: Exchanges,
     messengers: Sequence[Messenger],
     limits: Mapping[Platform, Limits],
 ) -> Bot:
@@ -240,6 +266,16 @@ async def _wire(
         clock=clock,
         notify=outbox.notify,
     )
+    spoken = {messenger.platform: messenger for messenger in messengers}
+
+    async def erase(message: MessageRef) -> Erasure:
+        messenger = spoken.get(message.chat.platform)
+        if messenger is None or not isinstance(messenger, Eraser):
+            return Erasure.NONE
+        return Erasure.ERASED if await messenger.erase(message) else Erasure.LEFT
+
+    around = Surroundings(exchanges, venues, people, clock, locks, presenter, outbox.notify, erase)
+    keys = await open_key_room(settings, database, around)
     router = Router(
         Services(
             hedging=hedging,
@@ -250,13 +286,15 @@ async def _wire(
             store=store,
             clock=clock,
             buttons=buttons,
-            allowed_users=settings.allowed_users,
+            admission=keys.admission,
+            connecting=keys.connecting,
+            entry=keys.entry,
+            links=keys.links,
             show_balances_in_groups=settings.telegram.show_balances_in_groups,
             market=exchange.feed.name,
         ),
         COMMANDS,
     )
-    spoken = {messenger.platform: messenger for messenger in messengers}
 
     async def finish(request: Request, replies: Sequence[Reply]) -> None:
         owed = replies_to_outbox(request, replies, clock.now())
@@ -268,7 +306,7 @@ async def _wire(
         if messenger is not None:
             await messenger.acknowledge(request, toast)
 
-    inbox = InboxProcessor(mailbox, router.handle, finish, acknowledge, clock=clock)
+    inbox = InboxProcessor(mailbox, router.handle, finish, acknowledge, clock=clock, screen=keys.entry.screen)
     scheduler = Scheduler(clock)
     bot = Bot(
         settings=settings,
@@ -285,6 +323,7 @@ async def _wire(
         watching=watching,
         bookkeeper=bookkeeper,
         supervisor=supervisor,
+        keys=keys,
         router=router,
         inbox=inbox,
         outbox=outbox,
@@ -310,12 +349,15 @@ def _schedule(bot: Bot) -> None:
     bot.scheduler.every("market", MARKET_SECONDS, advance_market)
     bot.scheduler.every("watch", WATCH_SECONDS, watch)
     bot.scheduler.every("prune", PRUNE_SECONDS, prune)
+    bot.scheduler.every("stale keys", STALE_SECONDS, bot.keys.forget_stale)
+    bot.scheduler.every("key check", RECHECK_SECONDS, bot.keys.watch.recheck_all, first_after=STALE_SECONDS)
 
 
 # --- platforms ----------------------------------------------------------------------------------
 
 
 def telegram_platform(bot: Bot) -> TelegramPlatform:
+    from chatbot.platforms.http import HttpServer  # noqa: PLC0415
     from chatbot.platforms.telegram import TelegramPlatform, Webhook  # noqa: PLC0415 (large, likewise)
 
     telegram, http = bot.settings.telegram, bot.settings.http
@@ -325,6 +367,10 @@ def telegram_platform(bot: Bot) -> TelegramPlatform:
     if telegram.webhook_url is not None and telegram.webhook_secret is not None:
         secret = telegram.webhook_secret.get_secret_value()
         webhook = Webhook(telegram.webhook_url, secret, http.host, http.port)
+    server = None
+    if bot.keys.page is not None:
+        server = HttpServer(http.host, http.port)
+        server.add_routes(bot.keys.page.routes())
     return TelegramPlatform(
         token=telegram.token.get_secret_value(),
         api_url=telegram.api_url,
@@ -333,4 +379,6 @@ def telegram_platform(bot: Bot) -> TelegramPlatform:
         clock=bot.clock,
         commands=[(command.name.removeprefix("/"), command.summary) for command in COMMANDS],
         webhook=webhook,
+        server=server,
+        page_url=bot.keys.page_url if bot.keys.page is not None else None,
     )

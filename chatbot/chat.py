@@ -41,6 +41,16 @@ class MessageRef:
 class RequestKind(StrEnum):
     COMMAND = "command"  # text is what was typed
     CLICK = "click"  # text is the data of the button, message the card that bears it
+    # What was typed is not for the record; text says what became of the message.
+    SECRET = "secret"  # noqa: S105 (the word, not a value)
+
+
+class Erasure(StrEnum):
+    """What became of a message that held a secret: the text of a ``SECRET`` request."""
+
+    ERASED = "erased"
+    LEFT = "left"  # it could not be deleted: its author has to do it
+    NONE = "none"  # the platform shows no such messages
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +78,15 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """``data`` comes back in the click; at most 64 bytes of UTF-8 (Telegram's limit)."""
+    """``data`` comes back in the click; at most 64 bytes of UTF-8 (Telegram's limit).
+
+    ``ticket`` instead of data opens the one-time page to hand in a key; ``in_app``: within the messenger.
+    """
 
     label: str
     data: str
+    ticket: str = ""
+    in_app: bool = False
 
 
 @dataclass(frozen=True, slots=True)

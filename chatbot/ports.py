@@ -244,6 +244,36 @@ class TicketOffice(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class KeyForm:
+    """What the one-time page asks for."""
+
+    venue: str
+    passphrase: bool
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTaken:
+    """``doubtful``: there is a question left, which waits in the chat."""
+
+    venue: str
+    hint: str
+    doubtful: bool
+
+
+class KeyPage(Protocol):
+    """What stands behind the one-time page."""
+
+    async def look(self, token: str) -> KeyForm:
+        """:raises NotFound: the link does not work (any more)"""
+        ...
+
+    async def hand_in(self, token: str, credentials: Credentials, *, proof: str) -> KeyTaken:
+        """``proof``: what the messenger says of who opened the page. Raises UserError, VenueError."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
 class Invite:
     """Admits one stranger. ``digest`` is the hash of the code."""
 

@@ -14,7 +14,7 @@ from typing import TextIO
 from chatbot.app import Bot, Polled, open_bot, telegram_platform
 from chatbot.chat import Request
 from chatbot.errors import HedgerowError, SettingsError
-from chatbot.platforms.console import ConsoleMessenger, ConsolePlatform
+from chatbot.platforms.console import LOCAL_CHAT, ConsoleMessenger, ConsolePlatform
 from chatbot.ports import Clock
 from chatbot.settings import Settings
 
@@ -97,7 +97,13 @@ async def _on_console(bot: Bot) -> int:
     async def submit(request: Request) -> None:
         await bot.inbox.receive([request])
 
-    platform = ConsolePlatform(messenger, submit=submit, idle=bot.settled, clock=bot.clock)
+    platform = ConsolePlatform(
+        messenger,
+        submit=submit,
+        idle=bot.settled,
+        clock=bot.clock,
+        hides=lambda: bot.keys.entry.expects(LOCAL_CHAT),
+    )
     async with _running(bot):
         if platform.interactive:
             messenger.print(

@@ -46,6 +46,7 @@ PREFIX = "HEDGEROW_"
 NESTED = "__"
 VENUE_PLACEHOLDER = "<ID>"
 PAPER_STATE_NAME = "hedgerow-paper.db"
+MASTER_KEY_NAME = "hedgerow.key"
 MIN_WEBHOOK_SECRET = 16
 # From 0 to 1; below this a name is taken for another thing altogether, not for a typing mistake.
 LIKENESS = 0.75
@@ -121,7 +122,7 @@ def _http_url(value: str) -> str:
 
 def _https_url(value: str) -> str:
     if not value.startswith("https://"):
-        raise ValueError("should begin with https://, as Telegram delivers to nothing else")
+        raise ValueError("should begin with https://: secrets go there, and Telegram takes nothing else")
     return _http_url(value)
 
 
@@ -208,6 +209,9 @@ class VenueSettings(Section):
 class HttpSettings(Section):
     host: str = Field("127.0.0.1", examples=["0.0.0.0"])  # noqa: S104 (an example, not a default)
     port: int = Field(8080, ge=0, le=65535, description="0 takes any free port", examples=["8080"])
+    public_url: Annotated[str, AfterValidator(_https_url)] | None = Field(
+        None, examples=["https://bot.example.com"]
+    )
 
 
 class LogSettings(Section):
@@ -240,6 +244,10 @@ class Settings(BaseSettings):
     database_url: Annotated[str, AfterValidator(_sqlite_url)] = Field(
         "sqlite+aiosqlite:///hedgerow.db", examples=["sqlite+aiosqlite:///hedgerow.db"]
     )
+    master_key_file: Path | None = Field(None, examples=["hedgerow.key"])
+    master_key: SecretStr | None = Field(
+        None, description="for tests only", examples=["32-random-bytes-in-base64"]
+    )
     paper: PaperSettings = PaperSettings()
     venues: dict[str, VenueSettings] = {}
     http: HttpSettings = HttpSettings()
@@ -260,9 +268,24 @@ class Settings(BaseSettings):
         return self.database_path.with_name(PAPER_STATE_NAME)
 
     @property
+    def master_key_path(self) -> Path | None:
+        """None when the database is in memory too and no file was named."""
+        if self.master_key_file is not None or self.database_path is None:
+            return self.master_key_file
+        return self.database_path.with_name(MASTER_KEY_NAME)
+
+    @property
+    def public_url(self) -> str | None:
+        """Where the bot's own pages are: as set, else where its webhook is."""
+        if self.http.public_url or self.telegram.webhook_url is None:
+            return self.http.public_url
+        parts = urlsplit(self.telegram.webhook_url)
+        return f"{parts.scheme}://{parts.netloc}"
+
+    @property
     def secrets(self) -> tuple[str, ...]:
         """What must never reach a log line."""
-        candidates = (self.telegram.token, self.telegram.webhook_secret)
+        candidates = (self.telegram.token, self.telegram.webhook_secret, self.master_key)
         return tuple(secret.get_secret_value() for secret in candidates if secret is not None)
 
     @classmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from handlers.accounts import accounts, cancel, connect, disconnect
 from handlers.adopt import adopt
 from handlers.alerts import alerts
 from handlers.close import close
@@ -18,6 +19,32 @@ from handlers.status import status
 COMMANDS: tuple[Command, ...] = (
     Command("/start", "greets and says what is connected", "/start", "/start", start),
     Command("/help", "lists the commands, explains one", "/help [COMMAND]", "/help hedge", help_),
+    Command(
+        "/connect",
+        "connects an account on an exchange by its key",
+        "/connect VENUE",
+        "/connect binance",
+        connect,
+        private=True,
+        more="The key may read and trade futures. One that may withdraw or transfer is refused.",
+    ),
+    Command(
+        "/accounts",
+        "lists what is connected, and where orders go",
+        "/accounts",
+        "/accounts",
+        accounts,
+        private=True,
+    ),
+    Command(
+        "/disconnect",
+        "forgets the key of an account",
+        "/disconnect ACCOUNT",
+        "/disconnect binance",
+        disconnect,
+        private=True,
+    ),
+    Command("/cancel", "ends the entry of a key", "/cancel", "/cancel", cancel),
     Command(
         "/open",
         "opens a position: quote first, then your word",
@@ -65,8 +92,8 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "/settings",
-        "your time zone, the account's position mode",
-        "/settings [zone NAME|mode hedge]",
+        "your time zone, account and position mode",
+        "/settings [zone NAME|account NAME|mode hedge]",
         "/settings zone Europe/Berlin",
         settings,
         private=True,

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from chatbot.chat import Button, Reply, Request, RequestKind, UserRef
+from chatbot.chat import Button, Reply, Request, RequestKind
 from chatbot.ports import Clock, PaperDesk, Store, User
 from chatbot.services.accounts import AccountService
+from chatbot.services.admission import Admission
+from chatbot.services.connecting import ConnectService
+from chatbot.services.entering import KeyEntry
 from chatbot.services.hedging import HedgeService
+from chatbot.services.linking import LinkDesk
 from chatbot.services.people import People
 from chatbot.services.reporting import Reporting
 from handlers.buttons import Buttons
@@ -17,7 +21,10 @@ from handlers.look import Look
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """``market`` says in a word or two what the paper account trades on ("simulated market")."""
+    """``market`` says in a word or two what the paper account trades on ("simulated market").
+
+    ``links`` is ``None`` where the bot has no public address for its page.
+    """
 
     hedging: HedgeService
     accounts: AccountService
@@ -27,7 +34,10 @@ class Services:
     store: Store
     clock: Clock
     buttons: Buttons
-    allowed_users: frozenset[UserRef] = frozenset()
+    admission: Admission
+    connecting: ConnectService
+    entry: KeyEntry
+    links: LinkDesk | None = None
     show_balances_in_groups: bool = False
     market: str = "simulated market"
 

@@ -36,7 +36,7 @@ async def _confirm(call: Call, decision: Decision) -> Sequence[Reply]:
             # The card itself is on its way already, in the transaction that journaled the orders.
             return (Reply(toast="Confirmed."),)
         case Requoted(quote, why):
-            instruments = await call.services.hedging.instruments(call.user)
+            instruments = await call.services.hedging.instruments(call.user, quote.account_id)
             card = quote_card(call.look, quote, instruments, why=why)
             return (_in_place(card, "Nothing was sent: see the new offer."),)
 
@@ -61,7 +61,8 @@ async def _expired(call: Call, decision: Decision, error: QuoteExpired) -> Seque
     quote = await call.services.store.quote(decision.quote_id)
     if quote is None or quote.used_at is not None:
         raise error
-    card = expired_card(call.look, quote, await call.services.hedging.instruments(call.user))
+    instruments = await call.services.hedging.instruments(call.user, quote.account_id)
+    card = expired_card(call.look, quote, instruments)
     return (_in_place(card, error.message),)
 
 

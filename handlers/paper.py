@@ -23,7 +23,9 @@ NEEDED = "deposit, reset, mode, elsewhere"
 async def paper(call: Call) -> Reply:
     account = await call.services.hedging.account(call.user)
     if account.venue != "paper":
-        raise NotConnected("Your account is a real one; /paper is for the simulated one.")
+        raise NotConnected(
+            f"Orders go to {account.label} now. `/settings account paper` brings the simulated account back."
+        )
     word, rest = (call.words[0].lower() if call.words else "balance"), call.words[1:]
     match word:
         case "balance":

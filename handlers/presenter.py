@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from chatbot.chat import Reply
 from chatbot.domain.risk import Alert
-from chatbot.ports import Progress, User
+from chatbot.ports import Account, Progress, User
+from chatbot.services.connecting import Connected, Doubtful
+from handlers.account_cards import frozen_card, result_card, thawed_card
 from handlers.alert_cards import alert_card
 from handlers.buttons import Buttons
 from handlers.look import Look
@@ -12,7 +14,7 @@ from handlers.progress_cards import progress_card
 
 
 class CardPresenter:
-    """Implements ``chatbot.ports.Presenter``."""
+    """Implements ``chatbot.ports.Presenter``, and the cards of keys."""
 
     def __init__(self, buttons: Buttons) -> None:
         self._buttons = buttons
@@ -23,3 +25,15 @@ class CardPresenter:
 
     def alert(self, user: User, alert: Alert) -> Reply:
         return alert_card(user, alert, self._buttons)
+
+    def connected(self, user: User, result: Connected | Doubtful) -> Reply:
+        return result_card(self._home(user), result)
+
+    def frozen(self, user: User, account: Account) -> Reply:
+        return frozen_card(self._home(user), account)
+
+    def thawed(self, user: User, account: Account) -> Reply:
+        return thawed_card(self._home(user), account)
+
+    def _home(self, user: User) -> Look:
+        return Look(user, str(user.home), self._buttons)

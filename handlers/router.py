@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from hashlib import blake2s
 
-from chatbot.chat import Button, Platform, Reply, Request, RequestKind, Severity, Text, UserRef
+from chatbot.chat import Button, Reply, Request, RequestKind, Severity, Text, UserRef
 from chatbot.errors import (
     BadArgument,
     Busy,
@@ -25,6 +25,7 @@ from chatbot.errors import (
     VenueUnavailable,
 )
 from chatbot.ports import User
+from handlers.accounts import secret
 from handlers.arguments import AmbiguousSymbol
 from handlers.buttons import Decision, InvalidButton, Navigation, fits
 from handlers.context import Call, Command, Services
@@ -35,7 +36,8 @@ from handlers.text import echo, sentence
 log = logging.getLogger(__name__)
 
 # What mends or shows. Caps are not loosened by a tap, and an example of an opening is no advice to open.
-_WAY_OUT = re.compile(r"`(/(?:hedge|close|status|adopt|panic) [^`]+)`")
+_WAY_OUT = re.compile(r"`(/(?:hedge|close|status|adopt|panic|connect) [^`]+)`")
+_INVITE = re.compile(r"/start\s+([A-Za-z0-9_-]{8,64})")
 MAX_TEXT = 1_000  # longer than any command can be
 MAX_TOAST = 200
 # What a tap meets every day and a word beside the button says well enough.
@@ -56,16 +58,25 @@ class Router:
 
     async def handle(self, request: Request) -> Sequence[Reply]:
         """Never raises for what a user or a venue did; the replies are in the order to be sent."""
-        if not self._allowed(request.user):
-            return _to_a_stranger(request)
+        if not self._services.admission.allows(request.user):
+            return await self._to_a_stranger(request)
         if not _concerns_us(request):
             return ()
         lock = self._locks.setdefault(request.user, asyncio.Lock())
         async with lock:
             return await self._answer(request)
 
-    def _allowed(self, user: UserRef) -> bool:
-        return user.platform is Platform.CONSOLE or user in self._services.allowed_users
+    async def _to_a_stranger(self, request: Request) -> Sequence[Reply]:
+        """An invite is all that a stranger can bring."""
+        code = _invite_of(request)
+        if code is None:
+            return _to_a_stranger(request)
+        try:
+            await self._services.admission.redeem(request.user, code)
+        except UserError as error:
+            return (explain(error),)
+        log.info("an invite was used", extra={"user": str(request.user)})
+        return await self.handle(replace(request, text="/start"))
 
     async def _answer(self, request: Request) -> Sequence[Reply]:
         try:
@@ -81,6 +92,8 @@ class Router:
         user = await services.people.meet(request.user, request.chat, request.user_name)
         if request.kind is RequestKind.COMMAND:
             return await self._command(request, user, request.text)
+        if request.kind is RequestKind.SECRET:
+            return await self._secret(request, user)
         try:
             meaning = services.buttons.decode(request.text, user=request.user, chat=request.chat)
         except InvalidButton as error:
@@ -90,6 +103,13 @@ class Router:
                 return await self._navigate(request, user, command, replaces=replaces)
             case Decision():
                 return await self._decide(request, user, meaning)
+
+    async def _secret(self, request: Request, user: User) -> Sequence[Reply]:
+        call = Call(request, user, (), self._services, self._commands)
+        try:
+            return (await secret(call),)
+        except (UserError, VenueError, Conflict) as error:
+            return (_refusal(call, error),)
 
     async def _navigate(
         self, request: Request, user: User, command: str, *, replaces: bool
@@ -150,9 +170,15 @@ def error_number(request: Request) -> str:
 
 def _concerns_us(request: Request) -> bool:
     """In a group only what is meant for us; in private a plain word gets a pointer to the help."""
-    if request.kind is RequestKind.CLICK or request.chat.private:
+    if request.kind is not RequestKind.COMMAND or request.chat.private:
         return True
     return request.text.lstrip().startswith("/")
+
+
+def _invite_of(request: Request) -> str | None:
+    match = _INVITE.fullmatch(request.text.strip())
+    private = request.chat.private and request.kind is RequestKind.COMMAND
+    return match[1] if match and private else None
 
 
 def _to_a_stranger(request: Request) -> Sequence[Reply]:

@@ -1,4 +1,4 @@
-"""``/settings``: the time zone that instants are shown in, the position mode of the account."""
+"""``/settings``: the time zone that instants are shown in, the account that orders go to, its mode."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ from handlers.text import echo, instant, listing
 
 OFFERED = ("UTC", "Europe/London", "Europe/Berlin", "America/New_York", "Asia/Singapore", "Asia/Tokyo")
 _MODE_WORDS = frozenset({"mode", "position-mode"})
+_ACCOUNT_WORDS = frozenset({"account", "default"})
 _WORDS = frozenset({"zone", "timezone", "tz", "time"})
 
 
 async def settings(call: Call) -> Reply:
     if call.words and call.words[0].lower() in _MODE_WORDS:
         return await _mode(call, call.words[1:])
+    if call.words and call.words[0].lower() in _ACCOUNT_WORDS:
+        return await _account(call, call.words[1:])
     words = [word for word in call.words if word.lower() not in _WORDS]
     if len(words) > 1:
         raise BadArgument("One time zone, please.")
@@ -41,6 +44,17 @@ async def _mode(call: Call, words: tuple[str, ...]) -> Reply:
     await call.services.accounts.switch_position_mode(call.user, PositionMode.HEDGE)
     first = "✅ **The account is in hedge mode.**\n"
     return replace(await _overview(call, call.look.zone, first), severity=Severity.SUCCESS)
+
+
+async def _account(call: Call, words: tuple[str, ...]) -> Reply:
+    if not words:
+        return await _overview(call, call.look.zone)
+    if len(words) > 1:
+        raise BadArgument("One account, please; /accounts lists yours.", example="/settings account paper")
+    user, account = await call.services.people.choose_account(call.user, words[0])
+    first = f"✅ **Orders go to {account.label} from now on.**\n"
+    card = await _overview(replace(call, user=user), call.look.zone, first)
+    return replace(card, severity=Severity.SUCCESS)
 
 
 def known_zone(word: str) -> str:
@@ -70,9 +84,11 @@ def _spelled_right(word: str) -> str:
 async def _overview(call: Call, zone: str, first: str = "") -> Reply:
     now = instant(call.services.clock.now(), zone)
     mode = await _position_mode(call)
+    account = await call.services.hedging.account(call.user)
     named = "not known just now" if mode is None else f"{NAMES[mode]}, {MEANINGS[mode]}"
     lines = (
         f"{first}**Time zone: {zone}**, now {now}",
+        f"Orders go to: **{account.label}**. Others: /accounts.",
         f"Position mode: {named}.",
         "Any other zone: `/settings zone Europe/Paris`. Alerts: /alerts. Limits: /risk.",
     )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from chatbot.chat import Reply, Text
+from chatbot.ports import Account
+from chatbot.services.people import PAPER
 from handlers.context import Call, Command
 from handlers.text import echo, sum_of_money
 
@@ -15,14 +17,24 @@ WHAT_IT_IS = (
 async def start(call: Call) -> Reply:
     account = await call.services.hedging.account(call.user)
     greeting = f"**Hedgerow**\n{WHAT_IT_IS}"
-    market = market_words(call.services.market)
-    connected = f"Connected: **{account.label} account** on {market}.{await _money(call)}"
+    connected = f"{_connected_words(call, account)}{await _money(call)}"
     blocks = [Text(greeting), Text(connected)]
     if call.user.preferences.paused:
         blocks.append(Text("New openings are paused by /panic."))
+    connect = ((call.button("Connect an exchange", "/connect"),),) if _can_connect(call) else ()
     resume = ((call.button("Resume", "/panic off", replaces=True),),) if call.user.preferences.paused else ()
     first = (call.button("Try on paper", "/help try"), call.button("Help", "/help"))
-    return Reply(blocks=tuple(blocks), buttons=(first, *resume))
+    return Reply(blocks=tuple(blocks), buttons=(first, *connect, *resume))
+
+
+def _can_connect(call: Call) -> bool:
+    return call.request.chat.private and bool(call.services.connecting.supported())
+
+
+def _connected_words(call: Call, account: Account) -> str:
+    if account.venue == PAPER:
+        return f"Connected: **{account.label} account** on {market_words(call.services.market)}."
+    return f"Connected: **{account.label}** on {account.venue}."
 
 
 def market_words(name: str) -> str:

@@ -32,10 +32,12 @@ from chatbot.ports import Clock
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
+    from prompt_toolkit.history import InMemoryHistory
 
 LOCAL_USER = UserRef(Platform.CONSOLE, "local")
 LOCAL_CHAT = ChatRef(Platform.CONSOLE, "local", private=True)
 EDITED = "↻ "
+HIDDEN = "(hidden)"
 LEAVE = frozenset({"quit", "exit", "/quit", "/exit"})
 _PAGE = 88
 _BOLD_ON, _BOLD_OFF = "\x1b[1m", "\x1b[0m"
@@ -164,6 +166,7 @@ class ConsolePlatform:
     """Reads what is typed and hands it on as requests.
 
     ``submit`` takes a request into the inbox; ``idle`` returns when all that it set off has been printed.
+    While ``hides`` says so, what is typed is a secret and not shown.
     """
 
     def __init__(
@@ -175,7 +178,9 @@ class ConsolePlatform:
         clock: Clock,
         stdin: TextIO | None = None,
         new_id: Callable[[], str] = _token,
+        hides: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._hides = hides
         self._messenger = messenger
         self._submit = submit
         self._idle = idle
@@ -199,9 +204,13 @@ class ConsolePlatform:
     async def _converse(self) -> None:
         # Loaded only for a person at a terminal: it takes a tenth of a second.
         from prompt_toolkit import PromptSession  # noqa: PLC0415
+        from prompt_toolkit.filters import Condition  # noqa: PLC0415
         from prompt_toolkit.patch_stdout import patch_stdout  # noqa: PLC0415
 
-        session: PromptSession[str] = PromptSession()
+        # Asked at each redraw: the answer that wants a secret may come while the prompt is open already.
+        session: PromptSession[str] = PromptSession(
+            self._prompt, is_password=Condition(self._hides), history=_history(self._hides)
+        )
         with patch_stdout(raw=True):
             while (line := await _prompted(session)) is not None:
                 if not await self._take(line):
@@ -211,7 +220,8 @@ class ConsolePlatform:
         async for line in _lines(self._stdin):
             if not line.strip():
                 continue
-            self._messenger.print(f"> {line.strip()}".translate(_CONTROL))
+            shown = HIDDEN if self._hides() else line.strip()
+            self._messenger.print(f"> {shown}".translate(_CONTROL))
             if not await self._take(line):
                 return
             await self._idle()
@@ -226,8 +236,11 @@ class ConsolePlatform:
             await self._hand_on(text)
         return True
 
+    def _prompt(self) -> str:
+        return "(hidden) > " if self._hides() else "> "
+
     async def _hand_on(self, text: str) -> None:
-        if not re.fullmatch(r"[0-9]{1,3}", text):
+        if self._hides() or not re.fullmatch(r"[0-9]{1,3}", text):
             self._messenger.asked()
             await self._submit(self._request(RequestKind.COMMAND, text, None))
             return
@@ -245,10 +258,22 @@ class ConsolePlatform:
         return Request(request_id, kind, LOCAL_USER, LOCAL_CHAT, text, now, message, user_name="you")
 
 
+def _history(hides: Callable[[], bool]) -> InMemoryHistory:
+    """What was typed before, but for secrets."""
+    from prompt_toolkit.history import InMemoryHistory  # noqa: PLC0415
+
+    class Discreet(InMemoryHistory):
+        def append_string(self, string: str) -> None:
+            if not hides():
+                super().append_string(string)
+
+    return Discreet()
+
+
 async def _prompted(session: PromptSession[str]) -> str | None:
     """One line, or ``None`` at the end of the input."""
     try:
-        return await session.prompt_async("> ")
+        return await session.prompt_async()
     except (EOFError, KeyboardInterrupt):
         return None
 

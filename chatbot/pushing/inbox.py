@@ -23,6 +23,7 @@ T = TypeVar("T")
 Handle = Callable[[Request], Awaitable[Sequence[Reply]]]
 Finish = Callable[[Request, Sequence[Reply]], Awaitable[None]]
 Acknowledge = Callable[[Request, str | None], Awaitable[None]]
+Screen = Callable[[Sequence[Request]], Awaitable[Sequence[Request]]]
 
 BLANK_ACKNOWLEDGEMENT_AFTER = 2.0  # seconds: long before a tap expires, long enough for most toasts
 LANE_LIMIT = 100
@@ -59,8 +60,15 @@ class _Lane:
     missed: bool = False
 
 
+async def _as_they_are(requests: Sequence[Request]) -> Sequence[Request]:
+    return requests
+
+
 class InboxProcessor:
-    """Memory is bounded: a flooding chat has at most ``LANE_LIMIT`` requests here, others in the mailbox."""
+    """Memory is bounded: a flooding chat has at most ``LANE_LIMIT`` requests here, others in the mailbox.
+
+    ``screen`` sees requests before they are written down, and takes out what must not be.
+    """
 
     def __init__(
         self,
@@ -70,7 +78,9 @@ class InboxProcessor:
         acknowledge: Acknowledge,
         *,
         clock: Clock,
+        screen: Screen = _as_they_are,
     ) -> None:
+        self._screen = screen
         self._mailbox = mailbox
         self._handle = handle
         self._finish = finish
@@ -92,6 +102,7 @@ class InboxProcessor:
         self, requests: Sequence[Request], *, cursor: tuple[str, int] | None = None, repeated: bool = False
     ) -> None:
         """Durable when it returns. ``repeated``: some of them may have been handled already."""
+        requests = await self._screen(requests)
         await self._mailbox.receive(requests, cursor=cursor)
         if repeated:
             await self.refresh()

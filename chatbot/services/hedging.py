@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from chatbot.chat import ChatRef, OutboxMessage
-from chatbot.domain.hedge import Hedge, HedgeStatus
+from chatbot.domain.hedge import AccountId, Hedge, HedgeStatus
 from chatbot.domain.instrument import Instrument, Symbol
 from chatbot.domain.ledger import differences
 from chatbot.domain.operation import Operation
@@ -105,11 +105,15 @@ class HedgeService:
         self._locks = locks
 
     async def account(self, user: User) -> Account:
-        """The account that orders go to (for now: the paper account)."""
+        """The account that orders go to."""
         return await self._people.trading_account(user)
 
-    async def instruments(self, user: User) -> Mapping[Symbol, Instrument]:
-        return await self._venues.of(await self.account(user)).instruments()
+    async def instruments(
+        self, user: User, account_id: AccountId | None = None
+    ) -> Mapping[Symbol, Instrument]:
+        """Of the account that orders go to, or of another. Raises NotFound."""
+        known = await (self._people.account_of(user, account_id) if account_id else self.account(user))
+        return await self._venues.of(known).instruments()
 
     # --- offers -----------------------------------------------------------------------------
 
@@ -151,18 +155,18 @@ class HedgeService:
             return Started(await self._store.operation_of_quote(quote_id), again=True)
         _require_fresh(quote, self._clock)
         plans = plans_of(quote, choice)
-        account = await self.account(user)
+        account = await self._people.account_of(user, quote.account_id)
         await self._require_calm(account)
         tap = Tap(user, chat, quote, choice, request_id, card)
         async with self._locks.of(account.id):
             await self._require_calm(account)  # whoever held the lock may have started something
-            return await self._confirm(tap, plans)
+            return await self._confirm(tap, account, plans)
 
-    async def _confirm(self, tap: Tap, plans: tuple[Plan, ...]) -> Started | Requoted:
+    async def _confirm(self, tap: Tap, account: Account, plans: tuple[Plan, ...]) -> Started | Requoted:
         quote = tap.quote
-        desk = await self._booked(
-            await self._offers.desk(tap.user, set(symbols_of(quote)), follow=False), quote.kind
-        )
+        symbols = set(symbols_of(quote))
+        desk = await self._offers.desk(tap.user, symbols, follow=False, account=account)
+        desk = await self._booked(desk, quote.kind)
         why = plan_unchanged(quote, desk.view)
         fresh = self._offers.quote(
             desk, tap.chat, quote.kind, quote.request

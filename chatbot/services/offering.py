@@ -26,6 +26,7 @@ from chatbot.domain.quoting import quote_close, quote_hedge, quote_open
 from chatbot.errors import BadArgument, LimitExceeded, NotFound
 from chatbot.ports import Account, Changes, Clock, IdSource, Store, User, Venue, Venues
 from chatbot.services.bookkeeping import Bookkeeper
+from chatbot.services.key_rules import require_open_account
 from chatbot.services.people import People
 
 
@@ -92,8 +93,11 @@ class Offers:
         await self._store.commit(Changes(quotes=(quote,)))
         return quote
 
-    async def desk(self, user: User, symbols: set[Symbol], *, follow: bool) -> Desk:
-        account = await self._people.trading_account(user)
+    async def desk(
+        self, user: User, symbols: set[Symbol], *, follow: bool, account: Account | None = None
+    ) -> Desk:
+        """Of the account that orders go to, unless another is given."""
+        account = account or await self._people.trading_account(user)
         venue = self._venues.of(account)
         hedges = await self._store.live_hedges(account_id=account.id)
         instruments = await venue.instruments()
@@ -156,6 +160,7 @@ class Offers:
 def _require_running(desk: Desk) -> None:
     if desk.user.preferences.paused:
         raise LimitExceeded("Trading is paused by /panic. `/panic off` resumes it.")
+    require_open_account(desk.account)
     stuck = next((hedge for hedge in desk.hedges if hedge.status is HedgeStatus.FROZEN), None)
     _require_agreement(stuck)
 

@@ -1,4 +1,4 @@
-"""Users, their home chats, their paper accounts and what they have chosen."""
+"""Users, their home chats, their accounts and what they have chosen."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import replace
 from chatbot.chat import ChatRef, UserRef
 from chatbot.domain.hedge import AccountId, UserId
 from chatbot.domain.preferences import Preferences
-from chatbot.errors import NotConnected
+from chatbot.errors import NotConnected, NotFound
 from chatbot.ports import Account, Changes, Clock, Store, User
+
+PAPER = "paper"
 
 
 class People:
@@ -29,7 +31,7 @@ class People:
     async def _welcome(self, ref: UserRef, chat: ChatRef, name: str) -> User:
         now = self._clock.now()
         user = User(UserId(str(ref)), ref, chat, name, now)
-        paper = Account(AccountId(f"paper:{ref}"), user.id, "paper", "paper", now)
+        paper = Account(AccountId(f"{PAPER}:{ref}"), user.id, PAPER, PAPER, now)
         await self._store.commit(Changes(users=(user,), accounts=(paper,)))
         return user
 
@@ -40,8 +42,40 @@ class People:
         await self._store.commit(Changes(users=(user,)))
         return user
 
-    async def trading_account(self, user: User) -> Account:
+    # --- accounts ---------------------------------------------------------------------------
+
+    async def trading_account(self, user: User, named: str | None = None) -> Account:
+        """The one of that name, else the one that the user chose, else paper. Raises NotFound."""
+        if named is not None:
+            return await self.account_named(user, named)
         accounts = await self._store.accounts(user.id)
         if not accounts:
             raise NotConnected
-        return accounts[0]
+        chosen = user.preferences.default_account
+        return next((account for account in accounts if account.id == chosen), accounts[0])
+
+    async def account_named(self, user: User, name: str) -> Account:
+        """:raises NotFound: with the names that there are"""
+        accounts = await self._store.accounts(user.id)
+        found = next((account for account in accounts if account.label == name.lower()), None)
+        if found is None:
+            labels = ", ".join(f"`{account.label}`" for account in accounts)
+            raise NotFound(f"You have no account of that name. Yours: {labels}.")
+        return found
+
+    async def account_of(self, user: User, account_id: AccountId) -> Account:
+        """:raises NotFound: it is not this user's, or not connected any more"""
+        account = await self._store.account(account_id)
+        if account is None or account.user_id != user.id or account.disconnected_at is not None:
+            raise NotFound("That account is not connected any more. Nothing was sent.")
+        return account
+
+    async def choose_account(self, user: User, name: str) -> tuple[User, Account]:
+        """Where orders go from now on. Raises NotFound."""
+        account = await self.account_named(user, name)
+        return await self.choose(user, replace(user.preferences, default_account=account.id)), account
+
+    async def forget_default(self, user: User, account: Account) -> None:
+        """Back to paper, if it was this one."""
+        if user.preferences.default_account == account.id:
+            await self.choose(user, replace(user.preferences, default_account=""))

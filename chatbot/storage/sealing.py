@@ -13,9 +13,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
 from chatbot.errors import InvariantBroken
 from chatbot.ports import Account, Credentials
 from chatbot.storage.master_key import KEY_BYTES, MasterKey
@@ -54,26 +51,22 @@ def seal(credentials: Credentials, to: Belonging, master: MasterKey) -> Sealed:
     key = secrets.token_bytes(KEY_BYTES)
     nonce = secrets.token_bytes(NONCE_BYTES)
     parts = (credentials.api_key, credentials.secret, credentials.passphrase)
-    ciphertext = AESGCM(key).encrypt(nonce, json.dumps(parts).encode(), to.bound("credentials"))
+    ciphertext = _encrypted(key, nonce, json.dumps(parts).encode(), to.bound("credentials"))
     return _wrapped(Sealed("", b"", b"", nonce, ciphertext), key, to, master)
 
 
 def unseal(sealed: Sealed, to: Belonging, master: MasterKey) -> Credentials:
     """:raises InvariantBroken: it is not this account's, not this key's, or was tampered with"""
-    try:
-        key = _data_key(sealed, to, master)
-        text = AESGCM(key).decrypt(sealed.nonce, sealed.ciphertext, to.bound("credentials"))
-    except InvalidTag:
-        raise _broken(to) from None
+    key = _data_key(sealed, to, master)
+    text = _decrypted(key, sealed.nonce, sealed.ciphertext, to.bound("credentials"))
+    if text is None:
+        raise _broken(to)
     return Credentials(*json.loads(text))
 
 
 def rewrap(sealed: Sealed, to: Belonging, old: MasterKey, new: MasterKey) -> Sealed:
     """The data key under another master key; what it encrypts stays as it is."""
-    try:
-        return _wrapped(sealed, _data_key(sealed, to, old), to, new)
-    except InvalidTag:
-        raise _broken(to) from None
+    return _wrapped(sealed, _data_key(sealed, to, old), to, new)
 
 
 def fingerprint(venue_id: str, api_key: str) -> str:
@@ -82,13 +75,36 @@ def fingerprint(venue_id: str, api_key: str) -> str:
 
 
 def _data_key(sealed: Sealed, to: Belonging, master: MasterKey) -> bytes:
-    return AESGCM(master.material).decrypt(sealed.key_nonce, sealed.wrapped_key, to.bound("data key"))
+    key = _decrypted(master.material, sealed.key_nonce, sealed.wrapped_key, to.bound("data key"))
+    if key is None:
+        raise _broken(to)
+    return key
 
 
 def _wrapped(sealed: Sealed, key: bytes, to: Belonging, master: MasterKey) -> Sealed:
     nonce = secrets.token_bytes(NONCE_BYTES)
-    wrapped = AESGCM(master.material).encrypt(nonce, key, to.bound("data key"))
+    wrapped = _encrypted(master.material, nonce, key, to.bound("data key"))
     return replace(sealed, master_key_id=master.id, key_nonce=nonce, wrapped_key=wrapped)
+
+
+# The library takes 20 ms to load: only who has a key waits for it.
+
+
+def _encrypted(key: bytes, nonce: bytes, text: bytes, bound: bytes) -> bytes:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+
+    return AESGCM(key).encrypt(nonce, text, bound)
+
+
+def _decrypted(key: bytes, nonce: bytes, ciphertext: bytes, bound: bytes) -> bytes | None:
+    """``None``: another key, another belonging, or somebody else's text."""
+    from cryptography.exceptions import InvalidTag  # noqa: PLC0415
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM  # noqa: PLC0415
+
+    try:
+        return AESGCM(key).decrypt(nonce, ciphertext, bound)
+    except InvalidTag:
+        return None
 
 
 def _joined(parts: Sequence[str]) -> bytes:

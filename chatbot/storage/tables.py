@@ -2,8 +2,8 @@
 
 Money is TEXT (a ``Decimal`` in and out, to the digit); instants are TEXT in ISO 8601, UTC, with microseconds,
 so that they sort; flags are 0 or 1; ``preferences``, ``targets``, ``request``, ``offer``, ``positions``,
-``reference_prices``, ``reply`` and ``report`` are JSON. The unique constraints carry the invariants that no code path may
-break.
+``reference_prices``, ``reply`` and ``report`` are JSON. The unique constraints carry the invariants that no
+code path may break.
 """
 
 from __future__ import annotations

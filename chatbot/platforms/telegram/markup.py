@@ -10,9 +10,10 @@ from __future__ import annotations
 import json
 import logging
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
+from typing import Any
 
 from chatbot.chat import Block, Button, Reply, Table, Text
 
@@ -44,9 +45,15 @@ def render(reply: Reply, *, one_page: bool = False) -> tuple[Page, ...]:
     return tuple(_page(blocks) for blocks in pages) or (Page(BLANK, BLANK),)
 
 
-def keyboard(reply: Reply) -> str | None:
-    """``reply_markup`` as JSON. A button that Telegram would refuse the whole message for is left out."""
-    rows = [[_button(button) for button in row if _is_sendable(button)] for row in reply.buttons]
+PageUrl = Callable[[str], str]
+
+
+def keyboard(reply: Reply, page_url: PageUrl | None = None) -> str | None:
+    """``reply_markup`` as JSON. A button that Telegram would refuse the whole message for is left out.
+
+    ``page_url`` makes an address of the reference of a ticket; without it such buttons are left out.
+    """
+    rows = [[made for button in row if (made := _made(button, page_url))] for row in reply.buttons]
     rows = [row for row in rows if row]
     return json.dumps({"inline_keyboard": rows}, ensure_ascii=False) if rows else None
 
@@ -56,7 +63,18 @@ def units(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-16-le")) // 2
 
 
-def _button(button: Button) -> dict[str, str]:
+def _made(button: Button, page_url: PageUrl | None) -> dict[str, Any] | None:
+    if button.ticket and page_url is not None:
+        return _page_button(button, page_url(button.ticket))
+    return _button(button) if _is_sendable(button) else None
+
+
+def _page_button(button: Button, url: str) -> dict[str, Any]:
+    opens: dict[str, Any] = {"web_app": {"url": url}} if button.in_app else {"url": url}
+    return {"text": _clean(button.label), **opens}
+
+
+def _button(button: Button) -> dict[str, Any]:
     return {"text": _clean(button.label), "callback_data": button.data}
 
 

@@ -6,7 +6,7 @@ import logging
 import re
 from typing import Any
 
-from chatbot.chat import ChatRef, Platform, Reply, Request
+from chatbot.chat import ChatRef, MessageRef, Platform, Reply, Request
 from chatbot.errors import ChatUnreachable, DeliverLater, DeliveryError
 from chatbot.platforms.telegram.client import (
     BadRequest,
@@ -19,10 +19,11 @@ from chatbot.platforms.telegram.client import (
     TelegramClient,
     TelegramError,
 )
-from chatbot.platforms.telegram.markup import Page, keyboard, render
+from chatbot.platforms.telegram.markup import Page, PageUrl, keyboard, render
 
 TOAST_LIMIT = 200
 TOKEN_REFUSED_PAUSE = 30.0  # seconds
+ERASE_SECONDS = 5.0  # updates wait for it
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +40,7 @@ _GONE = re.compile(
     "|topic_closed",
     re.IGNORECASE,
 )
+_ALREADY_GONE = re.compile("message to delete not found", re.IGNORECASE)
 _LINK_PREVIEW = '{"is_disabled":true}'
 
 
@@ -49,8 +51,9 @@ class TelegramMessenger:
     not at all. An edit sent again changes nothing.
     """
 
-    def __init__(self, client: TelegramClient) -> None:
+    def __init__(self, client: TelegramClient, page_url: PageUrl | None = None) -> None:
         self._client = client
+        self._page_url = page_url
         self._moved: dict[str, str] = {}  # groups that became supergroups: old id to new id
 
     @property
@@ -78,11 +81,24 @@ class TelegramMessenger:
             # Too old, mostly: after a restart. The card follows anyway.
             log.debug("tap not acknowledged", extra={"reason": type(error).__name__})
 
+    async def erase(self, message: MessageRef) -> bool:
+        """``chatbot.ports.Eraser``: what a user wrote, as long as Telegram lets us."""
+        chat_id = self._moved.get(message.chat.id, message.chat.id)
+        parameters: JSONDict = {"chat_id": chat_id, "message_id": message.id}
+        try:
+            await self._client.call("deleteMessage", parameters, read_seconds=ERASE_SECONDS)
+        except BadRequest as refusal:
+            return _ALREADY_GONE.search(refusal.message) is not None
+        except TelegramError as error:
+            log.warning("a message could not be deleted", extra={"reason": type(error).__name__})
+            return False
+        return True
+
     async def _deliver(self, chat: ChatRef, reply: Reply, edits: str | None) -> str | None:
         chat_id = self._moved.get(chat.id, chat.id)
         # A card that will be edited is one message from the start.
         pages = render(reply, one_page=edits is not None or reply.slot is not None)
-        buttons = keyboard(reply)
+        buttons = keyboard(reply, self._page_url)
         if edits is not None and await self._edited(chat_id, edits, pages[0], buttons):
             return edits
         for page in pages[:-1]:

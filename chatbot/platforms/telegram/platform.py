@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from chatbot.chat import Request
 from chatbot.errors import SettingsError, StorageError
+from chatbot.platforms.http import HttpServer
 from chatbot.platforms.telegram.client import (
     Conflict,
     FloodControl,
@@ -21,9 +22,10 @@ from chatbot.platforms.telegram.client import (
     TelegramClient,
     TelegramError,
 )
+from chatbot.platforms.telegram.markup import PageUrl
 from chatbot.platforms.telegram.messenger import TelegramMessenger
 from chatbot.platforms.telegram.updates import ALLOWED_UPDATES, decode
-from chatbot.platforms.telegram.webhook import Webhook, WebhookServer
+from chatbot.platforms.telegram.webhook import Accept, Webhook, WebhookDoor
 from chatbot.ports import Clock, Mailbox
 
 CURSOR = "telegram"
@@ -58,14 +60,17 @@ class TelegramPlatform:
         clock: Clock,
         commands: Sequence[tuple[str, str]] = (),
         webhook: Webhook | None = None,
+        server: HttpServer | None = None,
+        page_url: PageUrl | None = None,
     ) -> None:
+        """``server``: the one that other pages of the bot are on, too; it is started and stopped with us."""
         self._client = TelegramClient(token, api_url)
         self._mailbox = mailbox
         self._intake = intake
         self._clock = clock
         self._commands = commands
         self._webhook = webhook
-        self._server = WebhookServer(webhook, self._accept) if webhook else None
+        self._server = _server(server, webhook, self._accept)
         self._username = ""
         self._introduced = False
         self._next_id = 0  # the update that is surely new; all before it were received
@@ -74,7 +79,7 @@ class TelegramPlatform:
         self._pause = FIRST_PAUSE
         self._told_of_conflict = False
         self._stopping = asyncio.Event()
-        self.messenger = TelegramMessenger(self._client)
+        self.messenger = TelegramMessenger(self._client, page_url)
 
     @property
     def username(self) -> str:
@@ -88,6 +93,8 @@ class TelegramPlatform:
     async def start(self) -> None:
         """Raises ``SettingsError`` for a token that Telegram refuses or a port that is taken."""
         await self._client.open()
+        if self._server is not None:
+            await self._server.start()
         self._next_id = await self._mailbox.cursor(CURSOR) or 0
         await self._attempt(self._introduce)
 
@@ -152,7 +159,6 @@ class TelegramPlatform:
     async def _open_webhook(self) -> None:
         if self._webhook is None or self._server is None:
             return
-        await self._server.start()
         parameters: JSONDict = {
             "url": self._webhook.url,
             "secret_token": self._webhook.secret,
@@ -255,6 +261,14 @@ class TelegramPlatform:
             log.warning(
                 "another program polls with the same token; only one may run", extra={"again_in": pause}
             )
+
+
+def _server(shared: HttpServer | None, webhook: Webhook | None, accept: Accept) -> HttpServer | None:
+    if webhook is None:
+        return shared
+    server = shared or HttpServer(webhook.host, webhook.port)
+    server.add_routes(WebhookDoor(webhook, accept).routes())
+    return server
 
 
 def _settle(stored: Iterable[asyncio.Future[None]], error: StorageError | None) -> None:

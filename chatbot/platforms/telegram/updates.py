@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from chatbot.chat import ChatRef, MessageRef, Platform, Request, RequestKind, UserRef
+from chatbot.domain.keys import looks_like_key
 
 ALLOWED_UPDATES = ("message", "callback_query")
 
@@ -36,8 +37,8 @@ def _from_message(
         return None
     chat = _chat(message["chat"])
     text = _for_us(_clean(message["text"]), username)
-    # In a group people also talk to one another.
-    if text is None or not (chat.private or text.startswith("/")):
+    # In a group people also talk to one another; a key that slips out there is our business all the same.
+    if text is None or not (chat.private or text.startswith("/") or looks_like_key(text)):
         return None
     return Request(
         id=request_id,

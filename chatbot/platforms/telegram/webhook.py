@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 from aiohttp import web
 
-from chatbot.errors import SettingsError, StorageError
+from chatbot.errors import StorageError
 
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105 (the header's name)
-SHUTDOWN_SECONDS = 5.0  # for deliveries that are being stored
-BODY_LIMIT = 1024 * 1024  # bytes; an update is a few thousand
+
+Accept = Callable[[Mapping[str, Any]], Awaitable[None]]
 
 log = logging.getLogger(__name__)
 
@@ -35,43 +35,15 @@ class Webhook:
         return urlsplit(self.url).path or "/"
 
 
-class WebhookServer:
+class WebhookDoor:
     """``accept`` gets each update; when it returns, the update is safe, and only then Telegram hears 200."""
 
-    def __init__(self, webhook: Webhook, accept: Callable[[Mapping[str, Any]], Awaitable[None]]) -> None:
+    def __init__(self, webhook: Webhook, accept: Accept) -> None:
         self._webhook = webhook
         self._accept = accept
-        self._runner: web.AppRunner | None = None
 
-    @property
-    def port(self) -> int:
-        """The port in fact, where the setting says 0."""
-        if self._runner is None or not self._runner.addresses:
-            return self._webhook.port
-        return int(self._runner.addresses[0][1])
-
-    async def start(self) -> None:
-        """Once; a second call changes nothing."""
-        if self._runner is not None:
-            return
-        app = web.Application(client_max_size=BODY_LIMIT)
-        app.router.add_post(self._webhook.path, self._delivery)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=SHUTDOWN_SECONDS)
-        await self._runner.setup()
-        try:
-            await web.TCPSite(self._runner, self._webhook.host, self._webhook.port).start()
-        except OSError as error:
-            await self.stop()
-            where = f"{self._webhook.host}:{self._webhook.port}"
-            raise SettingsError(
-                f"HEDGEROW_HTTP__PORT: cannot listen on {where} ({error.strerror}). "
-                "Example: HEDGEROW_HTTP__PORT=8080"
-            ) from error
-
-    async def stop(self) -> None:
-        runner, self._runner = self._runner, None
-        if runner is not None:
-            await runner.cleanup()
+    def routes(self) -> list[web.RouteDef]:
+        return [web.post(self._webhook.path, self._delivery)]
 
     async def _delivery(self, request: web.Request) -> web.Response:
         if not self._is_telegram(request):

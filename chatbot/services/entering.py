@@ -1,0 +1,200 @@
+"""Keys typed into a chat: taken out of what is stored before anybody else sees them.
+
+Every request passes ``screen`` before it is written down. What is a secret goes on without its text, which
+waits here, in memory, until the request is handled; the message itself is erased first of all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from hashlib import sha256
+
+from chatbot.chat import ChatRef, Erasure, MessageRef, Request, RequestKind, UserRef
+from chatbot.domain.hedge import UserId
+from chatbot.domain.keys import looks_like_key
+from chatbot.errors import Conflict, KeyRefused
+from chatbot.ports import Clock, Credentials, Ticket, TicketKind, TicketOffice, Tickets, User
+from chatbot.services.connecting import Connected, ConnectService, Doubtful
+
+LASTS = timedelta(minutes=5)  # after the last thing that was entered
+GRACE = timedelta(minutes=10)  # what comes late is still kept from the record
+MOST_HELD = 256
+# Base64 may begin with a slash: only what can be a command is one.
+_COMMAND = re.compile(r"/[a-z]{2,12}(?:@\w+)?(?:\s.*)?", re.DOTALL)
+
+Erase = Callable[[MessageRef], Awaitable[Erasure]]
+
+
+class Part(StrEnum):
+    KEY = "key"
+    SECRET = "secret"  # noqa: S105 (the words, not the values)
+    PASSPHRASE = "passphrase"  # noqa: S105
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The entry goes on with this part."""
+
+    venue: str
+    part: Part
+
+
+@dataclass(frozen=True, slots=True)
+class Unasked:
+    """It looked like a key, and nobody had asked for one."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    ticket: Ticket
+    parts: tuple[Part, ...]
+    until: datetime
+    given: list[str] = field(default_factory=list, repr=False)
+    interrupted: bool = False  # the program was started anew; what had been given is lost
+
+    @property
+    def wanted(self) -> Part:
+        return self.parts[len(self.given)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    text: str = field(repr=False)
+    at: datetime
+
+
+class KeyEntry:
+    def __init__(
+        self,
+        *,
+        connecting: ConnectService,
+        tickets: Tickets,
+        office: TicketOffice,
+        erase: Erase,
+        allowed: Callable[[UserRef], bool],
+        clock: Clock,
+    ) -> None:
+        self._connecting = connecting
+        self._tickets = tickets
+        self._office = office
+        self._erase = erase
+        self._allowed = allowed
+        self._clock = clock
+        self._entries: dict[str, _Entry] = {}  # by chat
+        self._held: dict[str, _Held] = {}  # by request
+
+    async def load(self) -> None:
+        """What was being entered when the program ended: the rest of it must not be written down either."""
+        for ticket in await self._tickets.typed():
+            entry = _Entry(ticket, (), ticket.expires_at, interrupted=True)
+            self._entries[ticket.chat] = entry
+
+    # --- before anything is stored ----------------------------------------------------------
+
+    def expects(self, chat: ChatRef) -> bool:
+        """Whether the next words in this chat are a secret."""
+        entry = self._entries.get(str(chat))
+        return entry is not None and self._clock.now() < entry.until + GRACE
+
+    async def screen(self, requests: Sequence[Request]) -> Sequence[Request]:
+        return await asyncio.gather(*map(self._screened, requests))
+
+    async def _screened(self, request: Request) -> Request:
+        if request.kind is not RequestKind.COMMAND or not self._is_secret(request):
+            return request
+        if self.expects(request.chat):
+            self._hold(request)
+        erasure = Erasure.NONE if request.message is None else await self._erase(request.message)
+        return replace(request, kind=RequestKind.SECRET, text=erasure.value)
+
+    def _is_secret(self, request: Request) -> bool:
+        if not (request.chat.private or self._allowed(request.user)):
+            return False  # what others in a group show each other is not ours to delete
+        if looks_like_key(request.text):
+            return True
+        return self.expects(request.chat) and _COMMAND.fullmatch(request.text) is None
+
+    def _hold(self, request: Request) -> None:
+        while len(self._held) >= MOST_HELD:
+            del self._held[next(iter(self._held))]
+        self._held[request.id] = _Held(request.text, self._clock.now())
+
+    # --- when it is handled -----------------------------------------------------------------
+
+    async def begin(self, user: User, chat: ChatRef, venue_id: str) -> Wanted:
+        now = self._clock.now()
+        await self._tickets.withdraw(user.id, now, kind=TicketKind.TYPED)
+        ticket = self._ticket(user.id, chat, venue_id, now)
+        await self._tickets.issue([ticket])
+        more = (Part.PASSPHRASE,) if self._connecting.needs_passphrase(venue_id) else ()
+        entry = _Entry(ticket, (Part.KEY, Part.SECRET, *more), ticket.expires_at)
+        self._entries[str(chat)] = entry
+        return Wanted(venue_id, entry.wanted)
+
+    async def take(self, user: User, request: Request) -> Wanted | Unasked | Connected | Doubtful:
+        """Raises KeyRefused, and what ``ConnectService.connect`` raises: then the entry is over."""
+        held = self._held.pop(request.id, None)
+        entry = self._entries.get(str(request.chat))
+        if entry is None or entry.ticket.user_id != user.id or not self.expects(request.chat):
+            return Unasked()
+        self._require_running(entry, held)
+        if held is not None:
+            _fill(entry, held.text)
+        if len(entry.given) < len(entry.parts):
+            entry.until = self._clock.now() + LASTS
+            return Wanted(entry.ticket.venue, entry.wanted)
+        await self._end(entry)
+        return await self._connecting.connect(user, entry.ticket.venue, Credentials(*entry.given))
+
+    async def cancel(self, user: User, chat: ChatRef) -> bool:
+        """Whether there was anything to cancel."""
+        entry = self._entries.get(str(chat))
+        if entry is None or entry.ticket.user_id != user.id:
+            return False
+        live = self.expects(chat)
+        await self._end(entry)
+        return live
+
+    def forget_stale(self) -> None:
+        now = self._clock.now()
+        self._held = {key: held for key, held in self._held.items() if now < held.at + GRACE}
+        self._entries = {key: e for key, e in self._entries.items() if now < e.until + GRACE}
+        for entry in self._entries.values():
+            if now >= entry.until:
+                entry.given.clear()
+
+    def _require_running(self, entry: _Entry, held: _Held | None) -> None:
+        again = f"Nothing was stored. `/connect {entry.ticket.venue}` starts again."
+        if entry.interrupted or held is None:
+            del self._entries[entry.ticket.chat]
+            raise KeyRefused(f"I was started anew meanwhile and have forgotten what you entered. {again}")
+        if self._clock.now() >= entry.until:
+            entry.given.clear()
+            raise KeyRefused(f"That took too long. {again}")
+
+    async def _end(self, entry: _Entry) -> None:
+        self._entries.pop(entry.ticket.chat, None)
+        try:
+            await self._tickets.spend(entry.ticket.reference, now=self._clock.now())
+        except Conflict:
+            return  # it had ended already
+
+    def _ticket(self, user_id: UserId, chat: ChatRef, venue_id: str, now: datetime) -> Ticket:
+        reference = self._office.new_reference()
+        digest = sha256(reference.encode()).hexdigest()
+        return Ticket(reference, digest, TicketKind.TYPED, user_id, str(chat), venue_id, now, now + LASTS)
+
+
+def _fill(entry: _Entry, text: str) -> None:
+    """Several parts may come in one message; a passphrase may have spaces."""
+    words = [text.strip()] if entry.wanted is Part.PASSPHRASE else text.split()
+    room = len(entry.parts) - len(entry.given)
+    if len(words) > room:
+        entry.given += [*words[: room - 1], " ".join(words[room - 1 :])]
+    else:
+        entry.given += words
