@@ -33,6 +33,24 @@ def _demo(arguments: argparse.Namespace) -> int:
     return demo.main(arguments.data, picture=arguments.picture)
 
 
+def _invite(_: argparse.Namespace) -> int:
+    from chatbot import keeping  # noqa: PLC0415
+
+    return keeping.invite(_settings(), sys.stdout)
+
+
+def _rotate_key(_: argparse.Namespace) -> int:
+    from chatbot import keeping  # noqa: PLC0415
+
+    return keeping.rotate_key(_settings(), sys.stdout)
+
+
+def _forget_keys(arguments: argparse.Namespace) -> int:
+    from chatbot import keeping  # noqa: PLC0415
+
+    return keeping.forget_keys(_settings(), sys.stdout, sure=arguments.yes)
+
+
 def _settings() -> Settings:
     settings = load_settings()
     configure_logging(settings.log.format, settings.log.level, settings.secrets)
@@ -55,6 +73,10 @@ def _parser() -> argparse.ArgumentParser:
         "--picture", type=Path, metavar="PNG", help="also draw it: PNG, and a dark twin beside it"
     )
     _add(commands, "check", _check, "check settings, database, clock and market, and say what is wrong")
+    _add(commands, "invite", _invite, "make a code that admits one person; also while the bot runs")
+    _add(commands, "rotate-key", _rotate_key, "make a new master key and wrap all exchange keys with it")
+    forget = _add(commands, "forget-keys", _forget_keys, "delete the exchange keys of all users, for good")
+    forget.add_argument("--yes", action="store_true", help="yes, all of them")
     return parser
 
 

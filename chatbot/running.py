@@ -125,8 +125,9 @@ async def _check(settings: Settings, out: TextIO) -> int:
     try:
         async with open_bot(settings, only_look=True) as bot:
             return await _check_bot(bot, out)
-    except SettingsError as error:  # what the settings name cannot be read, or belongs to another market
-        print(f"market     {error.message}", file=out)
+    except SettingsError as error:  # what the settings name cannot be read, or belongs elsewhere
+        room = "keys" if "MASTER_KEY" in error.message else "market"
+        print(f"{room:<11}{error.message}", file=out)
         return 1
     except HedgerowError as error:
         print(f"database   {error.message}", file=out)
@@ -136,8 +137,14 @@ async def _check(settings: Settings, out: TextIO) -> int:
 async def _check_bot(bot: Bot, out: TextIO) -> int:
     print(f"database   fine: {bot.settings.database_url}", file=out)
     print(f"clock      {bot.clock.now():%Y-%m-%d %H:%M:%S} UTC by this machine", file=out)
+    print(f"keys       fine: {await _keys(bot)}", file=out)
     found = [await _check_market(bot, out), await _check_telegram(bot, out)]
     return 0 if all(found) else 1
+
+
+async def _keys(bot: Bot) -> str:
+    count = len(await bot.keys.vault.all_facts())
+    return f"{count} stored, master key in {bot.keys.vault.key_source}"
 
 
 async def _check_market(bot: Bot, out: TextIO) -> bool:

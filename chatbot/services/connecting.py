@@ -285,7 +285,8 @@ class ConnectService:
 
     async def lines(self, user: User) -> tuple[Line, ...]:
         default = await self._people.trading_account(user)
-        return tuple([await self._line(each, default) for each in await self._store.accounts(user.id)])
+        accounts = sorted(await self._store.accounts(user.id), key=lambda each: each.venue != PAPER)
+        return tuple([await self._line(each, default) for each in accounts])
 
     async def _line(self, account: Account, default: Account) -> Line:
         facts = await self._keys.facts(account.id)
@@ -307,8 +308,9 @@ class ConnectService:
     async def disconnect(self, user: User, name: str) -> Account:
         """The key is gone for good. Raises as ``holdings``."""
         account = await self._own_exchange_account(user, name)
+        await self._require_calm(account)
         async with self._locks.of(account.id):
-            await self._require_calm(account)
+            await self._require_calm(account)  # whoever held the lock may have started something
             gone = replace(account, disconnected_at=self._clock.now(), frozen="")
             await self._vault.forget(gone)
             self._key_changed(gone)

@@ -51,8 +51,8 @@ class People:
         accounts = await self._store.accounts(user.id)
         if not accounts:
             raise NotConnected
-        chosen = user.preferences.default_account
-        return next((account for account in accounts if account.id == chosen), accounts[0])
+        chosen = next((each for each in accounts if each.id == user.preferences.default_account), None)
+        return chosen or next((each for each in accounts if each.venue == PAPER), accounts[0])
 
     async def account_named(self, user: User, name: str) -> Account:
         """:raises NotFound: with the names that there are"""

@@ -97,7 +97,9 @@ class KeyWatch:
         now = self._clock.now()
         card = self._cards.frozen(user, account) if account.frozen else self._cards.thawed(user, account)
         priority = Priority.CRITICAL if account.frozen else Priority.WARNING
-        owed = OutboxMessage(f"key:{account.id}:{now.isoformat()}", user.home, card, priority, now)
+        owed = OutboxMessage(
+            f"key:{account.id}:{account.frozen}:{now.isoformat()}", user.home, card, priority, now
+        )
         entry = AuditEntry(now, user.id, "key_frozen" if account.frozen else "key_thawed", account.label)
         await self._store.commit(Changes(accounts=(account,), outbox=(owed,), audit=(entry,)))
         self._notify()

@@ -6,6 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime
 from pathlib import Path
 
 from chatbot.errors import InUse, StorageError
@@ -17,7 +18,7 @@ from chatbot.storage.ownership import Ownership
 from chatbot.storage.schema import create_in, prepare, require_current
 from chatbot.storage.session import Session
 from chatbot.storage.store import SqlStore
-from chatbot.storage.vault import SqlVault
+from chatbot.storage.vault import SqlVault, forget_all
 from chatbot.storage.writer import DirectWriter, GroupWriter
 
 _SCHEMES = ("sqlite+aiosqlite://", "sqlite://")
@@ -52,6 +53,9 @@ class Database:
             if path is None:
                 raise
         return await _connect(path.resolve(), require_current)
+
+    async def forget_all_keys(self, now: datetime) -> int:
+        return await forget_all(self._session, now)
 
     def vault(self, keys: MasterKeys) -> SqlVault:
         return SqlVault(self._session, keys)

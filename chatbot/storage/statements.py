@@ -128,6 +128,13 @@ REWRAP = Statement(
     )
 )
 FORGET_CREDENTIALS = Statement(sa.delete(CREDENTIALS).where(*equal(CREDENTIALS, ["account_id"])))
+FORGET_ALL_CREDENTIALS = Statement(sa.delete(CREDENTIALS))
+DISCONNECT_ALL = Statement(
+    update(ACCOUNTS, ["disconnected_at"]).where(
+        ACCOUNTS.c.disconnected_at.is_(None),
+        ACCOUNTS.c.id.in_(sa.select(CREDENTIALS.c.account_id)),
+    )
+)
 SEALED = Statement(
     sa.select(*columns(CREDENTIALS, SEALED_COLUMNS)).where(*equal(CREDENTIALS, ["account_id"]))
 )

@@ -33,6 +33,11 @@ class SqlVault:
         self._session = session
         self._keys = keys
 
+    @property
+    def key_source(self) -> str:
+        """Where the master key is, in words."""
+        return self._keys.source
+
     async def keep(self, account: Account, credentials: Credentials) -> None:
         """The account is written with them, all or nothing. ``Conflict``: the key is another account's."""
         sealed = seal(credentials, Belonging.of(account), self._keys.current())
@@ -131,10 +136,22 @@ class SqlVault:
         if key is None:
             raise SettingsError(
                 f"HEDGEROW_MASTER_KEY_FILE: stored keys need the master key {key_id}, and "
-                f"{self._keys.source} holds another or none. Put the right one there, or /disconnect "
-                "the accounts. Example: HEDGEROW_MASTER_KEY_FILE=hedgerow.key"
+                f"{self._keys.source} holds another or none. Put the right one there, or give the "
+                "stored keys up with: hedgerow forget-keys. Example: HEDGEROW_MASTER_KEY_FILE=hedgerow.key"
             )
         return key
+
+
+async def forget_all(session: Session, now: datetime) -> int:
+    """Every key of every user, and nothing is left of them; how many. No master key is needed."""
+    count = len(await session.rows(statements.key_facts()))
+    steps = [
+        Step(statements.DISCONNECT_ALL, {"disconnected_at": instant_text(now)}),
+        Step(statements.FORGET_ALL_CREDENTIALS, {}),
+    ]
+    await session.write(steps)
+    await session.clear_log()
+    return count
 
 
 class LinkOffice:

@@ -20,7 +20,7 @@ from chatbot.domain.instrument import Symbol
 from chatbot.domain.intent import OperationId
 from chatbot.domain.quote import QuoteId
 from chatbot.platforms.console import render
-from chatbot.ports import Delivered, PaperDesk
+from chatbot.ports import Delivered, Exchanges, PaperDesk
 from chatbot.settings import Settings
 from chatbot.venues.feeds import ScriptedFeed
 
@@ -90,6 +90,8 @@ class Screen:
     platform: Platform = Platform.TELEGRAM
     cards: list[Card] = field(default_factory=list)
     toasts: list[str] = field(default_factory=list)
+    erased: list[str] = field(default_factory=list)
+    erases: bool = True
     _ids: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     async def deliver(self, chat: ChatRef, reply: Reply, *, edits: str | None) -> str | None:
@@ -104,6 +106,12 @@ class Screen:
         if toast:
             self.toasts.append(toast)
 
+    async def erase(self, message: MessageRef) -> bool:
+        """As chats allow it, unless this one does not."""
+        if self.erases:
+            self.erased.append(message.id)
+        return self.erases
+
 
 class Dialog:
     """One conversation after another with one bot."""
@@ -114,6 +122,7 @@ class Dialog:
         self.feed = feed
         self.screen = screen
         self._updates = itertools.count(1)
+        self._messages = 0
 
     @property
     def paper(self) -> PaperDesk:
@@ -124,7 +133,9 @@ class Dialog:
     async def says(self, text: str, *, by: UserRef = ANN, chat: ChatRef | None = None) -> list[Card]:
         """The cards that are new."""
         known = len(self.screen.cards)
-        await self._request(RequestKind.COMMAND, text, by, chat or home_of(by), None)
+        place = chat or home_of(by)
+        self._messages += 1
+        await self._request(RequestKind.COMMAND, text, by, place, MessageRef(place, f"m{self._messages}"))
         return self.screen.cards[known:]
 
     async def reads(self, text: str, *, by: UserRef = ANN, chat: ChatRef | None = None) -> str:
@@ -185,13 +196,15 @@ class Dialog:
 
 
 @asynccontextmanager
-async def a_dialog(**settings: object) -> AsyncIterator[Dialog]:
+async def a_dialog(*, exchanges: Exchanges | None = None, **settings: object) -> AsyncIterator[Dialog]:
     """``settings`` are of ``chatbot.settings.Settings``; Ann and Bob may speak, nobody else."""
     chosen = Settings.model_validate(
         {"database_url": "sqlite+aiosqlite://", "allowed_users": frozenset({ANN, BOB}), **settings}
     )
     clock, feed, screen = VirtualClock(NOON), ScriptedFeed(START), Screen()
-    async with open_bot(chosen, clock=clock, ids=CountingIds(), feed=feed, messengers=(screen,)) as bot:
+    async with open_bot(
+        chosen, clock=clock, ids=CountingIds(), feed=feed, exchanges=exchanges, messengers=(screen,)
+    ) as bot:
         await bot.start()
         try:
             yield Dialog(bot, clock, feed, screen)

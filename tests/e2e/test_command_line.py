@@ -143,6 +143,7 @@ async def test_check_tells_what_it_found_and_fails_where_something_is_wrong(
         "settings",
         "database",
         "clock",
+        "keys",
         "market",
         "telegram",
     ]
@@ -161,7 +162,7 @@ async def test_version_and_help_need_no_settings(tmp_path: Path) -> None:
     )
     assert version.code == help_.code == 0
     assert version.out.startswith("hedgerow ")
-    assert all(command in help_.out for command in ("run", "demo", "check"))
+    assert all(command in help_.out for command in ("run", "demo", "check", "invite", "rotate-key"))
 
 
 async def test_an_unknown_command_is_refused_with_the_usage(tmp_path: Path) -> None:

@@ -2,7 +2,7 @@
 
 from chatbot.platforms.telegram.client import TelegramClient
 from chatbot.platforms.telegram.messenger import TelegramMessenger
-from chatbot.platforms.telegram.platform import TelegramPlatform
+from chatbot.platforms.telegram.platform import TelegramPlatform, own_name
 from chatbot.platforms.telegram.webhook import Webhook
 
-__all__ = ["TelegramClient", "TelegramMessenger", "TelegramPlatform", "Webhook"]
+__all__ = ["TelegramClient", "TelegramMessenger", "TelegramPlatform", "Webhook", "own_name"]

@@ -263,6 +263,17 @@ class TelegramPlatform:
             )
 
 
+async def own_name(client: TelegramClient) -> str | None:
+    """Only asks; ``None`` while Telegram cannot be reached or does not know the token."""
+    await client.open()
+    try:
+        return str((await client.call("getMe", {}))["username"])
+    except TelegramError:
+        return None
+    finally:
+        await client.close_session()
+
+
 def _server(shared: HttpServer | None, webhook: Webhook | None, accept: Accept) -> HttpServer | None:
     if webhook is None:
         return shared
