@@ -185,7 +185,7 @@ async def open_bot(
             exchange,
             clock,
             ids,
-            exchanges=exchanges or NoExchanges(),
+            exchanges=exchanges,
             messengers=messengers,
             limits=limits,
         )
@@ -210,9 +210,9 @@ async def _wire(
     clock: Clock,
     ids: IdSource,
     *,
-    exchanges: Exchanges,
     messengers: Sequence[Messenger],
     limits: Mapping[Platform, Limits],
+    exchanges: Exchanges | None = None,
 ) -> Bot:
     store, mailbox = database.store, database.mailbox
     venues = PaperVenues(exchange)
@@ -274,7 +274,9 @@ async def _wire(
             return Erasure.NONE
         return Erasure.ERASED if await messenger.erase(message) else Erasure.LEFT
 
-    around = Surroundings(exchanges, venues, people, clock, locks, presenter, outbox.notify, erase)
+    around = Surroundings(
+        exchanges or NoExchanges(), venues, people, clock, locks, presenter, outbox.notify, erase
+    )
     keys = await open_key_room(settings, database, around)
     router = Router(
         Services(

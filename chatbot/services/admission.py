@@ -17,14 +17,14 @@ MOST_TRIES = 5  # of one stranger, until the program ends
 
 class Admission:
     def __init__(self, invites: Invites, listed: frozenset[UserRef], clock: Clock) -> None:
-        self._invites = invites
+        self.invites = invites
         self._listed = listed
         self._clock = clock
         self._admitted: frozenset[UserRef] = frozenset()
         self._tries: dict[UserRef, int] = {}
 
     async def load(self) -> None:
-        self._admitted = await self._invites.admitted()
+        self._admitted = await self.invites.admitted()
 
     def allows(self, ref: UserRef) -> bool:
         return ref.platform is Platform.CONSOLE or ref in self._listed or ref in self._admitted
@@ -35,7 +35,7 @@ class Admission:
         if tries > MOST_TRIES:
             raise Busy("That were too many tries. Ask the owner of this bot to add you.")
         try:
-            await self._invites.redeem(_digest(code), ref, self._clock.now())
+            await self.invites.redeem(_digest(code), ref, self._clock.now())
         except Conflict:
             raise NotFound("That invite is not valid: it was used already, or has expired.") from None
         self._admitted |= {ref}

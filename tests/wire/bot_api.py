@@ -519,15 +519,28 @@ def _keyboard(parameters: Mapping[str, Any]) -> tuple[tuple[tuple[str, str], ...
     if "reply_markup" not in parameters:
         return ()
     rows = _from_json(parameters["reply_markup"])["inline_keyboard"]
-    keyboard = tuple(tuple((button["text"], button["callback_data"]) for button in row) for row in rows)
+    keyboard = tuple(tuple((button["text"], _does(button, parameters)) for button in row) for row in rows)
     buttons = [button for row in keyboard for button in row]
-    if any(not 1 <= len(data.encode()) <= 64 for _, data in buttons):
-        raise bad_request("BUTTON_DATA_INVALID")
     if any(not label.strip() for label, _ in buttons):
         raise bad_request("Text buttons are unallowed in the inline keyboard")
     if len(buttons) > BUTTONS_LIMIT:
         raise bad_request("REPLY_MARKUP_TOO_LONG")
     return keyboard
+
+
+def _does(button: Mapping[str, Any], parameters: Mapping[str, Any]) -> str:
+    """What comes back in a tap, or the address that is opened."""
+    (kind,) = button.keys() - {"text"}  # Telegram takes exactly one
+    if kind == "callback_data":
+        if not 1 <= len(button[kind].encode()) <= 64:
+            raise bad_request("BUTTON_DATA_INVALID")
+        return str(button[kind])
+    address = str(button[kind]["url"] if kind == "web_app" else button[kind])
+    if kind == "web_app" and int(parameters["chat_id"]) < 0:
+        raise bad_request("BUTTON_TYPE_INVALID")
+    if kind not in {"url", "web_app"} or not address.startswith("https://"):
+        raise bad_request("BUTTON_URL_INVALID")
+    return address
 
 
 def _from_json(value: Any) -> Any:
