@@ -209,7 +209,7 @@ class ConsolePlatform:
 
         # Asked at each redraw: the answer that wants a secret may come while the prompt is open already.
         session: PromptSession[str] = PromptSession(
-            self._prompt, is_password=Condition(self._hides), history=_history(self._hides)
+            self._prompt, is_password=Condition(self._hides), history=discreet_history(self._hides)
         )
         with patch_stdout(raw=True):
             while (line := await _prompted(session)) is not None:
@@ -258,7 +258,7 @@ class ConsolePlatform:
         return Request(request_id, kind, LOCAL_USER, LOCAL_CHAT, text, now, message, user_name="you")
 
 
-def _history(hides: Callable[[], bool]) -> InMemoryHistory:
+def discreet_history(hides: Callable[[], bool]) -> InMemoryHistory:
     """What was typed before, but for secrets."""
     from prompt_toolkit.history import InMemoryHistory  # noqa: PLC0415
 

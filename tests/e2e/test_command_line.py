@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.books import Books
 from tests.e2e.market import still_market
-from tests.e2e.program import Finished, hedgerow, on_paper, running
+from tests.e2e.program import Finished, hedgerow, on_paper, on_telegram, running
+from tests.wire.bot_api import LoopbackBotApi
 
 pytestmark = pytest.mark.slow
 
@@ -152,6 +154,77 @@ async def test_check_tells_what_it_found_and_fails_where_something_is_wrong(
     wrong = await hedgerow("check", settings=nowhere, folder=tmp_path)
     assert is_a_clear_refusal(wrong, 1)
     assert "does not exist" in wrong.out
+
+
+async def test_an_invite_is_made_while_the_bot_runs(tmp_path: Path, market: Path) -> None:
+    settings = on_paper(tmp_path, market)
+    before = await hedgerow("invite", settings=settings, folder=tmp_path)
+    async with running(settings, tmp_path):
+        await until_created(tmp_path / "hedgerow-paper.db")
+        meanwhile = await hedgerow("invite", settings=settings, folder=tmp_path)
+    assert (before.code, meanwhile.code) == (0, 0)
+    codes = [re.findall(r"/start (\S{20})$", each.out, re.MULTILINE) for each in (before, meanwhile)]
+    assert len({code for (code,) in codes}) == 2
+
+
+async def test_an_invite_is_also_a_link_where_the_bot_has_a_name(tmp_path: Path, market: Path) -> None:
+    async with LoopbackBotApi(username="HedgerowBot") as api:
+        settings = on_paper(tmp_path, market) | on_telegram(api, [7])
+        named = await hedgerow("invite", settings=settings, folder=tmp_path)
+        (code,) = re.findall(r"/start (\S+)$", named.out, re.MULTILINE)
+        assert f"https://t.me/HedgerowBot?start={code}" in named.out
+        async with running(settings, tmp_path) as bot:
+            await bot.ready()
+            api.user_says(8, f"/start {code}")
+            await api.wait_for_message(8, "paper account", timeout=20)
+            api.user_says(9, f"/start {code}")
+            await api.wait_for_message(9, "not valid", timeout=20)
+
+
+async def test_the_master_key_is_exchanged_and_the_keys_are_forgotten_by_command(
+    tmp_path: Path, market: Path
+) -> None:
+    settings = on_paper(tmp_path, market)
+    key_file = tmp_path / "hedgerow.key"
+    first = await hedgerow("rotate-key", settings=settings, folder=tmp_path)
+    made = key_file.read_text()
+    second = await hedgerow("rotate-key", settings=settings, folder=tmp_path)
+    assert (first.code, second.code) == (0, 0)
+    assert "A new master key is in place; 0 keys are wrapped with it." in second.out
+    assert key_file.read_text() != made
+    assert [path.name for path in tmp_path.glob("hedgerow.key*")] == ["hedgerow.key"]
+
+    asked = await hedgerow("forget-keys", settings=settings, folder=tmp_path)
+    assert is_a_clear_refusal(asked, 1)
+    assert "--yes" in asked.err
+    done = await hedgerow("forget-keys", "--yes", settings=settings, folder=tmp_path)
+    assert (done.code, done.out.split(".")[0]) == (0, "0 keys are deleted here")
+
+
+@pytest.mark.parametrize("command", ["run", "check", "rotate-key"])
+async def test_a_master_key_that_others_can_read_stops_the_start(
+    tmp_path: Path, market: Path, command: str
+) -> None:
+    settings = on_paper(tmp_path, market)
+    await hedgerow("rotate-key", settings=settings, folder=tmp_path)
+    (tmp_path / "hedgerow.key").chmod(0o644)
+    finished = await hedgerow(command, settings=settings, folder=tmp_path)
+    assert finished.code in {1, 2}
+    said = finished.out + finished.err
+    assert "Traceback" not in said
+    assert "chmod 600" in said
+
+
+async def test_a_key_typed_into_a_script_is_not_repeated(tmp_path: Path, market: Path) -> None:
+    canary = "3f9ad1c07be24586a0c1e2d3f4051627"
+    script = f"/connect binance\nhere is {canary}\n/status\n"
+    finished = await hedgerow("run", settings=on_paper(tmp_path, market), folder=tmp_path, typed=script)
+    assert finished.code == 0, finished.err
+    assert "trades on paper" in finished.out
+    assert "That looked like a key" in finished.out
+    stored = b"".join(path.read_bytes() for path in tmp_path.glob("hedgerow.db*"))
+    assert canary.encode() not in stored
+    assert canary not in finished.err
 
 
 async def test_version_and_help_need_no_settings(tmp_path: Path) -> None:

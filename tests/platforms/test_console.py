@@ -8,12 +8,21 @@ import itertools
 from datetime import UTC, datetime
 
 from prompt_toolkit.application import create_app_session
+from prompt_toolkit.data_structures import Size
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
+from prompt_toolkit.output.vt100 import Vt100_Output
 
 from chatbot.chat import Button, ChatRef, Platform, Reply, Request, RequestKind, Table, Text
 from chatbot.clock import VirtualClock
-from chatbot.platforms.console import LOCAL_CHAT, LOCAL_USER, ConsoleMessenger, ConsolePlatform, render
+from chatbot.platforms.console import (
+    LOCAL_CHAT,
+    LOCAL_USER,
+    ConsoleMessenger,
+    ConsolePlatform,
+    discreet_history,
+    render,
+)
 
 CARD = Reply(
     blocks=(Text("**Locked** by `/hedge BTC`"), Table(("long  short", "1.000 1.000"))),
@@ -24,7 +33,7 @@ CARD = Reply(
 class Teletype:
     """A console whose bot answers each request with a fixed card, as late as it likes."""
 
-    def __init__(self, script: str | io.StringIO, *answers: Reply) -> None:
+    def __init__(self, script: str | io.StringIO, *answers: Reply, secret_after: str = "") -> None:
         self.out = io.StringIO()
         self.messenger = ConsoleMessenger(self.out, token="run")
         self.requests: list[Request] = []
@@ -38,7 +47,12 @@ class Teletype:
             clock=VirtualClock(datetime(2026, 3, 2, tzinfo=UTC)),
             stdin=io.StringIO(script) if isinstance(script, str) else script,
             new_id=lambda: str(next(count)),
+            hides=lambda: bool(self._about(secret_after)),
         )
+
+    def _about(self, text: str) -> list[Request]:
+        """The newest request, if it said this."""
+        return [request for request in self.requests[-1:] if request.text == text]
 
     async def _submit(self, request: Request) -> None:
         self.requests.append(request)
@@ -254,3 +268,49 @@ async def test_the_end_of_the_input_ends_the_conversation() -> None:
         await console.runs()
 
     assert console.requests == []
+
+
+async def test_a_script_does_not_repeat_a_secret() -> None:
+    printed = await Teletype("/connect\n1\n/status\n", secret_after="/connect").runs()
+
+    assert [line for line in printed.splitlines() if line.startswith(">")] == [
+        "> /connect",
+        "> (hidden)",
+        "> /status",
+    ]
+
+
+async def test_a_secret_of_digits_taps_no_button() -> None:
+    console = Teletype("/connect\n1\n", secret_after="/connect")
+    await console.runs()
+
+    assert [(request.kind, request.text) for request in console.requests] == [
+        (RequestKind.COMMAND, "/connect"),
+        (RequestKind.COMMAND, "1"),
+    ]
+
+
+def test_a_secret_is_not_among_what_was_typed_before() -> None:
+    hidden = False
+    history = discreet_history(lambda: hidden)
+    history.append_string("/connect binance")
+    hidden = True
+    history.append_string("hush-hush")
+
+    assert history.get_strings() == ["/connect binance"]
+
+
+async def test_at_a_terminal_a_secret_is_not_shown() -> None:
+    console = Teletype(Terminal(), secret_after="/connect")
+    screen = io.StringIO()
+    terminal = Vt100_Output(screen, lambda: Size(rows=24, columns=80), term="xterm")
+    with create_pipe_input() as keys, create_app_session(input=keys, output=terminal):
+        keys.send_text("/connect\rhush-hush\r")
+        keys.send_text("quit\r")
+        await console.runs()
+
+    assert [request.text for request in console.requests] == ["/connect", "hush-hush"]
+    assert "/connect" in screen.getvalue()
+    assert "(hidden)" in screen.getvalue()
+    assert "hush-hush" not in screen.getvalue()
+    assert "*********" in screen.getvalue()

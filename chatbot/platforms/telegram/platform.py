@@ -87,7 +87,7 @@ class TelegramPlatform:
         return self._username
 
     @property
-    def webhook_port(self) -> int | None:
+    def http_port(self) -> int | None:
         return self._server.port if self._server else None
 
     async def start(self) -> None:
