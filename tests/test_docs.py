@@ -41,7 +41,8 @@ DISTRIBUTIONS = {
 EXPLAINED_IN = {
     "HEDGEROW_TELEGRAM__SHOW_BALANCES_IN_GROUPS": "docs/adr/0004-platform-neutral-replies.md",
     "HEDGEROW_TELEGRAM__": "docs/adr/0005-own-ingress-for-updates.md",
-    "HEDGEROW_HTTP__": "docs/adr/0005-own-ingress-for-updates.md",
+    "HEDGEROW_HTTP__": "docs/keys.md",
+    "HEDGEROW_MASTER_KEY": "docs/keys.md",
     "HEDGEROW_DATABASE_URL": "docs/adr/0003-storage-engine.md",
     "HEDGEROW_PAPER__": "docs/paper.md",
     "HEDGEROW_VENUES__": "docs/paper.md",

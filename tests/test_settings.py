@@ -164,6 +164,7 @@ def test_a_name_like_none_of_ours_gets_no_guess() -> None:
         ("PAPER__SEED", "seven", "should be a valid integer"),
         ("VENUES__OKX__API_URL", "https://okx.example/api", "should be scheme and host only"),
         ("HTTP__PORT", "65536", "should be less than or equal to 65535"),
+        ("HTTP__PUBLIC_URL", "http://bot.example.com", "should begin with https://"),
         ("LOG__FORMAT", "xml", "should be 'text' or 'json'"),
         ("LOG__LEVEL", "LOUD", "should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
         ("QUOTE__LIFETIME_SECONDS", "0", "should be greater than 0"),
@@ -238,6 +239,36 @@ def test_the_paper_state_lies_beside_the_database(url: str, database: str | None
 
     assert settings.database_path == (Path(database) if database else None)
     assert settings.paper_state_path == (Path(state) if state else None)
+
+
+@pytest.mark.parametrize(
+    ("url", "key"),
+    [
+        ("sqlite+aiosqlite:///hedgerow.db", "hedgerow.key"),
+        ("sqlite+aiosqlite:////srv/bot/h.db", "/srv/bot/hedgerow.key"),
+        ("sqlite+aiosqlite://", None),
+    ],
+)
+def test_the_master_key_lies_beside_the_database(url: str, key: str | None) -> None:
+    assert load(DATABASE_URL=url).master_key_path == (Path(key) if key else None)
+    assert load(DATABASE_URL=url, MASTER_KEY_FILE="safe.key").master_key_path == Path("safe.key")
+
+
+def test_pages_are_where_the_webhook_is_unless_told_otherwise() -> None:
+    webhook = {
+        "TELEGRAM__WEBHOOK_URL": "https://bot.example.com:8443/telegram",
+        "TELEGRAM__WEBHOOK_SECRET": "0123456789abcdef",
+    }
+    assert load().public_url is None
+    assert load(**webhook).public_url == "https://bot.example.com:8443"
+    elsewhere = load(**webhook, HTTP__PUBLIC_URL="https://keys.example.com/bot/")
+    assert elsewhere.public_url == "https://keys.example.com/bot"
+
+
+def test_a_master_key_in_the_environment_is_never_repeated() -> None:
+    settings = load(MASTER_KEY="c2VjcmV0")
+    assert "c2VjcmV0" not in repr(settings) + settings.model_dump_json()
+    assert settings.secrets == ("c2VjcmV0",)
 
 
 def test_the_paper_state_goes_where_it_is_told_to() -> None:

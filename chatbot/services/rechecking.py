@@ -70,12 +70,17 @@ class KeyWatch:
 
     async def _recheck(self, account: Account) -> None:
         reason = await self._trouble(account)
+        await self._note(account, "key_checked", f"{account.label}: {reason or 'in order'}")
         async with self._locks.of(account.id):
             now = await self._store.account(account.id)
             if now is None or now.disconnected_at is not None or reason == now.frozen:
                 return
             if reason or now.frozen.startswith(BY_KEY):
                 await self._freeze(replace(now, frozen=reason))
+
+    async def _note(self, account: Account, action: str, detail: str) -> None:
+        entry = AuditEntry(self._clock.now(), account.user_id, action, detail)
+        await self._store.commit(Changes(audit=(entry,)))
 
     async def _trouble(self, account: Account) -> str:
         """Why the account may take no new orders; empty: it may. Raises when the exchange does not say."""

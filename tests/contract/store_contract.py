@@ -72,6 +72,14 @@ class StoreContract:
         await known.commit(Changes(accounts=(renamed,)))
         assert await known.account(ACCOUNT_ID) == renamed
 
+    async def test_a_disconnected_account_is_known_and_no_more_among_the_accounts(self, known: Store) -> None:
+        gone = replace(samples.account(), owner="uid-1", disconnected_at=LATER)
+        await known.commit(Changes(accounts=(gone,)))
+        assert await known.accounts() == await known.accounts(USER_ID) == ()
+        assert await known.former_accounts(USER_ID) == (gone,)
+        assert await known.former_accounts(UserId("u2")) == ()
+        assert await known.account(ACCOUNT_ID) == gone
+
     async def test_an_account_of_nobody_is_refused(self, store: Store) -> None:
         with pytest.raises(StorageError) as refused:
             await store.commit(Changes(accounts=(samples.account(),)))

@@ -9,13 +9,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from playwright import async_api as playwright
 
 from tests.exchanges import key
 from tests.wire.connect_rig import ConnectRig, a_connect_rig
 from tests.wire.test_connect_page import AUTH_DATE, IN_APP, SECRET
 from tests.wire.test_init_data import signed
 
-playwright = pytest.importorskip("playwright.async_api", reason="playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
 pytestmark = [

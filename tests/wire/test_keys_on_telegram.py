@@ -7,10 +7,11 @@ import io
 import json
 import logging
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 import aiohttp
 import pytest
@@ -47,11 +48,17 @@ class Live:
 
 
 @asynccontextmanager
-async def live(api: LoopbackBotApi, folder: Path, **http: object) -> AsyncIterator[Live]:
+async def live(
+    api: LoopbackBotApi,
+    folder: Path,
+    *,
+    telegram: Mapping[str, object] = MappingProxyType({}),
+    **http: object,
+) -> AsyncIterator[Live]:
     settings = Settings.model_validate(
         {
             "database_url": f"sqlite+aiosqlite:///{folder}/t.db",
-            "telegram": {"token": api.token, "api_url": api.url},
+            "telegram": {"token": api.token, "api_url": api.url, **telegram},
             "allowed_users": f"telegram:{ANN}",
             "http": {"port": 0, **http},
         }
@@ -212,6 +219,20 @@ async def test_the_buttons_to_the_page_open_it_within_telegram_and_outside(
         assert link["url"].startswith("https://bot.example.com/connect/")
         assert app["web_app"]["url"] != link["url"]
         assert here["callback_data"].endswith("/connect binance here")
+
+
+async def test_the_webhook_and_the_page_share_one_port(api: LoopbackBotApi, tmp_path: Path) -> None:
+    hook = {"webhook_url": "https://bot.example.com/telegram", "webhook_secret": "correct-horse-battery"}
+    async with live(api, tmp_path, telegram=hook) as chat:
+        here = f"http://127.0.0.1:{chat.port}"
+        api.webhook.url = f"{here}/telegram"
+        await chat.says("/connect binance", "on my own page")
+        path = api.bot_messages(ANN)[-1].data_of("Open it in the browser")
+        async with aiohttp.ClientSession() as session:
+            async with session.get(path.replace("https://bot.example.com", here)) as page:
+                assert (page.status, "Connect Binance" in await page.text()) == (200, True)
+            async with session.post(f"{here}/telegram", json={"update_id": 1}) as forged:
+                assert forged.status == 403
 
 
 def last(api: LoopbackBotApi, method: str) -> Call:
