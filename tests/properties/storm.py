@@ -91,7 +91,14 @@ class Storm:
         self.lives += 1
         self.mortality = Mortality()
         store = MortalStore(self.database.store, self.mortality, self.witness)
-        database = SimpleNamespace(store=store, mailbox=self.database.mailbox)
+        whole = self.database
+        database = SimpleNamespace(
+            store=store,
+            mailbox=whole.mailbox,
+            vault=whole.vault,
+            tickets=whole.tickets,
+            invites=whole.invites,
+        )
         self.bot = await _wire(
             Settings(database_url="sqlite+aiosqlite://", paper=PaperSettings()),
             cast(Database, database),
