@@ -116,7 +116,8 @@ class Bot:
         self.outbox.add(messenger)
 
     async def start(self) -> None:
-        """What was in flight goes on before anything new is taken."""
+        """What was in flight goes on before anything new is taken. Raises SettingsError (the master key)."""
+        self.keys.prepare()
         await self.supervisor.resume_all()
         await self.inbox.start()
 

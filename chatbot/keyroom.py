@@ -60,6 +60,11 @@ class KeyRoom:
     office: TicketOffice
     public_url: str | None
 
+    def prepare(self) -> None:
+        """A master key that cannot be made is told at the start, not to whoever hands in the first key."""
+        if self.connecting.supported():
+            self.vault.require_key()
+
     def page_url(self, reference: str) -> str:
         return f"{self.public_url}/connect/{self.office.token(reference)}"
 

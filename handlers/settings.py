@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from chatbot.chat import Reply, Severity, Text
 from chatbot.domain.instrument import PositionMode
 from chatbot.errors import BadArgument, VenueUnavailable
+from chatbot.ports import Account
 from handlers.context import Call
 from handlers.modes import MEANINGS, NAMES, SWITCH, mode_of
 from handlers.text import echo, instant, listing
@@ -52,9 +53,21 @@ async def _account(call: Call, words: tuple[str, ...]) -> Reply:
     if len(words) > 1:
         raise BadArgument("One account, please; /accounts lists yours.", example="/settings account paper")
     user, account = await call.services.people.choose_account(call.user, words[0])
-    first = f"✅ **Orders go to {account.label} from now on.**\n"
+    left = await _left_behind(call, account)
+    first = f"✅ **Orders go to {account.label} from now on.**\n{left}"
     card = await _overview(replace(call, user=user), call.look.zone, first)
     return replace(card, severity=Severity.SUCCESS)
+
+
+async def _left_behind(call: Call, account: Account) -> str:
+    hedges = await call.services.store.live_hedges(user_id=call.user.id)
+    names = [f"#{hedge.number}" for hedge in hedges if hedge.account_id != account.id]
+    if not names:
+        return ""
+    return (
+        f"⚠️ {listing(names, last='and')}: open elsewhere, and stays so. Alerts go on; /status and /close "
+        "look there again when you switch back.\n"
+    )
 
 
 def known_zone(word: str) -> str:

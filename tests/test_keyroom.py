@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from chatbot.app import open_bot
 from chatbot.errors import SettingsError
 from chatbot.keyroom import open_master_keys
 from chatbot.settings import Settings
 from chatbot.storage.master_key import FILE_NAME, KeyFile, MasterKey
+from tests.exchanges import ScriptedExchanges
 
 
 @pytest.fixture
@@ -53,6 +55,25 @@ def test_a_key_in_the_environment_comes_first(tmp_path: Path, service: dict[str,
     given = MasterKey(b"1" * 32)
     settings = Settings(database_url=beside(tmp_path), master_key=SecretStr(given.text))
     assert open_master_keys(settings, service).current() == given
+
+
+@pytest.mark.parametrize("exchanges", [ScriptedExchanges(), None])
+async def test_the_key_is_made_at_the_start_where_an_exchange_can_be_connected(
+    tmp_path: Path, exchanges: ScriptedExchanges | None
+) -> None:
+    settings = Settings(database_url=beside(tmp_path))
+    async with open_bot(settings, exchanges=exchanges) as bot:
+        assert not (tmp_path / "hedgerow.key").exists(), "whoever only looks makes none"
+        await bot.start()
+        assert (tmp_path / "hedgerow.key").exists() is (exchanges is not None)
+        await bot.stop()
+
+
+async def test_a_key_that_cannot_be_made_stops_the_start(tmp_path: Path) -> None:
+    settings = Settings(database_url=beside(tmp_path), master_key_file=tmp_path / "nowhere" / "a.key")
+    async with open_bot(settings, exchanges=ScriptedExchanges()) as bot:
+        with pytest.raises(SettingsError, match="HEDGEROW_MASTER_KEY_FILE"):
+            await bot.start()
 
 
 def test_a_wrong_key_in_the_environment_is_named_and_not_repeated() -> None:

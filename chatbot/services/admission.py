@@ -13,6 +13,7 @@ from chatbot.ports import Clock, Invite, Invites
 LASTS = timedelta(days=7)
 CODE_BYTES = 15  # 20 characters: unguessable, and too short to be taken for a key
 MOST_TRIES = 5  # of one stranger, until the program ends
+MOST_STRANGERS = 10_000  # remembered
 
 
 class Admission:
@@ -31,6 +32,8 @@ class Admission:
 
     async def redeem(self, ref: UserRef, code: str) -> None:
         """Raises NotFound, or Busy for who tries too often."""
+        if len(self._tries) >= MOST_STRANGERS:
+            self._tries.clear()
         tries = self._tries[ref] = self._tries.get(ref, 0) + 1
         if tries > MOST_TRIES:
             raise Busy("That were too many tries. Ask the owner of this bot to add you.")

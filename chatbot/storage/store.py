@@ -10,7 +10,7 @@ from chatbot.domain.intent import OperationId, OrderIntent
 from chatbot.domain.operation import Operation
 from chatbot.domain.quote import Quote, QuoteId
 from chatbot.ports import Account, AlertEpisode, BookedFill, BookedFunding, Changes, IntentNote, User
-from chatbot.storage import statements
+from chatbot.storage import key_statements, statements
 from chatbot.storage.changes import steps_of
 from chatbot.storage.codec import Cell, instant_text
 from chatbot.storage.records import (
@@ -27,6 +27,8 @@ from chatbot.storage.records import (
 )
 from chatbot.storage.session import Session
 from chatbot.storage.sql import Step
+
+PRUNE = (*key_statements.PRUNE_ENTRY, *statements.PRUNE)
 
 
 def _given(**cells: str | None) -> dict[str, Cell]:
@@ -140,4 +142,4 @@ class SqlStore:
 
     async def prune(self, before: datetime) -> None:
         given = {"before": instant_text(before)}
-        await self._session.write([Step(statement, given) for statement in statements.PRUNE])
+        await self._session.write([Step(statement, given) for statement in PRUNE])

@@ -12,7 +12,7 @@ from hashlib import sha256
 from chatbot.domain.hedge import AccountId
 from chatbot.errors import NotConnected, SettingsError, StorageError
 from chatbot.ports import Account, Credentials, KeyFacts, KeyReport
-from chatbot.storage import statements
+from chatbot.storage import key_statements, statements
 from chatbot.storage.codec import Cell, dump, instant_text
 from chatbot.storage.master_key import KeyFile, MasterKey, MasterKeys
 from chatbot.storage.records import ACCOUNT, KEY_FACTS
@@ -38,6 +38,10 @@ class SqlVault:
         """Where the master key is, in words."""
         return self._keys.source
 
+    def require_key(self) -> None:
+        """Makes the master key, if there is none yet. :raises SettingsError: it cannot be made"""
+        self._keys.current()
+
     async def keep(self, account: Account, credentials: Credentials) -> None:
         """The account is written with them, all or nothing. ``Conflict``: the key is another account's."""
         sealed = seal(credentials, Belonging.of(account), self._keys.current())
@@ -47,10 +51,10 @@ class SqlVault:
             "fingerprint": fingerprint(account.venue, credentials.api_key),
             "hint": credentials.api_key[-HINT_LENGTH:],
         }
-        await self._session.write([_put(account), Step(statements.PUT_CREDENTIALS, cells, SAME_KEY)])
+        await self._session.write([_put(account), Step(key_statements.PUT_CREDENTIALS, cells, SAME_KEY)])
 
     async def open(self, account: Account) -> Credentials:
-        row = await self._session.first(statements.SEALED, {"account_id": account.id})
+        row = await self._session.first(key_statements.SEALED, {"account_id": account.id})
         if row is None:
             raise NotConnected(
                 f"The account {account.label} has no key. `/connect {account.venue}` gives it one."
@@ -61,7 +65,7 @@ class SqlVault:
     async def forget(self, account: Account) -> None:
         """The account is written as it is given, in the same transaction."""
         await self._session.write(
-            [Step(statements.FORGET_CREDENTIALS, {"account_id": account.id}), _put(account)]
+            [Step(key_statements.FORGET_CREDENTIALS, {"account_id": account.id}), _put(account)]
         )
         try:
             await self._session.clear_log()
@@ -71,15 +75,15 @@ class SqlVault:
     # --- what may be shown ----------------------------------------------------------------------
 
     async def facts(self, account_id: AccountId) -> KeyFacts | None:
-        row = await self._session.first(statements.key_facts("account_id"), {"account_id": account_id})
+        row = await self._session.first(key_statements.key_facts("account_id"), {"account_id": account_id})
         return None if row is None else KEY_FACTS.decode(row)
 
     async def all_facts(self) -> tuple[KeyFacts, ...]:
-        return tuple(KEY_FACTS.decode(row) for row in await self._session.rows(statements.key_facts()))
+        return tuple(KEY_FACTS.decode(row) for row in await self._session.rows(key_statements.key_facts()))
 
     async def holder(self, venue_id: str, api_key: str) -> AccountId | None:
         given: dict[str, Cell] = {"fingerprint": fingerprint(venue_id, api_key)}
-        row = await self._session.first(statements.HOLDER, given)
+        row = await self._session.first(key_statements.HOLDER, given)
         return None if row is None else AccountId(str(row[0]))
 
     async def note(self, account_id: AccountId, report: KeyReport, at: datetime) -> None:
@@ -88,13 +92,13 @@ class SqlVault:
             "report": dump(KeyReport, report),
             "checked_at": instant_text(at),
         }
-        await self._session.write([Step(statements.NOTE_KEY, cells)])
+        await self._session.write([Step(key_statements.NOTE_KEY, cells)])
 
     # --- the master key -------------------------------------------------------------------------
 
     async def settle_master_key(self) -> None:
         """At start. :raises SettingsError: rows are there and their key is not"""
-        in_use = {str(key_id) for (key_id,) in await self._session.rows(statements.MASTER_KEY_IDS)}
+        in_use = {str(key_id) for (key_id,) in await self._session.rows(key_statements.MASTER_KEY_IDS)}
         for key_id in in_use:
             self._master(key_id)
         if isinstance(self._keys, KeyFile):
@@ -110,7 +114,7 @@ class SqlVault:
         await self.settle_master_key()
         self._keys.current()
         successor = self._keys.prepare_successor()
-        rows = await self._session.rows(statements.WRAPPINGS)
+        rows = await self._session.rows(key_statements.WRAPPINGS)
         steps = [self._rewrap(row, successor) for row in rows]
         if steps:
             await self._session.write(steps)
@@ -129,7 +133,7 @@ class SqlVault:
             "key_nonce": fresh.key_nonce,
             "wrapped_key": fresh.wrapped_key,
         }
-        return Step(statements.REWRAP, cells, "a key was changed meanwhile")
+        return Step(key_statements.REWRAP, cells, "a key was changed meanwhile")
 
     def _master(self, key_id: str) -> MasterKey:
         key = self._keys.of(key_id)
@@ -144,10 +148,10 @@ class SqlVault:
 
 async def forget_all(session: Session, now: datetime) -> int:
     """Every key of every user, and nothing is left of them; how many. No master key is needed."""
-    count = len(await session.rows(statements.key_facts()))
+    count = len(await session.rows(key_statements.key_facts()))
     steps = [
-        Step(statements.DISCONNECT_ALL, {"disconnected_at": instant_text(now)}),
-        Step(statements.FORGET_ALL_CREDENTIALS, {}),
+        Step(key_statements.DISCONNECT_ALL, {"disconnected_at": instant_text(now)}),
+        Step(key_statements.FORGET_ALL_CREDENTIALS, {}),
     ]
     await session.write(steps)
     await session.clear_log()
@@ -176,4 +180,4 @@ def _put(account: Account) -> Step:
 
 
 def _cells(sealed: Sealed) -> dict[str, Cell]:
-    return {name: getattr(sealed, name) for name in statements.SEALED_COLUMNS}
+    return {name: getattr(sealed, name) for name in key_statements.SEALED_COLUMNS}

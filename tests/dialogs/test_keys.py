@@ -415,6 +415,16 @@ async def test_orders_go_to_paper_until_the_user_says_otherwise(exchanges: Scrip
         assert "from now on" in await dialog.reads("/settings account paper")
 
 
+async def test_who_turns_to_another_account_is_told_what_stays_open(exchanges: ScriptedExchanges) -> None:
+    exchanges.knows(key())
+    async with a_dialog(exchanges=exchanges) as dialog:
+        await hands_in(dialog, key(), SECRET)
+        await dialog.does("/open BTC long 0.05 10x")
+        assert "⚠️ #1: open elsewhere" in await dialog.reads("/settings account binance")
+        assert "elsewhere" not in await dialog.reads("/settings account paper")
+        assert "BTC long 0.05" in await dialog.reads("/status")
+
+
 async def test_an_offer_is_confirmed_on_the_account_that_it_was_made_for(
     exchanges: ScriptedExchanges,
 ) -> None:

@@ -21,7 +21,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy.dialects import postgresql
 
 from chatbot.errors import StorageError
-from chatbot.storage import records, schema, sql, statements
+from chatbot.storage import key_statements, records, schema, sql, statements
 from chatbot.storage.connection import connect, open_reader, open_writer
 from chatbot.storage.database import Database, database_path, open_database, upgrade
 from chatbot.storage.migration import config, migrate
@@ -126,7 +126,7 @@ def test_every_table_is_strict(tmp_path: Path) -> None:
     [
         ("users", records.USER_COLUMNS),
         ("accounts", records.ACCOUNT.fields),
-        ("credentials", (*records.KEY_FACTS.fields, *statements.SEALED_COLUMNS, "fingerprint")),
+        ("credentials", (*records.KEY_FACTS.fields, *key_statements.SEALED_COLUMNS, "fingerprint")),
         ("tickets", records.TICKET.fields),
         ("invites", (*records.INVITE.fields, "used_at")),
         ("hedges", records.HEDGE.fields),
@@ -147,8 +147,8 @@ def test_a_table_has_a_column_for_every_field(table: str, columns: tuple[str, ..
 
 FAMILIES = {
     "accounts": (statements.accounts, ["user_id"]),
-    "key_facts": (statements.key_facts, ["account_id"]),
-    "withdraw_tickets": (statements.withdraw_tickets, ["user_id", "kind"]),
+    "key_facts": (key_statements.key_facts, ["account_id"]),
+    "withdraw_tickets": (key_statements.withdraw_tickets, ["user_id", "kind"]),
     "live_hedges": (statements.live_hedges, ["account_id", "user_id"]),
     "unfinished_operations": (statements.unfinished_operations, ["account_id"]),
     "intents": (statements.intents, ["client_order_id", "operation_id", "hedge_id"]),
@@ -156,7 +156,7 @@ FAMILIES = {
 
 
 def every_statement() -> Iterator[Statement]:
-    for value in vars(statements).values():
+    for value in {**vars(statements), **vars(key_statements)}.values():
         for each in value if isinstance(value, tuple) else (value,):
             if isinstance(each, Statement):
                 yield each
@@ -178,7 +178,8 @@ def plan_of(connection: sqlite3.Connection, statement: Statement) -> str:
 
 
 def test_every_family_of_statements_is_tried() -> None:
-    families = {name for name, value in vars(statements).items() if hasattr(value, "cache_info")}
+    every = {**vars(statements), **vars(key_statements)}
+    families = {name for name, value in every.items() if hasattr(value, "cache_info")}
     assert families == set(FAMILIES)
 
 

@@ -21,11 +21,19 @@ for (const button of document.querySelectorAll("[data-shows]")) {
 
 const form = document.getElementById("form");
 if (form !== null) {
+  const send = document.getElementById("send");
+  // Who comes back by the browser's own button finds the form ready, and empty.
+  window.addEventListener("pageshow", (event) => {
+    if (event.persisted) {
+      form.reset();
+      send.disabled = false;
+      send.textContent = "Connect";
+    }
+  });
   form.addEventListener("submit", () => {
     for (const input of form.querySelectorAll("input[type=text]")) {
       input.type = "password";
     }
-    const send = document.getElementById("send");
     send.disabled = true;
     send.textContent = "Trying the key…";
   });
