@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from chatbot.domain import saga
+from chatbot.domain import protection, saga
 from chatbot.domain.hedge import AccountId, Hedge, HedgeId, Leg, LegRole, UserId
 from chatbot.domain.instrument import PositionSide, Symbol
 from chatbot.domain.intent import (
@@ -277,7 +277,7 @@ def test_a_partly_filled_opening_is_kept_and_protected() -> None:
     part = saga.fall_back(tried(fill(stopped, PRIMARY, "0.4", Purpose.OPEN), PRIMARY, 3), NOW)
     assert part.status is OperationStatus.RUNNING
     assert step(part, of=hedge("0.4", None)) is Step.PROTECT
-    (stop,) = saga.stops_missing(part, ())
+    (stop,) = protection.stops_missing(part, ())
     assert (stop.purpose, stop.trigger_price, stop.quantity) == (
         Purpose.STOP_LOSS,
         Decimal(90),
@@ -298,28 +298,28 @@ def test_a_stop_that_never_arrived_is_sent_again_three_times_at_most() -> None:
     for tries in (0, 1, 2):
         assert step(done, *[absent] * tries, of=hedge(offset=None)) is Step.PROTECT
     assert step(done, *[absent] * 3, of=hedge(offset=None)) is Step.FINISH
-    (lost,) = saga.stops_lost(done, [absent] * 3)
+    (lost,) = protection.stops_lost(done, [absent] * 3)
     assert lost.purpose is Purpose.STOP_LOSS
 
 
 def test_a_stop_that_arrived_in_the_end_is_not_lost() -> None:
     done = fill(PROTECTED, PRIMARY, "1", Purpose.OPEN)
     tries = [intent(PRIMARY, Purpose.STOP_LOSS, s) for s in (IntentStatus.ABSENT, IntentStatus.OPEN)]
-    assert saga.stops_lost(done, tries) == ()
+    assert protection.stops_lost(done, tries) == ()
     assert step(done, *tries, of=hedge(offset=None)) is Step.FINISH
 
 
 def test_a_stop_goes_only_when_one_that_fits_its_leg_has_been_tried() -> None:
     large = intent(PRIMARY, Purpose.STOP_LOSS, IntentStatus.OPEN)
     half = Decimal("0.5")
-    assert saga.needs_replacement(CLOSING, large, half, [large])
-    assert not saga.needs_replacement(CLOSING, large, Decimal(0), [large])
+    assert protection.needs_replacement(CLOSING, large, half, [large])
+    assert not protection.needs_replacement(CLOSING, large, Decimal(0), [large])
     for status in (IntentStatus.OPEN, IntentStatus.REJECTED, IntentStatus.FILLED):
         small = intent(PRIMARY, Purpose.STOP_LOSS, status, quantity="0.5")
-        assert not saga.needs_replacement(CLOSING, large, half, [large, small])
+        assert not protection.needs_replacement(CLOSING, large, half, [large, small])
     lost = intent(PRIMARY, Purpose.STOP_LOSS, IntentStatus.ABSENT, quantity="0.5")
-    assert saga.needs_replacement(CLOSING, large, half, [large, lost])
-    assert not saga.needs_replacement(CLOSING, large, half, [large, lost, lost, lost])
+    assert protection.needs_replacement(CLOSING, large, half, [large, lost])
+    assert not protection.needs_replacement(CLOSING, large, half, [large, lost, lost, lost])
 
 
 def test_a_resting_stop_does_not_hold_up_the_operation() -> None:
