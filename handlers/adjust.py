@@ -12,7 +12,7 @@ from chatbot.domain.intent import Purpose
 from chatbot.domain.quote import AdjustRequest, LegName, MarginRequest, Quote, StopsRequest
 from chatbot.errors import BadArgument
 from handlers.adjust_cards import adjust_menu, margin_menu
-from handlers.arguments import STOP_LOSS, TAKE_PROFIT, Arguments, positive_of
+from handlers.arguments import STOP_LOSS, TAKE_PROFIT, Arguments
 from handlers.context import Call
 from handlers.quote_cards import quote_card
 from handlers.subjects import Subject, arguments_of, named_subject, subject_of
@@ -119,6 +119,8 @@ async def margin(call: Call) -> Reply:
         return margin_menu(call.look, report)
     if not legs:
         raise BadArgument("I need the leg: `long` or `short`, `primary` or `offset`.")
-    request = MarginRequest(subject.symbol, legs[0], positive_of(amount, "The amount"))
+    instruments = await call.services.hedging.instruments(call.user)
+    wanted = amount.in_currency(instruments[subject.symbol].settle)
+    request = MarginRequest(subject.symbol, legs[0], wanted)
     quote = await call.services.hedging.offer_margin(call.user, call.request.chat, request)
-    return quote_card(call.look, quote, await call.services.hedging.instruments(call.user))
+    return quote_card(call.look, quote, instruments)

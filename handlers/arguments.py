@@ -8,6 +8,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import time, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -186,6 +187,21 @@ def _nearest(word: str, instruments: Mapping[Symbol, Instrument]) -> str:
     return f"I trade {listing([f'`{name}`' for name in bases[:5]], last='and')}."
 
 
+@dataclass(frozen=True, slots=True)
+class Money:
+    """``unit`` as typed, in small letters; empty: none."""
+
+    amount: Decimal
+    unit: str
+
+    def in_currency(self, currency: str) -> Decimal:
+        """:raises BadArgument: typed in another one; ``usd`` stands for every dollar"""
+        fits = self.unit in ("", currency.lower()) or (self.unit == "usd" and currency.lower() in _MONEY)
+        if not fits:
+            raise BadArgument(f"The margin of this market is in {currency}, not in {self.unit.upper()}.")
+        return self.amount
+
+
 # --- a whole line -------------------------------------------------------------------------------
 
 
@@ -313,21 +329,19 @@ class Arguments:
             word = echo(bare)
             raise BadArgument(f"Grow or shrink? Write `+{word}` or `-{word}`.")
 
-    def money(self) -> str | None:
-        """``60``, ``60usdt``, ``$60``: the number of it."""
+    def money(self) -> Money | None:
+        """``60``, ``60usdt``, ``$60``"""
         self._join_money()
         words = self._take_all(self._looks_like_size)
         if len(words) > 1:
-            raise BadArgument(
-                f"I see more than one amount: {listing([f'`{echo(word)}`' for word in words[:3]])}."
-            )
+            raise BadArgument(f"I see more than one amount: {_quoted(words)}.")
         if not words:
             return None
         match = _SIZE.fullmatch(words[0])
-        coins = self._units() - {""}
-        if match is None or match["unit"].lower() not in coins | {""}:
-            return words[0]
-        return match["number"].replace("$", "", 1)
+        if match is None:
+            raise BadArgument(_complaint_about(words[0]))
+        dollars = "usd" if "$" in match["number"] else match["unit"].lower()
+        return Money(positive_of(match["number"].replace("$", "", 1), "The amount"), dollars)
 
     def symbol(self) -> Symbol | None:
         """The word that names a market. A word that names none is complained about as if it were meant to.
