@@ -45,7 +45,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "/close",
         "closes: offset first, both at once, or the offset only",
-        "/close [SYMBOL|#ID] [50%] [at PRICE]",
+        "/close [SYMBOL|#ID] [50%] [at PRICE|off]",
         "/close #3 50%",
         close,
     ),

@@ -40,7 +40,11 @@ from handlers.text import (
 )
 
 Rows = tuple[tuple[Button, ...], ...]
-_STOP_NAMES = {Purpose.STOP_LOSS: "stop-loss", Purpose.TAKE_PROFIT: "take-profit"}
+_STOP_NAMES = {
+    Purpose.STOP_LOSS: "stop-loss",
+    Purpose.TAKE_PROFIT: "take-profit",
+    Purpose.CLOSE_AT_PRICE: "closing price",
+}
 
 
 # --- scaling ------------------------------------------------------------------------------------
@@ -168,16 +172,16 @@ def adjust_buttons(look: Look, quote_id: QuoteId, offer: AdjustQuote) -> Rows:
 
 def stops_blocks(offer: StopsQuote, instrument: Instrument) -> list[Block]:
     name = subject_name(offer.hedge_number, offer.symbol, instrument)
-    plan = offer.plan
     heads = ", ".join(_stop_head(change, instrument) for change in offer.changes)
+    sides = " and ".join(plan.side for plan in offer.plans)
     lines = [
-        line(str(plan.side), amount_of(plan.quantity, instrument)),
+        *(line(str(plan.side), amount_of(plan.quantity, instrument)) for plan in offer.plans),
         line("mark", fitted_price(offer.mark_price, instrument, 20)),
         line("liq", liquidation(offer.liquidation, instrument, 20)),
         RULE,
         *(text for change in offer.changes for text in _stop_lines(change, offer, instrument)),
     ]
-    title = f"**🔒 {name} {plan.side}: {heads}** · mark {price(offer.mark_price, instrument)}"
+    title = f"**🔒 {name} {sides}: {heads}** · mark {price(offer.mark_price, instrument)}"
     return [Text(title), table(lines), *warning_blocks(offer.warnings)]
 
 

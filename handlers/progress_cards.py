@@ -309,7 +309,9 @@ def _adjusted(progress: Progress) -> list[Block]:
 
 
 def _stops_set(progress: Progress) -> list[Block]:
-    (target,) = progress.operation.targets
+    target = progress.operation.targets[0]
+    if Purpose.CLOSE_AT_PRICE in target.replaces:
+        return [Text(f"**✅ {_name(progress)} no longer closes by itself at a price**")]
     side = progress.hedge.leg(target.role).side
     gone = [name for purpose, name in _STOP_NAMES.items() if purpose in target.replaces]
     removed = [n for n, at in zip(gone, _prices_of(target), strict=True) if at is None]

@@ -9,6 +9,7 @@ from decimal import Decimal
 from chatbot.domain.account import AccountView, Position
 from chatbot.domain.hedge import Hedge, LegRole
 from chatbot.domain.instrument import ZERO, Instrument, OrderSide, PositionSide
+from chatbot.domain.intent import Purpose
 from chatbot.domain.margin import leg_liquidation, pair_liquidation
 from chatbot.domain.market import FillEstimate, MarketState, OrderBook
 from chatbot.domain.pnl import fee, totals, unrealized_pnl
@@ -75,6 +76,8 @@ class _Closing:
             leverage=self.position.leverage,
             margin_mode=self.position.margin_mode,
             trigger_price=self.trigger,
+            # One price at a time: an earlier one goes once the new orders stand.
+            replaces=() if self.trigger is None else (Purpose.CLOSE_AT_PRICE,),
         )
 
 

@@ -80,7 +80,9 @@ def stops_replaced(operation: Operation, intents: Sequence[OrderIntent]) -> tupl
 def _waits_for_its_heir(
     operation: Operation, target: Target, purpose: Purpose, intents: Sequence[OrderIntent]
 ) -> bool:
-    heirs = [stop for stop in _stops_of(target) if stop.purpose is purpose]
+    """Of two orders that close a pair at a price both have to stand."""
+    both = purpose is Purpose.CLOSE_AT_PRICE
+    heirs = [s for s in _promised(operation) if s.purpose is purpose and (both or s.role is target.role)]
     return any(not _stands(_tries(operation, heir, intents)) for heir in heirs)
 
 

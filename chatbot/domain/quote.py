@@ -86,7 +86,10 @@ class AdjustRequest:
 
 @dataclass(frozen=True, slots=True)
 class StopsRequest:
-    """Set, move or remove the stops of one leg; ``leg`` is ``None`` where the price itself tells it."""
+    """Set, move or remove the stops of one leg; ``leg`` is ``None`` where the price itself tells it.
+
+    Removing ``CLOSE_AT_PRICE`` is about both legs.
+    """
 
     symbol: Symbol
     leg: LegName | None = None
@@ -348,13 +351,15 @@ class StopChange:
 
 @dataclass(frozen=True, slots=True)
 class StopsQuote:
+    """Nothing is traded."""
+
     symbol: Symbol
     hedge_id: HedgeId | None
     hedge_number: int | None
-    plan: LegPlan
+    plans: tuple[LegPlan, ...]  # one leg, or both that were to close at a price
     mark_price: Decimal
     changes: tuple[StopChange, ...]
-    liquidation: LegLiquidation
+    liquidation: LegLiquidation  # of the leg, or the nearer of both
     lock_currency: str
     warnings: tuple[str, ...] = ()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from chatbot.domain.account import AccountView, Position
@@ -11,7 +11,7 @@ from chatbot.domain.closing import leg_named, legs_held
 from chatbot.domain.hedge import Hedge, HedgeId, LegRole
 from chatbot.domain.instrument import ZERO, Instrument, PositionSide
 from chatbot.domain.intent import Purpose, placed_for
-from chatbot.domain.margin import leg_liquidation
+from chatbot.domain.margin import leg_liquidation, pair_liquidation
 from chatbot.domain.order import OrderReport, OrderType
 from chatbot.domain.pnl import fee, unrealized_pnl
 from chatbot.domain.quote import LegAction, LegLiquidation, LegPlan, StopChange, StopsQuote, StopsRequest
@@ -20,7 +20,11 @@ from chatbot.domain.wording import market_name, price_text
 from chatbot.errors import BadArgument, NotFound
 
 FORM = "/adjust #ID [long|short] sl|tp PRICE|off"
-_TYPES = {Purpose.STOP_LOSS: OrderType.STOP_LOSS, Purpose.TAKE_PROFIT: OrderType.TAKE_PROFIT}
+_TYPES = {
+    Purpose.STOP_LOSS: OrderType.STOP_LOSS,
+    Purpose.TAKE_PROFIT: OrderType.TAKE_PROFIT,
+    Purpose.CLOSE_AT_PRICE: OrderType.TRIGGER,
+}
 _NAMES = {Purpose.STOP_LOSS: "stop-loss", Purpose.TAKE_PROFIT: "take-profit"}
 
 
@@ -54,6 +58,8 @@ def quote_stops(
     """Stops that were set outside the bot stay where they are. Raises ``UserError`` with the reason."""
     legs = legs_held(view, instrument, hedge)
     mark = market_of(view, instrument).mark_price
+    if Purpose.CLOSE_AT_PRICE in request.remove:
+        return _no_closing_price(hedge, legs, view, instrument, mark)
     wanted = _wanted(request)
     name = request.leg or _side_meant(request, hedge, legs, view, instrument)
     role, position = leg_named(name, legs, instrument)
@@ -66,7 +72,7 @@ def quote_stops(
         symbol=instrument.symbol,
         hedge_id=None if hedge is None else hedge.id,
         hedge_number=None if hedge is None else hedge.number,
-        plan=plan,
+        plans=(plan,),
         mark_price=mark,
         changes=changes,
         liquidation=liquidation,
@@ -75,12 +81,38 @@ def quote_stops(
     )
 
 
+def _no_closing_price(
+    hedge: Hedge | None,
+    legs: dict[LegRole, Position],
+    view: AccountView,
+    instrument: Instrument,
+    mark: Decimal,
+) -> StopsQuote:
+    """The orders that were to close both legs at a price are taken back."""
+    hedge_id = None if hedge is None else hedge.id
+    waiting = [_Leg(role, position, view, instrument, mark, hedge_id) for role, position in legs.items()]
+    waiting = [leg for leg in waiting if _prices_of_ours(leg, Purpose.CLOSE_AT_PRICE)]
+    if not waiting:
+        raise NotFound(f"No closing order of mine rests on {market_name(instrument)}.")
+    prices = dict.fromkeys(p for leg in waiting for p in _prices_of_ours(leg, Purpose.CLOSE_AT_PRICE))
+    return StopsQuote(
+        symbol=instrument.symbol,
+        hedge_id=hedge_id,
+        hedge_number=None if hedge is None else hedge.number,
+        plans=tuple(_kept(leg, (Purpose.CLOSE_AT_PRICE,)) for leg in waiting),
+        mark_price=mark,
+        changes=(StopChange(Purpose.CLOSE_AT_PRICE, tuple(prices), None, None),),
+        liquidation=pair_liquidation(instrument, view),
+        lock_currency=instrument.settle,
+    )
+
+
 def _wanted(request: StopsRequest) -> tuple[Purpose, ...]:
     prices = {Purpose.STOP_LOSS: request.stop_loss, Purpose.TAKE_PROFIT: request.take_profit}
     twice = [purpose for purpose in request.remove if prices[purpose] is not None]
     if twice:
         raise BadArgument(f"Set the {_NAMES[twice[0]]} or remove it, not both.", form=FORM)
-    wanted = tuple(p for p in _TYPES if prices[p] is not None or p in request.remove)
+    wanted = tuple(p for p in prices if prices[p] is not None or p in request.remove)
     if not wanted:
         raise BadArgument("I need a stop to set: `sl PRICE` or `tp PRICE`.", form=FORM)
     return wanted
@@ -123,10 +155,19 @@ def _side_meant(
 
 
 def _plan(leg: _Leg, request: StopsRequest, wanted: tuple[Purpose, ...]) -> LegPlan:
-    instrument, side, position = leg.instrument, leg.side, leg.position
+    instrument, side = leg.instrument, leg.side
+    return replace(
+        _kept(leg, wanted),
+        stop_loss=stop_loss_for(instrument, side, request.stop_loss, leg.mark),
+        take_profit=take_profit_for(instrument, side, request.take_profit, leg.mark),
+    )
+
+
+def _kept(leg: _Leg, replaces: tuple[Purpose, ...]) -> LegPlan:
+    position = leg.position
     return LegPlan(
         role=leg.role,
-        side=side,
+        side=leg.side,
         action=LegAction.KEEP,
         quantity=position.quantity,
         expected_price=leg.mark,
@@ -134,20 +175,22 @@ def _plan(leg: _Leg, request: StopsRequest, wanted: tuple[Purpose, ...]) -> LegP
         slippage_bps=ZERO,
         leverage=position.leverage,
         margin_mode=position.margin_mode,
-        stop_loss=stop_loss_for(instrument, side, request.stop_loss, leg.mark),
-        take_profit=take_profit_for(instrument, side, request.take_profit, leg.mark),
-        replaces=wanted,
+        replaces=replaces,
     )
 
 
 def _change(leg: _Leg, plan: LegPlan, purpose: Purpose) -> StopChange:
     after = plan.stop_loss if purpose is Purpose.STOP_LOSS else plan.take_profit
-    before = tuple(
+    result = None if after is None else _result_at(leg, after)
+    return StopChange(purpose, _prices_of_ours(leg, purpose), after, result)
+
+
+def _prices_of_ours(leg: _Leg, purpose: Purpose) -> tuple[Decimal, ...]:
+    return tuple(
         order.trigger_price
         for order in leg.resting(purpose)
         if order.trigger_price is not None and leg.placed_by_us(order)
     )
-    return StopChange(purpose, before, after, None if after is None else _result_at(leg, after))
 
 
 def _result_at(leg: _Leg, price: Decimal) -> Decimal:

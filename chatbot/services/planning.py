@@ -69,7 +69,7 @@ def _confirmed(
             later = _per_unit(offer.fees_to_close, offer.spread_cost, offer.paired_quantity)
             return (Plan(OperationKind.HEDGE, offer.symbol, offer.plans, later=later),)
         case StopsQuote():
-            return (Plan(OperationKind.STOPS, offer.symbol, (offer.plan,)),)
+            return (Plan(OperationKind.STOPS, offer.symbol, offer.plans),)
         case MarginQuote():
             return (Plan(OperationKind.MARGIN, offer.symbol, (offer.plan,)),)
 

@@ -77,6 +77,19 @@ async def test_a_stop_is_moved_and_the_status_shows_only_the_new_one() -> None:
         assert "stops: none" in await dialog.reads("/status")
 
 
+async def test_a_closing_price_is_taken_back() -> None:
+    async with a_dialog() as dialog:
+        await a_pair(dialog)
+        await dialog.does("/close #1 at 2400", button="At 2,400.00")
+        assert "closes at 2,400.00" in await dialog.reads("/status")
+
+        card = await dialog.does("/close #1 at off")
+
+        assert card.text.startswith("✅ #1 ETH no longer closes by itself at a price")
+        assert "stops: none" in await dialog.reads("/status")
+        assert "No closing order of mine rests on ETH." in await dialog.reads("/close #1 at off")
+
+
 async def test_margin_is_offered_on_the_warning_and_moves_the_liquidation() -> None:
     async with a_dialog() as dialog:
         await dialog.does("/open BTC long 0.1 10x isolated")

@@ -43,10 +43,10 @@ def ours(price: Number, purpose: Purpose = STOP, role: LegRole = LegRole.PRIMARY
 
 
 def test_the_price_itself_tells_which_leg_is_meant() -> None:
-    assert offered(sl=2_000).plan.side is LONG
-    assert offered(sl=2_600).plan.side is SHORT
-    assert offered(tp=2_600).plan.side is LONG
-    assert offered(tp=2_000).plan.side is SHORT
+    assert offered(sl=2_000).plans[0].side is LONG
+    assert offered(sl=2_600).plans[0].side is SHORT
+    assert offered(tp=2_600).plans[0].side is LONG
+    assert offered(tp=2_000).plans[0].side is SHORT
 
 
 def test_two_prices_that_mean_two_legs_need_a_name() -> None:
@@ -62,7 +62,7 @@ def test_a_stop_on_the_wrong_side_of_the_price_is_refused() -> None:
 
 
 def test_nothing_is_traded_and_the_whole_leg_is_covered() -> None:
-    plan = offered(sl=2_100).plan
+    plan = offered(sl=2_100).plans[0]
     assert (plan.action, plan.quantity, plan.stop_loss, plan.replaces) == (
         LegAction.KEEP,
         D(1),
@@ -86,13 +86,13 @@ def test_a_stop_at_its_own_price_is_no_change_unless_it_covers_less_than_the_leg
     with pytest.raises(BadArgument, match="is at 1,900"):
         offered(a_view(LONG_LEG, SHORT_LEG, open_orders=(ours(1_900),)), sl=1_900)
     larger = a_view(a_position(LONG, 2, 2_000), SHORT_LEG, open_orders=(ours(1_900),))
-    assert offered(larger, sl=1_900).plan.quantity == D(2)
+    assert offered(larger, sl=1_900).plans[0].quantity == D(2)
 
 
 def test_a_stop_is_removed_where_there_is_one_of_ours() -> None:
     view = a_view(LONG_LEG, SHORT_LEG, open_orders=(ours(1_900),))
     quote = offered(view, remove=(STOP,))
-    assert (quote.plan.side, quote.changes[0].after) == (LONG, None)
+    assert (quote.plans[0].side, quote.changes[0].after) == (LONG, None)
     with pytest.raises(NotFound, match="no take-profit that I could remove"):
         offered(view, leg=LONG, remove=(TARGET,))
 
@@ -101,7 +101,7 @@ def test_both_legs_with_such_a_stop_need_a_name() -> None:
     view = a_view(LONG_LEG, SHORT_LEG, open_orders=(ours(1_900), ours(2_600, role=LegRole.OFFSET)))
     with pytest.raises(BadArgument, match="name the one"):
         offered(view, remove=(STOP,))
-    assert offered(view, leg=SHORT, remove=(STOP,)).plan.side is SHORT
+    assert offered(view, leg=SHORT, remove=(STOP,)).plans[0].side is SHORT
 
 
 def test_a_stop_that_was_set_outside_the_bot_stays_and_is_told() -> None:

@@ -227,6 +227,7 @@ class Storm:
             (2, "close at price", self.close_at_price),
             (6, "adjust", self.adjust),
             (2, "rebalance", self.rebalance),
+            (1, "no closing price", self.no_closing_price),
             (3, "stops", self.stops),
             (3, "margin", self.margin),
             (1, "close all", self.close_all),
@@ -320,6 +321,10 @@ class Storm:
             _whole(mark * (1 + away)) if Purpose.TAKE_PROFIT not in remove and rng.random() < 0.5 else None,
             remove,
         )
+        await self.carry_out(await self.bot.hedging.offer_stops(self.user, CHAT, request))
+
+    async def no_closing_price(self) -> None:
+        request = StopsRequest(await self._held_symbol(), remove=(Purpose.CLOSE_AT_PRICE,))
         await self.carry_out(await self.bot.hedging.offer_stops(self.user, CHAT, request))
 
     async def margin(self) -> None:

@@ -18,6 +18,7 @@ from chatbot.domain.operation import Operation, OperationStatus
 from chatbot.domain.quote import (
     AdjustRequest,
     AdjustWay,
+    CloseWay,
     LegName,
     MarginRequest,
     Size,
@@ -250,6 +251,36 @@ async def test_what_is_added_is_covered_by_the_stop_and_what_is_cut_uncovered() 
         hedge = await world.live()
         assert hedge.primary.quantity == 0
         assert await resting(world) == []
+
+
+async def closing_at(world: World, price: str) -> Operation:
+    return await world.close(CloseWay.AT_PRICE, at=price)
+
+
+async def test_a_closing_price_is_moved_for_both_legs_and_taken_back() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        await closing_at(world, "2400")
+        await closing_at(world, "2450")
+        assert await resting(world) == [(D(2450), D(1))] * 2
+        request = StopsRequest(ETH, remove=(Purpose.CLOSE_AT_PRICE,))
+        await world.carry_out(await world.bot.hedging.offer_stops(world.user, CHAT, request))
+        assert await resting(world) == []
+        with pytest.raises(NotFound, match="No closing order"):
+            await world.bot.hedging.offer_stops(world.user, CHAT, request)
+
+
+@pytest.mark.parametrize("faults", [(None, BUSY), (BUSY, None), (BUSY, BUSY)])
+async def test_a_closing_price_that_one_leg_does_not_get_leaves_the_earlier_pair(
+    faults: tuple[Refuse | None, ...],
+) -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        await closing_at(world, "2400")
+        world.faults.on_orders(*faults)
+        operation = await closing_at(world, "2450")
+        assert operation.status is OperationStatus.FAILED
+        assert await resting(world) == [(D(2400), D(1))] * 2
 
 
 # --- margin -------------------------------------------------------------------------------------

@@ -372,7 +372,7 @@ OFFERS: dict[QuoteKind, tuple[AnyQuote, AnyRequest | None]] = {
             ETH,
             None,
             None,
-            replace(_PLAN, action=LegAction.KEEP, replaces=(Purpose.STOP_LOSS,)),
+            (replace(_PLAN, action=LegAction.KEEP, replaces=(Purpose.STOP_LOSS,)),),
             D("2300"),
             (StopChange(Purpose.STOP_LOSS, (D("1900.00"),), D("1950.00"), D("-50.1")),),
             _LIQUIDATION,
