@@ -202,7 +202,7 @@ def filled(
 def refused(operation: Operation, intent: OrderIntent, reason: str, *, hopeless: bool) -> Operation:
     """Proven: the venue did nothing. ``hopeless``: trying again cannot help."""
     noted = replace(operation, reason=reason)
-    if intent.purpose in (Purpose.TRIM, Purpose.STOP_LOSS, Purpose.TAKE_PROFIT) or not hopeless:
+    if intent.purpose is Purpose.TRIM or intent.purpose.protective or not hopeless:
         return noted
     return noted.with_target(replace(noted.target(intent.leg), given_up=reason))
 

@@ -340,6 +340,13 @@ def test_a_hopeless_refusal_is_not_repeated() -> None:
     assert saga.fall_back(refused, NOW).reason == "no margin"
 
 
+def test_a_refused_order_that_rests_gives_no_leg_up() -> None:
+    """Also of a leg that the operation is not about: its closing order was to be made smaller."""
+    for purpose in (Purpose.STOP_LOSS, Purpose.TAKE_PROFIT, Purpose.CLOSE_AT_PRICE):
+        noted = saga.refused(HEDGING, intent(PRIMARY, purpose), "no margin", hopeless=True)
+        assert (noted.reason, noted.targets) == ("no margin", HEDGING.targets)
+
+
 def test_a_refusal_is_no_news_once_the_leg_is_filled() -> None:
     refused = saga.refused(HEDGING, intent(OFFSET, Purpose.OPEN), "busy", hopeless=False)
     assert fill(refused, OFFSET, "1", Purpose.OPEN).reason == ""
