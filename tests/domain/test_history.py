@@ -107,10 +107,9 @@ def test_a_leg_opened_by_the_bot_comes_from_nothing() -> None:
 
     states = moments(story, ETH)
 
-    assert [(s.at, s.leg.quantity, s.leg.entry_price) for s in states] == [
-        (minute(1), 2, 1000),
-        (minute(2), 3, 1100),
-    ]
+    assert [state.at for state in states] == [minute(1), minute(2)]
+    assert [state.leg.quantity for state in states] == [2, 3]
+    assert [state.leg.entry_price for state in states] == [1000, 1100]
 
 
 @pytest.mark.parametrize("instrument", [ETH, COIN], ids=["linear", "inverse"])
@@ -120,7 +119,8 @@ def test_what_a_leg_was_found_with_is_worked_out_backwards(instrument: Instrumen
 
     first = moments(story, instrument)[0]
 
-    assert (first.at, first.leg.quantity) == (NOON, 400)
+    assert first.at == NOON
+    assert first.leg.quantity == 400
     assert abs(first.leg.entry_price - 1000) < Decimal("1e-20")
 
 
@@ -169,7 +169,7 @@ def test_the_result_has_a_corner_where_the_lock_begins_between_two_prices() -> N
 
     result = result_over_time([long, short], line(1000, 1100, 1200), ETH)
 
-    assert [(p.at, p.amount) for p in result if p.at == minute(1.5)] == [(minute(1.5), 210)]
+    assert [point.amount for point in result if point.at == minute(1.5)] == [210]
     assert result[-1].amount == 210
 
 
@@ -186,7 +186,8 @@ def test_what_was_held_before_the_first_price_counts_from_the_first_price() -> N
 
     result = result_over_time([long], line(1050, 1060), ETH)
 
-    assert [(p.at, p.amount) for p in result] == [(minute(0), 50), (minute(1), 60)]
+    assert [point.at for point in result] == [minute(0), minute(1)]
+    assert [point.amount for point in result] == [50, 60]
 
 
 def test_nothing_held_has_no_result() -> None:
