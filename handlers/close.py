@@ -10,7 +10,7 @@ from chatbot.services.reporting import StatusReport
 from handlers.context import Call
 from handlers.figures import subject_name
 from handlers.quote_cards import quote_card
-from handlers.subjects import Subject, arguments_of, subject_of
+from handlers.subjects import arguments_of, live_subjects, subject_of
 
 
 async def close(call: Call) -> Reply:
@@ -21,7 +21,7 @@ async def close(call: Call) -> Reply:
     arguments.done()
     if subject is None:
         report = await call.services.reporting.status(call.user)
-        live = _live(report)
+        live = live_subjects(report)
         if len(live) != 1:
             return _choice(call, report)
         subject = live[0]
@@ -31,13 +31,8 @@ async def close(call: Call) -> Reply:
     return quote_card(call.look, quote, instruments)
 
 
-def _live(report: StatusReport) -> list[Subject]:
-    hedges = [Subject(hedge.symbol, hedge.number) for hedge in report.hedges]
-    return hedges + [Subject(position.symbol, position.number) for position in report.positions]
-
-
 def _choice(call: Call, report: StatusReport) -> Reply:
-    live = _live(report)
+    live = live_subjects(report)
     if not live:
         return Reply(
             blocks=(Text("**There is nothing to close.** `/open BTC long 0.05 10x` opens a position."),)

@@ -217,12 +217,13 @@ def _notices(look: Look, report: StatusReport) -> list[Block]:
 def _hedge_buttons(look: Look, hedge: HedgeReport) -> Rows:
     number = f"#{hedge.number}"
     refresh = look.button("Refresh", f"/status {number}", replaces=True)
+    chart = look.button("Chart", f"/chart {number}")
     close = look.button("Close…", f"/close {number}")
     if hedge.frozen:
-        return ((refresh, look.button("Adopt what the exchange says", f"/adopt {number}")),)
+        return ((refresh, chart), (look.button("Adopt what the exchange says", f"/adopt {number}"),))
     if any(not leg.quantity for leg in hedge.legs):
-        return ((refresh, look.button("Restore the hedge", f"/hedge {number}"), close),)
-    return ((refresh, close),)
+        return ((refresh, chart), (look.button("Restore the hedge", f"/hedge {number}"), close))
+    return ((refresh, chart, close),)
 
 
 def _severity(hedge: HedgeReport) -> Severity:
@@ -304,9 +305,9 @@ def _position_buttons(look: Look, position: PositionReport) -> Rows:
     return (
         (
             look.button("Refresh", f"/status {named}", replaces=True),
-            hedge_button(look, position),
-            look.button("Close…", f"/close {named}"),
+            look.button("Chart", f"/chart {named}"),
         ),
+        (hedge_button(look, position), look.button("Close…", f"/close {named}")),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from chatbot.domain.hedge import Hedge
 from chatbot.domain.instrument import Symbol
 from chatbot.errors import LimitExceeded, NotFound
+from chatbot.services.reporting import StatusReport
 from handlers.arguments import Arguments
 from handlers.context import Call
 
@@ -15,6 +16,12 @@ from handlers.context import Call
 class Subject:
     symbol: Symbol
     number: int | None = None
+
+
+def live_subjects(report: StatusReport) -> list[Subject]:
+    """Everything that is open."""
+    hedges = [Subject(hedge.symbol, hedge.number) for hedge in report.hedges]
+    return hedges + [Subject(position.symbol, position.number) for position in report.positions]
 
 
 async def arguments_of(call: Call) -> Arguments:

@@ -8,8 +8,8 @@ from itertools import pairwise
 from chatbot.charts.description import Chart, Level, Point, Tone
 from chatbot.charts.scale import Scale, TimeScale, price_range, result_range, round_instants, spread, unbroken
 
-WIDTH = 56
-PLOT = 34  # columns; each has two dots side by side
+WIDTH = 60
+PLOT = 36  # columns; each has two dots side by side
 LABEL = WIDTH - PLOT - 1
 PRICE_ROWS, RESULT_ROWS = 10, 3
 EMPTY = 0x2800
@@ -121,7 +121,7 @@ def _axis(chart: Chart, time: TimeScale) -> str:
     free = 0
     for at, label in round_instants(chart, PLOT // 8):
         begin = max(0, int(time.place(at) // 2) - len(label) // 2)
-        if begin >= free:
+        if free <= begin <= PLOT - len(label):
             row[begin : begin + len(label)] = label
             free = begin + len(label) + 2
     zone = chart.zone_name[:LABEL]

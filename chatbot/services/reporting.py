@@ -39,6 +39,7 @@ class LegReport:
     liquidation: LegLiquidation
     leverage: Decimal
     margin_mode: MarginMode
+    opened_at: datetime | None = None  # where the venue tells it
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +258,7 @@ def _held(role: LegRole, position: Position, desk: _Desk, instrument: Instrument
         liquidation=leg_liquidation(instrument, position, desk.view),
         leverage=position.leverage,
         margin_mode=position.margin_mode,
+        opened_at=position.opened_at,
     )
 
 

@@ -1,8 +1,9 @@
 """Cards to Telegram's HTML.
 
 A message holds 4,096 characters, a caption 1,024, counted after the markup is taken out; we count
-UTF-16 units, the strictest reading. A long card becomes several messages, split between blocks, else between lines, with the
-buttons under the last. A card that is edited is one message always, cut if need be.
+UTF-16 units, the strictest reading. A long card becomes several messages, split between blocks, else
+between lines, with the buttons under the last. A card that is edited is one message always, and so is a
+caption, cut if need be.
 """
 
 from __future__ import annotations
