@@ -124,7 +124,7 @@ def _caption(look: Look, report: ChartReport) -> Iterator[str]:
     if report.result and look.balances:
         result = sum_of_money(report.result[-1].amount, report.instrument.settle)
         yield f"Result {result} before fees and funding."
-    if report.cut_short:
+    if report.cut_short and report.legs:
         yield f"The exchange remembers {duration(report.known)} of prices."
 
 
