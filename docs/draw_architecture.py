@@ -4,8 +4,8 @@
     python docs/draw_architecture.py --check    exit code 1 when it is not what the code says
 
 Only packages are drawn, not modules. An arrow is at least one import, in the color of what is imported;
-leaves (charts, chat words, errors, log, settings) are listed, not pointed at. An import against the direction is a
-red curve.
+leaves (charts, chat words, errors, log, settings) are listed, not pointed at. An import against the
+direction is a red curve.
 """
 
 from __future__ import annotations

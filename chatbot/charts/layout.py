@@ -27,6 +27,8 @@ PLOT_TOP = 134.0
 STRIP = 30.0  # above the plot: the label of the shade
 AXIS = 40.0
 RESULT_HEIGHT, RESULT_HEAD = 104.0, 44.0
+FLOOR = HEIGHT - MARGIN / 2 - AXIS
+RESULT_TOP = FLOOR - RESULT_HEIGHT
 PADLOCK = 22.0
 
 
@@ -98,35 +100,39 @@ class Layout:
 
 
 def laid_out(chart: Chart) -> Layout:
-    floor = HEIGHT - MARGIN / 2 - AXIS
-    result_top = floor - RESULT_HEIGHT
-    bottom = floor if chart.result is None else result_top - RESULT_HEAD
-    low, high = price_range(chart)
-    scale = Scale(low, high, PLOT_TOP, bottom)
-    marks = round_values(low, high, 5)
-    result_scale = (
-        None if chart.result is None else Scale(*result_range(chart.result.points), result_top, floor)
-    )
+    scale, result_scale = _scales(chart)
+    marks = round_values(scale.low, scale.high, 5)
     result_marks = [] if result_scale is None else round_values(result_scale.low, result_scale.high, 2)
     levels = _chosen(chart)
-    labels = [level.label for level in levels] + ([chart.result.label] if chart.result else [])
-    right = WIDTH - MARGIN - _widest(labels, TAG, bold=True) - 2 * TAG_PADDING - LEADER
-    left = MARGIN + _widest([label for _, label in [*marks, *result_marks]], TICK) + 10
-    time = TimeScale(chart.begin, chart.end, left, right)
+    time = _time_scale(chart, levels, [label for _, label in [*marks, *result_marks]])
     shades = tuple((time.place(s.since), time.place(s.until or chart.end)) for s in chart.shades)
-    price = Panel(scale, _grid(marks, scale, left), _tags(levels, scale, right))
-    result = None if result_scale is None else _result_panel(chart, result_scale, result_marks, time)
     return Layout(
         heads=_heads(chart),
         time=time,
-        instants=_instants(chart, time, floor),
-        zone=_zone(chart, floor),
-        price=price,
-        result=result,
-        result_head=_result_head(chart, left, result_top),
+        instants=_instants(chart, time),
+        zone=_zone(chart),
+        price=Panel(scale, _grid(marks, scale, time.left), _tags(levels, scale, time.right)),
+        result=None if result_scale is None else _result_panel(chart, result_scale, result_marks, time),
+        result_head=_result_head(chart, time.left),
         shades=shades,
-        shade_words=_shade_words(chart, shades, right),
+        shade_words=_shade_words(chart, shades, time.right),
     )
+
+
+def _scales(chart: Chart) -> tuple[Scale, Scale | None]:
+    """Of the price, and of the result below it where there is one."""
+    low, high = price_range(chart)
+    if chart.result is None:
+        return Scale(low, high, PLOT_TOP, FLOOR), None
+    below = Scale(*result_range(chart.result.points), RESULT_TOP, FLOOR)
+    return Scale(low, high, PLOT_TOP, RESULT_TOP - RESULT_HEAD), below
+
+
+def _time_scale(chart: Chart, levels: Sequence[Level], marks: Sequence[str]) -> TimeScale:
+    """Between the widest label at the left and the widest one at the right."""
+    labels = [level.label for level in levels] + ([chart.result.label] if chart.result else [])
+    right = WIDTH - MARGIN - _widest(labels, TAG, bold=True) - 2 * TAG_PADDING - LEADER
+    return TimeScale(chart.begin, chart.end, MARGIN + _widest(marks, TICK) + 10, right)
 
 
 def _widest(texts: Sequence[str], size: float, *, bold: bool = False) -> float:
@@ -151,8 +157,8 @@ def _fitting(text: str, base: float, size: float, *, bold: bool = False) -> Word
     return Words(text, (MARGIN, base), size, bold)
 
 
-def _result_head(chart: Chart, left: float, top: float) -> Words | None:
-    return None if chart.result is None else Words(chart.result.title, (left, top - 12), TICK)
+def _result_head(chart: Chart, left: float) -> Words | None:
+    return None if chart.result is None else Words(chart.result.title, (left, RESULT_TOP - 12), TICK)
 
 
 def _shade_words(chart: Chart, shades: Sequence[tuple[float, float]], right: float) -> Words | None:
@@ -176,15 +182,15 @@ def _grid(marks: Sequence[tuple[float, str]], scale: Scale, left: float) -> tupl
     return tuple(grids)
 
 
-def _instants(chart: Chart, time: TimeScale, floor: float) -> tuple[Grid, ...]:
+def _instants(chart: Chart, time: TimeScale) -> tuple[Grid, ...]:
     """Those whose label leaves room for the ones before; the zone stands at the left."""
     grids: list[Grid] = []
-    edge = _zone(chart, floor).box[2] + 12
+    edge = _zone(chart).box[2] + 12
     for at, label in round_instants(chart, _most_instants(time)):
         x, width = time.place(at), width_of(label, TICK)
         begin = min(x - width / 2, WIDTH - MARGIN - width)
         if begin >= edge:
-            grids.append(Grid(x, Words(label, (begin, floor + 28), TICK)))
+            grids.append(Grid(x, Words(label, (begin, FLOOR + 28), TICK)))
             edge = begin + width + 12
     return tuple(grids)
 
@@ -193,8 +199,8 @@ def _most_instants(time: TimeScale) -> int:
     return max(2, int((time.right - time.left) / 110))
 
 
-def _zone(chart: Chart, floor: float) -> Words:
-    return Words(chart.zone_name, (MARGIN, floor + 28), 16.0)
+def _zone(chart: Chart) -> Words:
+    return Words(chart.zone_name, (MARGIN, FLOOR + 28), 16.0)
 
 
 # --- labels at the right ------------------------------------------------------------------------

@@ -29,7 +29,7 @@ POINTS = 300
 LEAST_POINTS, LEAST_TIME = 5, timedelta(minutes=4)
 # How much of the market is shown before a pair began: a share of its age, and no less than this.
 LEAD_SHARE, LEAST_LEAD = 4, timedelta(minutes=20)
-PEOPLE_NOTICE = timedelta(minutes=30)
+NOTICED = timedelta(minutes=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ class ChartReport:
     @property
     def cut_short(self) -> bool:
         """The venue remembers less than was asked for."""
-        return bool(self.points) and self.points[0].at - self.asked_since > PEOPLE_NOTICE
+        return bool(self.points) and self.points[0].at - self.asked_since > NOTICED
 
 
 class Charting:

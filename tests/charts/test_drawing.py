@@ -35,7 +35,7 @@ def share_of(image: Image.Image, color: Color, *, within: int = 12) -> float:
 
 def _distance(found: object, color: Color) -> int:
     assert isinstance(found, tuple)
-    return max(abs(a - b) for a, b in zip(found, color, strict=True))
+    return max(abs(int(a) - b) for a, b in zip(found, color, strict=True))
 
 
 def meet(one: Box, other: Box) -> bool:
