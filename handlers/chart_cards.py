@@ -30,6 +30,7 @@ from handlers.text import (
 
 MOST_CHOICES = 6
 PRICE_WIDTH = 12
+LEAST_SHARE = 50  # of the time shown
 _TONES = {PositionSide.LONG: Tone.LONG, PositionSide.SHORT: Tone.SHORT}
 _STOPS = {"stop-loss": ("stop", Tone.STOP), "take-profit": ("target", Tone.TARGET)}
 
@@ -206,7 +207,8 @@ def _stop(report: ChartReport, stop: StopReport) -> Level:
 
 
 def _result(report: ChartReport) -> Result | None:
-    if len(report.result) < 2:
+    """None yet of what was opened a moment ago: it would be a stroke at the edge."""
+    if not report.result or report.result[-1].at - report.result[0].at < report.known / LEAST_SHARE:
         return None
     currency = report.instrument.settle
     points = tuple(Point(point.at, point.amount) for point in report.result)

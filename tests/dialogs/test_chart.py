@@ -259,3 +259,14 @@ async def test_a_hedge_that_is_closed_has_no_chart_of_its_own() -> None:
         await dialog.does("/close #1", button="Offset first")
 
         assert "#1 is closed already" in await dialog.reads("/chart #1")
+
+
+async def test_what_was_opened_a_moment_ago_has_no_result_to_draw() -> None:
+    async with a_dialog() as dialog:
+        await trades_at(dialog, ETH, 2_000, 2_010)
+        await dialog.does("/open ETH long 1 10x")
+
+        (card,) = await dialog.says("/chart #1")
+
+        assert not [line for line in picture_of(card).lines if line.startswith("Result")]
+        assert "Result -" in caption_of(card)
