@@ -133,7 +133,8 @@ def result_over_time(
         return ()
     known = [point for point in prices if point.at >= begin]
     changes = (_change(prices, state) for states in legs for state in states)
-    asked = sorted([*known, *(point for point in changes if point is not None)], key=_instant)
+    # Of one instant the change comes first: what is worth how much now stands at the end.
+    asked = sorted([*(point for point in changes if point is not None), *known], key=_instant)
     return tuple(ResultPoint(p.at, _result(legs, p, instrument)) for p in asked)
 
 

@@ -173,6 +173,14 @@ def test_the_result_has_a_corner_where_the_lock_begins_between_two_prices() -> N
     assert result[-1].amount == 210
 
 
+def test_what_is_filled_now_counts_at_the_mark_in_the_end() -> None:
+    long = moments(past(LONG, fill(2, LONG, "1", "1201")), ETH)
+
+    result = result_over_time([long], line(1000, 1100, 1200), ETH)
+
+    assert [point.amount for point in result] == [0, -1]
+
+
 def test_what_was_realized_stays_in_the_result() -> None:
     long = moments(past(LONG, fill(0, LONG, "1", "1000"), fill(1, LONG, "1", "1100", opens=False)), ETH)
 
