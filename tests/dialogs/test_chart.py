@@ -93,7 +93,7 @@ async def test_the_button_of_a_status_card_leads_to_its_chart_and_back() -> None
     async with a_dialog() as dialog:
         await a_pair(dialog)
         (status,) = await dialog.says("/status ETH")
-        assert status.labels == ["Refresh", "Chart", "Close…"]
+        assert status.labels == ["Refresh", "Chart", "Add margin", "Adjust", "Close…"]
 
         await dialog.taps(status, "Chart")
         chart = dialog.latest
@@ -126,7 +126,7 @@ async def test_a_position_has_its_chart_with_a_button_on_its_card() -> None:
         await dialog.does("/open BTC long 0.05 10x tp 120000")
         await trades_at(dialog, BTC, 101_000)
         (status,) = await dialog.says("/status")
-        assert status.labels == ["Refresh", "Chart", "Hedge BTC", "Close…"]
+        assert status.labels == ["Refresh", "Chart", "Hedge BTC", "Adjust", "Close…"]
 
         await dialog.taps(status, "Chart")
 
