@@ -13,6 +13,7 @@ from chatbot.domain.account import AccountView, Balance, LegSetting
 from chatbot.domain.hedge import AccountId, Hedge, HedgeId, LegRole, UserId
 from chatbot.domain.instrument import Instrument, PositionMode, PositionSide, Symbol
 from chatbot.domain.intent import OperationId, OrderIntent
+from chatbot.domain.market import PricePoint
 from chatbot.domain.operation import Operation
 from chatbot.domain.order import Fill, FundingPayment, OrderReport, OrderRequest, Outcome
 from chatbot.domain.preferences import Preferences
@@ -94,6 +95,15 @@ class Venue(Protocol):
 
     async def funding_payments(self, symbol: Symbol, since: datetime) -> tuple[FundingPayment, ...]:
         """Ascending, ``at >= since`` (venue time)."""
+        ...
+
+    async def price_history(
+        self, symbol: Symbol, since: datetime, *, points: int = 300
+    ) -> tuple[PricePoint, ...]:
+        """Mark prices, ascending, ``at >= since`` (venue time), as far back as the venue remembers.
+
+        At most ``points`` (at least 2), thinned so that highs and lows stay; the last one is of now.
+        """
         ...
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from handlers.adjust import adjust, margin
 from handlers.adopt import adopt
 from handlers.alerts import alerts
+from handlers.chart import chart
 from handlers.close import close
 from handlers.context import Command
 from handlers.hedge import hedge
@@ -41,6 +42,13 @@ COMMANDS: tuple[Command, ...] = (
         "/status [SYMBOL|#ID]",
         "/status #3",
         status,
+    ),
+    Command(
+        "/chart",
+        "draws the price, your entries, liquidation and the lock",
+        "/chart [SYMBOL|#ID]",
+        "/chart #3",
+        chart,
     ),
     Command(
         "/close",

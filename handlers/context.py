@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from chatbot.chat import Button, Reply, Request, RequestKind, UserRef
 from chatbot.ports import Clock, PaperDesk, Store, User
 from chatbot.services.accounts import AccountService
+from chatbot.services.charting import Charting
 from chatbot.services.hedging import HedgeService
 from chatbot.services.people import People
 from chatbot.services.reporting import Reporting
@@ -22,6 +23,7 @@ class Services:
     hedging: HedgeService
     accounts: AccountService
     reporting: Reporting
+    charting: Charting
     people: People
     paper: PaperDesk
     store: Store

@@ -19,6 +19,12 @@ class Subject:
     number: int | None = None
 
 
+def live_subjects(report: StatusReport) -> list[Subject]:
+    """Everything that is open."""
+    hedges = [Subject(hedge.symbol, hedge.number) for hedge in report.hedges]
+    return hedges + [Subject(position.symbol, position.number) for position in report.positions]
+
+
 async def arguments_of(call: Call) -> Arguments:
     return Arguments(call.words, await call.services.hedging.instruments(call.user))
 
@@ -34,11 +40,6 @@ async def subject_of(call: Call, arguments: Arguments) -> Subject | None:
         return None if symbol is None else Subject(symbol)
     hedge = await live_hedge(call, number)
     return Subject(hedge.symbol, number)
-
-
-def live_subjects(report: StatusReport) -> list[Subject]:
-    hedges = [Subject(hedge.symbol, hedge.number) for hedge in report.hedges]
-    return hedges + [Subject(position.symbol, position.number) for position in report.positions]
 
 
 async def named_subject(call: Call) -> Subject:

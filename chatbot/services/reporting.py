@@ -40,6 +40,7 @@ class LegReport:
     liquidation: LegLiquidation
     leverage: Decimal
     margin_mode: MarginMode
+    opened_at: datetime | None = None  # where the venue tells it
     top_up: Decimal | None = None  # margin that would help an isolated leg that is near its liquidation
 
 
@@ -262,6 +263,7 @@ def _held(role: LegRole, position: Position, desk: _Desk, instrument: Instrument
         liquidation=leg_liquidation(instrument, position, desk.view),
         leverage=position.leverage,
         margin_mode=position.margin_mode,
+        opened_at=position.opened_at,
         top_up=suggested_top_up(instrument, position, desk.view, desk.levels),
     )
 

@@ -19,7 +19,13 @@ from chatbot.domain.order import (
     Rejected,
     Unknown,
 )
-from chatbot.errors import InsufficientMargin, InvalidOrder, VenueRejected, WrongPositionMode
+from chatbot.errors import (
+    InstrumentUnavailable,
+    InsufficientMargin,
+    InvalidOrder,
+    VenueRejected,
+    WrongPositionMode,
+)
 from chatbot.ports import Clock, Venue
 
 EVER = datetime(2000, 1, 1, tzinfo=UTC)
@@ -37,6 +43,10 @@ class VenueUnderTest(abc.ABC):
 
     @abc.abstractmethod
     async def lose_next_reply(self) -> None: ...
+
+    @abc.abstractmethod
+    async def trade_for(self, minutes: int, *, price: str) -> None:
+        """Time goes by on the market, which trades at this price meanwhile."""
 
 
 class VenueContract:
@@ -303,3 +313,43 @@ class VenueContract:
         report = await subject.venue.order(subject.symbol, "lost1")
         assert report is not None
         assert report.status is OrderStatus.FILLED
+
+    async def test_the_price_history_ends_with_the_price_of_now(self, subject: VenueUnderTest) -> None:
+        await subject.trade_for(5, price="2000")
+        await subject.trade_for(5, price="2010")
+
+        view = await subject.venue.view([subject.symbol])
+        points = await subject.venue.price_history(subject.symbol, EVER)
+
+        assert points[-1].price == view.markets[subject.symbol].mark_price == 2010
+        assert points[-1].at == view.at
+        assert len(points) > 3
+        assert Decimal(2000) in {point.price for point in points}
+
+    async def test_the_price_history_ascends_and_begins_no_earlier_than_asked(
+        self, subject: VenueUnderTest
+    ) -> None:
+        for price in ("2000", "2010", "1990"):
+            await subject.trade_for(5, price=price)
+        since = (await subject.venue.view()).at - timedelta(minutes=7)
+
+        instants = [point.at for point in await subject.venue.price_history(subject.symbol, since)]
+
+        assert instants == sorted(set(instants))
+        assert instants[0] >= since
+        future = instants[-1] + timedelta(hours=1)
+        assert await subject.venue.price_history(subject.symbol, future) == ()
+
+    async def test_a_thinned_price_history_keeps_its_extremes(self, subject: VenueUnderTest) -> None:
+        for price in ("2000", "2000", "2222", "2000", "1888", "2000", "2000"):
+            await subject.trade_for(4, price=price)
+
+        points = await subject.venue.price_history(subject.symbol, EVER, points=8)
+
+        assert len(points) <= 8
+        assert max(point.price for point in points) == 2222
+        assert min(point.price for point in points) == 1888
+
+    async def test_there_is_no_price_history_of_what_is_not_listed(self, subject: VenueUnderTest) -> None:
+        with pytest.raises(InstrumentUnavailable):
+            await subject.venue.price_history(Symbol("NONE/USDT:USDT"), EVER)

@@ -11,7 +11,7 @@ from prompt_toolkit.application import create_app_session
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
-from chatbot.chat import Button, ChatRef, Platform, Reply, Request, RequestKind, Table, Text
+from chatbot.chat import Button, ChatRef, Picture, Platform, Reply, Request, RequestKind, Table, Text
 from chatbot.clock import VirtualClock
 from chatbot.platforms.console import LOCAL_CHAT, LOCAL_USER, ConsoleMessenger, ConsolePlatform, render
 
@@ -254,3 +254,22 @@ async def test_the_end_of_the_input_ends_the_conversation() -> None:
         await console.runs()
 
     assert console.requests == []
+
+
+# --- pictures -----------------------------------------------------------------------------------
+
+
+def test_a_picture_is_its_text_twin_above_the_caption() -> None:
+    shown = render(
+        Reply((Text("**caption**"),), CARD.buttons, picture=Picture(b"png", "a chart", ("⠉⠉ 1", "⣀⣀ 0")))
+    )
+
+    assert shown.split("\n") == ["  ⠉⠉ 1", "  ⣀⣀ 0", "caption", "[1] Confirm  [2] Cancel", "[3] Help"]
+
+
+def test_a_picture_without_a_twin_leaves_its_caption() -> None:
+    assert render(Reply((Text("caption"),), picture=Picture(b"png", "a chart"))) == "caption"
+
+
+def test_a_twin_does_not_steer_the_terminal() -> None:
+    assert "\x1b" not in render(Reply(picture=Picture(b"", "", ("\x1b[2J",))))
