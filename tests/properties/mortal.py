@@ -102,18 +102,12 @@ class MortalVenue(PaperVenue):
 
     async def add_margin(self, symbol: Symbol, side: PositionSide, amount: Decimal) -> None:
         self.mortality.boundary()
-        before = self._margin_of(symbol, side)
-        try:
-            await super().add_margin(symbol, side, amount)
-        finally:
-            if self._margin_of(symbol, side) - before > amount / 2:
-                self.witness.margins.append(amount)
+        await self._write(lambda: self._add_and_count(symbol, side, amount))
         self.mortality.boundary()
 
-    def _margin_of(self, symbol: Symbol, side: PositionSide) -> Decimal:
-        """Without letting time pass: the market may liquidate the leg in between."""
-        leg = self._engine._account(self._account_id).legs.get((symbol, side))
-        return Decimal(0) if leg is None else leg.margin
+    def _add_and_count(self, symbol: Symbol, side: PositionSide, amount: Decimal) -> None:
+        self._engine.add_margin(self._account_id, symbol, side, amount)
+        self.witness.margins.append(amount)
 
 
 class Stumbles(logging.Handler):
