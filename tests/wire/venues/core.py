@@ -239,6 +239,8 @@ class VenueAccount:
         return await self._submit(trimmed, parts, view.position_mode, setting, share)
 
     def _taken(self, wish: Wish) -> bool:
+        if not wish.client_order_id:
+            return False
         same = [order for order in self.orders if order.wish.client_order_id == wish.client_order_id]
         if self.market.habits.ids_unique_for_ever:
             return bool(same)

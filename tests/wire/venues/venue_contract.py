@@ -135,7 +135,7 @@ class LoopbackContract(abc.ABC):
         assert [[Decimal(price) for price in row[1:5]] for row in rows] == [
             [2100, 2100, 2100, 2100],
             [1900, 1900, 1900, 1900],
-        ] or [Decimal(row[4]) for row in rows] == [Decimal(2100), Decimal(1900)]
+        ]
 
     async def test_tiers_fees_and_tickers_are_the_exchanges_own(self, desk: Desk) -> None:
         tiers = await self.tiers(desk)
@@ -216,7 +216,6 @@ class LoopbackContract(abc.ABC):
         assert await desk.held() == {}
 
     async def test_both_legs_can_go_in_one_request(self, desk: Desk) -> None:
-        before = len(desk.server.log)
         orders = [
             {
                 "symbol": ETH,
@@ -229,7 +228,7 @@ class LoopbackContract(abc.ABC):
         ]
         answers = await desk.client.create_orders(orders)
 
-        assert len(desk.server.log) == before + 1
+        assert len([received for received in desk.server.log if received.method == "POST"]) == 1
         assert {answer["clientOrderId"] for answer in answers} == {"batchlong1", "batchshort1"}
         assert await desk.held() == {"long": Decimal(1), "short": Decimal(1)}
 
