@@ -11,13 +11,13 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from chatbot.domain.instrument import ZERO, MarginMode, OrderSide, PositionMode, PositionSide, Symbol
-from chatbot.domain.order import FillCause, FundingPayment, OrderType
+from chatbot.domain.order import FillCause, OrderType
 from tests.wire.venues import bybit_words as words
 from tests.wire.venues.bybit_words import IDS, INDEXES, SYMBOLS
 from tests.wire.venues.core import EVER, Habits, VenueAccount
 from tests.wire.venues.faults import Endpoint, TooMany
-from tests.wire.venues.orders import WireFill, WireOrder, Wish
-from tests.wire.venues.server import Answered, Call, Route, VenueRefusal, VenueServer, to_ms
+from tests.wire.venues.orders import WireOrder, Wish
+from tests.wire.venues.server import Answered, Call, Route, VenueRefusal, VenueServer, held_at, to_ms
 
 ORDER_SIDES = {"Buy": OrderSide.BUY, "Sell": OrderSide.SELL}
 SIDE_OF_INDEX = {index: side for side, index in INDEXES.items()}
@@ -413,15 +413,10 @@ class BybitServer(VenueServer):
             fills = await call.account.fills(symbol)
             for payment in await call.account.funding(symbol):
                 if _in_time(call, payment.at):
-                    quantity = _held_at(fills, payment)
+                    quantity = held_at(fills, payment)
                     mark = abs(payment.amount / (payment.rate * quantity)) if payment.rate else ZERO
                     rows.append(words.funding(payment, quantity, mark))
         return _of_link(call, _of_name(call, rows))
-
-
-def _held_at(fills: list[WireFill], payment: FundingPayment) -> Decimal:
-    legs = [f.fill for f in fills if f.fill.position_side is payment.side and f.fill.at <= payment.at]
-    return sum((fill.signed_change for fill in legs), ZERO)
 
 
 def _kind(params: Mapping[str, Any], side: OrderSide) -> OrderType:

@@ -146,9 +146,14 @@ class Market:
     def candles(
         self, symbol: Symbol, *, since: datetime | None, until: datetime | None, step: timedelta, limit: int
     ) -> list[tuple[datetime, Decimal, Decimal, Decimal, Decimal]]:
-        """Start, open, high, low, close of the mark price; none from before the first price."""
+        """Start, open, high, low, close of the mark price; none from before the first price.
+
+        Those that start at ``since`` or later, from there on; without it the last ones.
+        """
         last = _floor(min(until or self.now(), self.now()), step)
-        first = _floor(max(since or last - (limit - 1) * step, self.marks[symbol][0][0]), step)
+        told_from = _floor(self.marks[symbol][0][0], step)
+        asked_from = last - (limit - 1) * step if since is None else _ceiling(since, step)
+        first = max(told_from, asked_from)
         starts = [first + number * step for number in range((last - first) // step + 1)]
         chosen = starts[:limit] if since else starts[-limit:]
         return [(start, *self._candle(symbol, start, start + step)) for start in chosen]
@@ -165,6 +170,11 @@ class Market:
 def _floor(at: datetime, step: timedelta) -> datetime:
     epoch = datetime(1970, 1, 1, tzinfo=UTC)
     return epoch + (at - epoch) // step * step
+
+
+def _ceiling(at: datetime, step: timedelta) -> datetime:
+    down = _floor(at, step)
+    return down if down == at else down + step
 
 
 class VenueAccount:

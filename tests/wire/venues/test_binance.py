@@ -20,6 +20,7 @@ class TestBinance(LoopbackContract):
     server_class: ClassVar[type[VenueServer]] = BinanceServer
     place_name = "POST /fapi/v1/order"
     too_many = ccxt.DDoSProtection
+    banned = ccxt.DDoSProtection
     closing_too_much = ccxt.InvalidOrder
 
     def order_params(self, side: PositionSide, client_id: str) -> dict[str, Any]:

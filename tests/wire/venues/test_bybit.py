@@ -23,6 +23,7 @@ class TestBybit(LoopbackContract):
     server_class: ClassVar[type[VenueServer]] = BybitServer
     place_name = "POST /v5/order/create"
     too_many = ccxt.RateLimitExceeded
+    banned = ccxt.RateLimitExceeded
     closing_too_much = None
     reads_per_lookup: ClassVar[int] = 1
 

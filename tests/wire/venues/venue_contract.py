@@ -58,6 +58,7 @@ class LoopbackContract(abc.ABC):
     server_class: ClassVar[type[VenueServer]]
     place_name: ClassVar[str]  # method and path of a single order
     too_many: ClassVar[type[Exception]]
+    banned: ClassVar[type[Exception]]
     closing_too_much: ClassVar[type[Exception] | None]  # None: trimmed
 
     @abc.abstractmethod
@@ -409,7 +410,7 @@ class LoopbackContract(abc.ABC):
     @pytest.mark.parametrize("banned", [False, True], ids=["slow down", "banned"])
     async def test_too_many_requests_are_told_the_venues_way(self, desk: Desk, banned: bool) -> None:
         desk.server.faults.on(Endpoint.PLACE, TooMany(banned))
-        with pytest.raises(self.too_many):
+        with pytest.raises(self.banned if banned else self.too_many):
             await self.trade(desk, LONG, "1", "tomany1")
         assert desk.account.orders == []
 
