@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -29,6 +30,8 @@ TYPES = {
 }
 INTERVALS = {"1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "2h": 120, "4h": 240, "1d": 1440}
 USUAL_WINDOW = 5_000
+WEEK = timedelta(days=7)
+CLIENT_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
 USUAL_HOURS = timedelta(hours=8)
 WRONG_SIDE = VenueRefusal("-4061", "Order's position side does not match user's setting.")
 NO_ORDER = VenueRefusal("-2013", "Order does not exist.")
@@ -343,8 +346,11 @@ class BinanceServer(VenueServer):
         if side is not None and "reduceOnly" in params:
             raise VenueRefusal("-1106", "Parameter 'reduceonly' sent when not required.")
         time_in_force = params.get("timeInForce")
+        client_id = str(params.get("newClientOrderId", ""))
+        if client_id and not CLIENT_ID.fullmatch(client_id):
+            raise VenueRefusal("-4015", "Client order id is not valid.")
         return Wish(
-            client_order_id=str(params.get("newClientOrderId", "")),
+            client_order_id=client_id,
             symbol=_named(str(params.get("symbol"))),
             side=ORDER_SIDES[str(params["side"])],
             position_side=side,
@@ -359,9 +365,14 @@ class BinanceServer(VenueServer):
 
     async def _order(self, call: Call) -> Any:
         found = self.visible(_fits(call, self._normal(call.account), "origClientOrderId", "orderId"))
-        if not found:
+        if found:
+            return words.order(found[-1])
+        mode = (await call.account.view()).position_mode
+        forced = [words.forced_order(fill, mode) for fill in await self._forced(call)]
+        named = [row for row in forced if _names(call, row)]
+        if not named:
             raise NO_ORDER
-        return words.order(found[-1])
+        return named[0]
 
     async def _algo_order(self, call: Call) -> Any:
         found = self.visible(_fits(call, self._algos(call.account), "clientAlgoId", "algoId"))
@@ -418,12 +429,10 @@ class BinanceServer(VenueServer):
         symbol = _symbol(call)
         instrument = (await self.market.instruments())[symbol]
         mode = (await call.account.view()).position_mode
-        fills = await call.account.fills(symbol, call.instant("startTime") or EVER)
-        hidden = {id(order) for order in call.account.orders} - {
-            id(order) for order in self.visible(call.account.orders)
-        }
-        shown = [fill for fill in fills if id(fill.order) not in hidden and _until(call, fill.fill.at)]
-        return _latest([words.trade(fill, instrument, mode) for fill in shown], call, 500)
+        shown = {id(order) for order in self.visible(call.account.orders)}
+        fills = [f for f in await call.account.fills(symbol) if f.order is None or id(f.order) in shown]
+        rows = [words.trade(fill, instrument, mode) for fill in fills]
+        return _latest(_chosen_trades(call, rows, self.market.now()), call, 500)
 
     async def _forced(self, call: Call) -> list[Any]:
         symbols = [_symbol(call)] if call.text("symbol") else list(IDS)
@@ -473,8 +482,27 @@ def _fits(call: Call, orders: list[WireOrder], client_name: str, number_name: st
     ]
 
 
+def _names(call: Call, row: Mapping[str, Any]) -> bool:
+    return (
+        call.text("orderId") == str(row["orderId"]) or call.text("origClientOrderId") == row["clientOrderId"]
+    )
+
+
 def _of_symbol(call: Call, orders: list[WireOrder]) -> list[WireOrder]:
     return [order for order in orders if call.text("symbol") in ("", IDS[order.wish.symbol])]
+
+
+def _chosen_trades(call: Call, rows: list[Any], now: datetime) -> list[Any]:
+    """By order, from an id on, or in a window of at most seven days (the last ones unless told)."""
+    if call.text("orderId"):
+        return [row for row in rows if str(row["orderId"]) == call.text("orderId")]
+    if call.text("fromId"):
+        return [row for row in rows if row["id"] >= call.whole("fromId", 0)][: call.whole("limit", 500)]
+    end = call.instant("endTime") or (call.instant("startTime") or now - WEEK) + WEEK
+    start = call.instant("startTime") or end - WEEK
+    if end - start > WEEK:
+        raise VenueRefusal("-4165", "Invalid time interval.")
+    return [row for row in rows if to_ms(start) <= row["time"] <= to_ms(end)]
 
 
 def _until(call: Call, at: datetime) -> bool:

@@ -243,8 +243,14 @@ def account(view: AccountView, positions: list[dict[str, Any]], at_ms: int) -> d
                 "updateTime": at_ms,
             }
         ],
-        "positions": positions,
+        "positions": [_account_position(row) for row in positions],
     }
+
+
+def _account_position(row: dict[str, Any]) -> dict[str, Any]:
+    names = ("positionAmt", "isolatedMargin", "notional", "isolatedWallet", "initialMargin", "maintMargin")
+    kept = {name: row[name] for name in ("symbol", "positionSide", *names, "updateTime")}
+    return {**kept, "unrealizedProfit": row["unRealizedProfit"]}
 
 
 def balance_row(balance: Balance, at_ms: int) -> dict[str, Any]:

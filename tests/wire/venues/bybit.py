@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
 
@@ -14,7 +15,7 @@ from chatbot.domain.instrument import ZERO, MarginMode, OrderSide, PositionMode,
 from chatbot.domain.order import FillCause, OrderType
 from tests.wire.venues import bybit_words as words
 from tests.wire.venues.bybit_words import IDS, INDEXES, SYMBOLS
-from tests.wire.venues.core import EVER, Habits, VenueAccount
+from tests.wire.venues.core import Habits, VenueAccount
 from tests.wire.venues.faults import Endpoint, TooMany
 from tests.wire.venues.orders import WireOrder, Wish
 from tests.wire.venues.server import Answered, Call, Route, VenueRefusal, VenueServer, held_at, to_ms
@@ -29,6 +30,7 @@ CODES = {
     "-2027": ("110090", "Order placement failed as your position may exceed the max limit."),
     "-4116": ("110072", "OrderLinkedID is duplicate"),
     "-4164": ("110094", "Order does not meet minimum order value 5USDT"),
+    "-4051": ("110012", "Insufficient available balance."),
     "-4001": ("110003", "Order price exceeds the allowable range."),
     "-4028": ("110013", "cannot set leverage gt maxLeverage by risk limit"),
     "-4161": ("110013", "cannot set leverage due to the open position"),
@@ -37,6 +39,8 @@ CODES = {
     "-4068": ("110024", "You have an existing position, so position mode cannot be switched."),
     "-4067": ("110028", "You have existing open orders, so position mode cannot be switched."),
 }
+CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
+WEEK = timedelta(days=7)
 WRONG_INDEX = VenueRefusal("10001", "position idx not match position mode")
 NO_ORDER = VenueRefusal("110001", "order not exists or too late to cancel")
 
@@ -351,9 +355,11 @@ class BybitServer(VenueServer):
         reduce_only = params.get("reduceOnly") is True
         if reduce_only and position_side is not None and side is position_side.opening:
             raise VenueRefusal("110017", "orderQty will be truncated to zero.")
-        time_in_force = params.get("timeInForce")
+        time_in_force, link = params.get("timeInForce"), str(params.get("orderLinkId", ""))
+        if link and not CLIENT_ID.fullmatch(link):
+            raise VenueRefusal("10001", "params error: OrderLinkID invalid")
         return Wish(
-            client_order_id=str(params.get("orderLinkId", "")),
+            client_order_id=link,
             symbol=SYMBOLS[name],
             side=side,
             position_side=position_side,
@@ -376,16 +382,34 @@ class BybitServer(VenueServer):
     async def _realtime(self, call: Call) -> Any:
         """Open ones; with ``openOnly=1`` what has become final of late."""
         final = call.text("openOnly") == "1"
-        return await self._listed(call, (o for o in call.account.orders if o.open is not final))
+        rows = await self._rows_of(call, (o for o in call.account.orders if o.open is not final))
+        return _page(call, rows, 20)
 
     async def _history(self, call: Call) -> Any:
-        return await self._listed(call, (o for o in call.account.orders if not o.open))
+        """With those that the exchange made by itself."""
+        forced = [f for symbol in IDS for f in await call.account.fills(symbol) if f.order is None]
+        rows = [words.forced_order(fill) for fill in forced]
+        number, link = call.text("orderId"), call.text("orderLinkId")
+        named = [row for row in _of_name(call, rows) if number in ("", row["orderId"]) and not link]
+        own = await self._rows_of(call, (o for o in call.account.orders if not o.open))
+        return _page(call, sorted([*named, *own], key=lambda row: row["createdTime"], reverse=True), 20)
 
-    async def _listed(self, call: Call, orders: Iterable[WireOrder]) -> Any:
+    async def _rows_of(self, call: Call, orders: Iterable[WireOrder]) -> list[dict[str, Any]]:
         instruments = await self.market.instruments()
-        chosen = [order for order in _fits(call, self.visible(orders)) if _in_time(call, order.created_at)]
+        chosen = _fits(call, self.visible(orders))
         rows = [words.order(order, instruments[order.wish.symbol]) for order in reversed(chosen)]
-        return _page(call, _of_name(call, rows), 20)
+        return [row for row in _of_name(call, rows) if self._in_window(call, int(row["createdTime"]))]
+
+    def _in_window(self, call: Call, stamp: int) -> bool:
+        """Seven days at most; the last ones unless told."""
+        now, start, end = self.market.now(), call.instant("startTime"), call.instant("endTime")
+        if start is None and end is None:
+            return stamp >= to_ms(now - WEEK)
+        first = start if start is not None else (end or now) - WEEK
+        last = end if end is not None else first + WEEK
+        if last - first > WEEK:
+            raise VenueRefusal("10001", "The time range between startTime and endTime cannot exceed 7 days")
+        return to_ms(first) <= stamp <= to_ms(last)
 
     # --- history --------------------------------------------------------------------------------
 
@@ -402,7 +426,11 @@ class BybitServer(VenueServer):
         shown = {id(order) for order in self.visible(call.account.orders)}
         rows = []
         for symbol, instrument in (await self.market.instruments()).items():
-            fills = [fill for fill in await call.account.fills(symbol) if _in_time(call, fill.fill.at)]
+            fills = [
+                fill
+                for fill in await call.account.fills(symbol)
+                if self._in_window(call, to_ms(fill.fill.at))
+            ]
             known = [fill for fill in fills if fill.order is None or id(fill.order) in shown]
             rows += [words.execution(fill, instrument) for fill in known if cause in (None, fill.cause)]
         return _of_link(call, _of_name(call, rows))
@@ -412,7 +440,7 @@ class BybitServer(VenueServer):
         for symbol in IDS:
             fills = await call.account.fills(symbol)
             for payment in await call.account.funding(symbol):
-                if _in_time(call, payment.at):
+                if self._in_window(call, to_ms(payment.at)):
                     quantity = held_at(fills, payment)
                     mark = abs(payment.amount / (payment.rate * quantity)) if payment.rate else ZERO
                     rows.append(words.funding(payment, quantity, mark))
@@ -466,12 +494,6 @@ def _fits(call: Call, orders: list[WireOrder]) -> list[WireOrder]:
         and number in ("", words.order_id(order.number))
         and kind in ("", "StopOrder" if order.conditional else "Order")
     ]
-
-
-def _in_time(call: Call, at: datetime) -> bool:
-    """``since`` alone, as long as a test's history is short."""
-    end = call.instant("endTime")
-    return at >= (call.instant("startTime") or EVER) and (end is None or at <= end)
 
 
 def _page(call: Call, rows: list[dict[str, Any]], usual: int) -> dict[str, Any]:

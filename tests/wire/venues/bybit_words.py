@@ -360,6 +360,37 @@ def order(order: WireOrder, instrument: Instrument) -> dict[str, Any]:
     }
 
 
+def forced_order(fill: WireFill) -> dict[str, Any]:
+    done, at = fill.fill, str(to_ms(fill.fill.at))
+    return {
+        "symbol": IDS[done.symbol],
+        "orderType": "Market",
+        "orderLinkId": "",
+        "orderId": order_id(fill.order_number),
+        "cancelType": "UNKNOWN",
+        "avgPrice": plain(done.price),
+        "stopOrderType": "",
+        "orderStatus": "Filled",
+        "createType": CREATED_BY[fill.cause],
+        "tpslMode": "",
+        "triggerDirection": 0,
+        "cumExecQty": plain(done.quantity),
+        "cumExecValue": plain(done.price * done.quantity),
+        "cumExecFee": plain(done.fee, 8),
+        "leavesQty": "0",
+        "rejectReason": "EC_NoError",
+        "price": plain(done.price),
+        "positionIdx": INDEXES[done.position_side],
+        "timeInForce": "IOC",
+        "createdTime": at,
+        "updatedTime": at,
+        "side": SIDES[done.side],
+        "triggerPrice": "",
+        "reduceOnly": True,
+        "qty": plain(done.quantity),
+    }
+
+
 # --- history ------------------------------------------------------------------------------------
 
 

@@ -38,6 +38,8 @@ CODES = {
     "-4005": ("51202", "Market order amount exceeds the maximum amount."),
     "-1111": ("51121", "Order quantity must be a multiple of the lot size."),
     "-4001": ("51006", "Order price is not within the price limit."),
+    "-4051": ("59301", "Margin adjustment failed for exceeding the max limit."),
+    "-4054": ("59300", "Margin call failed. Position does not exist."),
     "-1121": ("51001", "Instrument ID doesn't exist."),
     "-4028": ("59102", "Leverage exceeds the maximum limit. Please lower the leverage."),
     "-4161": ("59102", "Leverage can't be adjusted with an open isolated position."),
@@ -75,6 +77,7 @@ class OkxServer(VenueServer):
         public("public/mark-price", Endpoint.PRICES, self._mark_price)
         public("market/ticker", Endpoint.PRICES, self._tickers)
         public("market/tickers", Endpoint.PRICES, self._tickers)
+        public("market/index-tickers", Endpoint.PRICES, self._index_tickers)
         public("market/books", Endpoint.BOOK, self._book)
         public("public/position-tiers", Endpoint.TIERS, self._tiers)
         for path in ("candles", "history-candles", "mark-price-candles", "history-mark-price-candles"):
@@ -188,6 +191,10 @@ class OkxServer(VenueServer):
     async def _tickers(self, call: Call) -> list[Any]:
         symbols = _symbols(call)
         return [words.ticker(await self.market.state(s), await self.market.book(s)) for s in symbols]
+
+    async def _index_tickers(self, call: Call) -> list[Any]:
+        rows = [words.index_ticker(await self.market.state(symbol)) for symbol in IDS]
+        return _of_name(call, rows)
 
     async def _book(self, call: Call) -> list[Any]:
         return [words.depth(await self.market.book(_symbol(call), call.whole("sz", 1)))]
@@ -382,9 +389,12 @@ class OkxServer(VenueServer):
 
     async def _order(self, call: Call) -> list[Any]:
         found = self.visible(_fits(call.params, _normal(call.account), "clOrdId", "ordId"))
-        if not found:
+        if found:
+            return [words.order(found[-1], "USDT")]
+        forced = [row for row in await self._forced(call.account) if row["ordId"] == call.text("ordId")]
+        if not forced:
             raise NO_ORDER
-        return [words.order(found[-1], "USDT")]
+        return forced
 
     async def _order_algo(self, call: Call) -> list[Any]:
         found = self.visible(_fits(call.params, _algos(call.account), "algoClOrdId", "algoId"))
@@ -436,14 +446,19 @@ class OkxServer(VenueServer):
         ]
         return _page(call, fits, "algoId")
 
+    async def _forced(self, account: VenueAccount) -> list[Any]:
+        mode = (await account.view()).position_mode
+        return [
+            words.forced_order(fill, instrument, mode)
+            for symbol, instrument in (await self.market.instruments()).items()
+            for fill in await account.fills(symbol)
+            if fill.cause is not FillCause.TRADE
+        ]
+
     async def _history(self, call: Call) -> list[Any]:
         """Final ones, with those that the exchange made by itself."""
-        mode = (await call.account.view()).position_mode
         final = self.visible(order for order in _normal(call.account) if not order.open)
-        rows = [words.order(order, "USDT") for order in final]
-        for symbol, instrument in (await self.market.instruments()).items():
-            forced = [f for f in await call.account.fills(symbol) if f.cause is not FillCause.TRADE]
-            rows += [words.forced_order(fill, instrument, mode) for fill in forced]
+        rows = [words.order(order, "USDT") for order in final] + await self._forced(call.account)
         rows.sort(key=lambda row: (int(row["cTime"]), row["ordId"]))
         state = call.text("state")
         fits = [

@@ -121,6 +121,12 @@ def mark_price(state: MarketState) -> dict[str, Any]:
     return {**ids, "markPx": plain(state.mark_price), "ts": str(to_ms(state.at))}
 
 
+def index_ticker(state: MarketState) -> dict[str, Any]:
+    price = plain(state.index_price)
+    day = dict.fromkeys(("open24h", "high24h", "low24h", "sodUtc0", "sodUtc8"), price)
+    return {"instId": FAMILIES[state.symbol], "idxPx": price, **day, "ts": str(to_ms(state.at))}
+
+
 def ticker(state: MarketState, book: OrderBook) -> dict[str, Any]:
     price, bid, ask = plain(state.last_price), book.bids[0], book.asks[0]
     return {

@@ -55,6 +55,14 @@ class TestBinance(LoopbackContract):
         names = {"autoclose": "liquidation", "adl_autoclose": "adl"}
         return [names[row["clientOrderId"].rpartition("-")[0]] for row in rows]
 
+    async def open_isolated(self, desk: Desk, side: PositionSide, quantity: str) -> None:
+        await desk.client.set_margin_mode("isolated", ETH)
+        await self.trade(desk, side, quantity, "isolated1")
+
+    async def add_margin(self, desk: Desk, side: PositionSide, amount: str) -> None:
+        request = {"symbol": "ETHUSDT", "positionSide": side.upper(), "amount": amount, "type": 1}
+        await desk.client.fapiPrivatePostPositionMargin(request)
+
     # --- what is Binance's own ------------------------------------------------------------------
 
     async def test_a_wrong_signature_has_its_code(self, desk: Desk) -> None:
@@ -168,6 +176,27 @@ class TestBinance(LoopbackContract):
     async def test_only_odd_funding_intervals_are_listed(self, desk: Desk) -> None:
         intervals = await desk.client.fetch_funding_intervals()
         assert {symbol: row["interval"] for symbol, row in intervals.items()} == {SOL: "4h"}
+
+    async def test_a_forced_order_is_found_by_its_number(self, desk: Desk) -> None:
+        await self.trade(desk, LONG, "40", "doomed1")
+        await desk.server.market.price(ETH, "1750")
+        fill = (await desk.client.fetch_my_trades(ETH))[-1]
+        order = await desk.client.fetch_order(fill["order"], ETH)
+        assert order["clientOrderId"].startswith("autoclose-")
+
+    async def test_trades_are_asked_for_by_order_by_id_or_by_week(self, desk: Desk) -> None:
+        for number in range(3):
+            await self.trade(desk, LONG, "1", f"trade{number}")
+        rows = await desk.client.fapiPrivateGetUserTrades({"symbol": "ETHUSDT"})
+        second = {"symbol": "ETHUSDT", "orderId": rows[1]["orderId"]}
+        later = {"symbol": "ETHUSDT", "fromId": rows[1]["id"]}
+        assert await desk.client.fapiPrivateGetUserTrades(second) == rows[1:2]
+        assert await desk.client.fapiPrivateGetUserTrades(later) == rows[1:]
+        month = {"symbol": "ETHUSDT", "startTime": 1_795_000_000_000, "endTime": 1_798_000_000_000}
+        with pytest.raises(ccxt.ExchangeError, match="-4165"):
+            await desk.client.fapiPrivateGetUserTrades(month)
+        await desk.server.market.pass_time(8 * 86_400)
+        assert await desk.client.fapiPrivateGetUserTrades({"symbol": "ETHUSDT"}) == []
 
     async def test_a_scripted_refusal_bears_its_code(self, desk: Desk) -> None:
         desk.server.faults.on_orders(Refuse("-2027", "Exceeded the maximum allowable position."))

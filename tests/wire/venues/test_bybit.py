@@ -60,6 +60,14 @@ class TestBybit(LoopbackContract):
     def funding_paid_by_the_long(self, amount: Decimal) -> Decimal:
         return amount
 
+    async def open_isolated(self, desk: Desk, side: PositionSide, quantity: str) -> None:
+        await desk.client.set_margin_mode("isolated")
+        await self.trade(desk, side, quantity, "isolated1")
+
+    async def add_margin(self, desk: Desk, side: PositionSide, amount: str) -> None:
+        leg = {"category": "linear", "symbol": "ETHUSDT", "positionIdx": 1 if side is LONG else 2}
+        await desk.client.privatePostV5PositionAddMargin({**leg, "margin": amount})
+
     # --- what is Bybit's own --------------------------------------------------------------------
 
     async def test_the_answer_to_an_order_has_its_ids_only(self, desk: Desk) -> None:
@@ -199,6 +207,27 @@ class TestBybit(LoopbackContract):
         assert {fill["side"] for fill in await desk.client.fetch_my_trades(ETH)} == {"buy"}
         (forced,) = await desk.client.fetch_my_liquidations(ETH)
         assert Decimal(forced["contracts"]) == 40
+
+    async def test_histories_reach_back_a_week_unless_told(self, desk: Desk) -> None:
+        await self.trade(desk, LONG, "1", "old1")
+        await desk.server.market.pass_time(8 * 86_400)
+        query = {"category": "linear", "symbol": "ETHUSDT", "execType": "Trade"}
+        start = 1_795_348_800_000
+        week, month = ({"startTime": start, "endTime": start + days * 86_400_000} for days in (7, 30))
+
+        recent = (await desk.client.privateGetV5ExecutionList(query))["result"]["list"]
+        told = (await desk.client.privateGetV5ExecutionList({**query, **week}))["result"]["list"]
+
+        assert recent == []
+        assert [row["orderLinkId"] for row in told] == ["old1"]
+        with pytest.raises(ccxt.BadRequest, match="7 days"):
+            await desk.client.privateGetV5ExecutionList({**query, **month})
+
+    async def test_a_forced_order_stands_in_the_history(self, desk: Desk) -> None:
+        await self.trade(desk, LONG, "2", "winner1")
+        await desk.account.deleverage(ETH, LONG, Decimal(1))
+        rows = (await desk.client.privateGetV5OrderHistory({"category": "linear"}))["result"]["list"]
+        assert {row["createType"] for row in rows} == {"CreateByUser", "CreateByAdl_PassThrough"}
 
     async def test_funding_tells_its_leg(self, desk: Desk) -> None:
         await self.trade(desk, LONG, "1", "long1")

@@ -56,6 +56,15 @@ class TestOkx(LoopbackContract):
         rows = (await desk.client.privateGetTradeOrdersHistory(query))["data"]
         return [names[row["category"]] for row in rows if row["category"] in names]
 
+    async def open_isolated(self, desk: Desk, side: PositionSide, quantity: str) -> None:
+        params = {**self.order_params(side, "isolated1"), "tdMode": "isolated"}
+        amount = desk.contracts(quantity)
+        await desk.client.create_order(ETH, "market", side.opening.value, amount, None, params)
+
+    async def add_margin(self, desk: Desk, side: PositionSide, amount: str) -> None:
+        leg = {"instId": "ETH-USDT-SWAP", "posSide": side.value, "type": "add", "amt": amount}
+        await desk.client.privatePostAccountPositionMarginBalance(leg)
+
     # --- what is OKX's own ----------------------------------------------------------------------
 
     async def test_a_wrong_passphrase_is_refused(self, desk: Desk) -> None:
@@ -216,6 +225,13 @@ class TestOkx(LoopbackContract):
         kinds = [fill["info"]["subType"] for fill in fills]
         assert kinds[0] == "3"
         assert set(kinds) == {"3", "125", "104"}
+        order = await desk.client.fetch_order(fills[-1]["order"], ETH)
+        assert order["info"]["category"] == "full_liquidation"
+
+    async def test_the_index_has_a_ticker_of_its_own(self, desk: Desk) -> None:
+        await desk.server.market.price(ETH, "2100")
+        (row,) = (await desk.client.publicGetMarketIndexTickers({"instId": "ETH-USDT"}))["data"]
+        assert row["idxPx"] == "2100"
 
     async def test_a_single_order_may_take_its_own_path(self, desk: Desk) -> None:
         desk.client.options["createOrder"] = "privatePostTradeOrder"

@@ -17,6 +17,7 @@ import pytest
 
 from chatbot.domain.instrument import PositionSide
 from chatbot.venues.feeds import BTC, ETH, SOL
+from chatbot.venues.paper import PaperVenue
 from tests.wire.venues.clients import ccxt_client, tls_context, tls_session
 from tests.wire.venues.core import VenueAccount
 from tests.wire.venues.faults import (
@@ -306,6 +307,12 @@ class LoopbackContract(abc.ABC):
         assert found["status"] != "open"
         assert await desk.held() == {"long": Decimal("0.25")}
 
+    async def test_an_id_of_our_own_has_its_alphabet(self, desk: Desk) -> None:
+        for client_id in ("a" * 37, "with space"):
+            with pytest.raises(ccxt.ExchangeError):
+                await self.trade(desk, LONG, "1", client_id)
+        assert desk.account.orders == []
+
     # --- modes ----------------------------------------------------------------------------------
 
     async def test_the_position_mode_changes_when_flat_only(self, desk: Desk) -> None:
@@ -322,6 +329,26 @@ class LoopbackContract(abc.ABC):
 
     def leverage_params(self) -> dict[str, Any]:
         return {}
+
+    @pytest.mark.skipif(not hasattr(PaperVenue, "add_margin"), reason="the paper venue adds no margin yet")
+    async def test_margin_can_be_added_to_an_isolated_leg(self, desk: Desk) -> None:
+        await self.open_isolated(desk, LONG, "1")
+        before = await self.margin(desk)
+        await self.add_margin(desk, LONG, "50.5")
+        assert await self.margin(desk) == before + Decimal("50.5")
+        with pytest.raises(ccxt.ExchangeError):
+            await self.add_margin(desk, LONG, "1000000")
+
+    async def margin(self, desk: Desk) -> Decimal:
+        rows = await desk.client.fetch_positions([ETH])
+        (leg,) = (row for row in rows if row["side"] == "long")
+        return Decimal(leg["positionMargin"])
+
+    @abc.abstractmethod
+    async def open_isolated(self, desk: Desk, side: PositionSide, quantity: str) -> None: ...
+
+    @abc.abstractmethod
+    async def add_margin(self, desk: Desk, side: PositionSide, amount: str) -> None: ...
 
     # --- stops ----------------------------------------------------------------------------------
 
