@@ -30,6 +30,10 @@ Faults are scripted and used up in turn (``faults.py`` has them all)::
 ``faults.done`` counts them, ``faults.spent`` says that all happened. aiohttp itself repeats a GET, PUT or
 DELETE once when a kept connection is closed on it: script two ``LostRequest`` to lose one of those.
 
+Streams: ``ccxt_client(..., streaming=True)`` is ccxt.pro; positions (account), mark prices and tickers
+are told as they change, ``await server.drop_streams()`` cuts them all, ``server.streams`` lists who listens
+to what, ``await server.heard_until(...)`` waits for a subscription.
+
 ``server.log`` has every request (method, path, params, headers, key, monotonic time), ``server.unknown``
 those without a route: a test that ends with ``assert server.unknown == []`` has met no gap.
 """

@@ -13,7 +13,8 @@ from chatbot.domain.instrument import MarginMode, OrderSide, PositionMode, Posit
 from chatbot.domain.order import FillCause, OrderType
 from tests.wire.venues import binance_order_words as order_words
 from tests.wire.venues import binance_words as words
-from tests.wire.venues.binance_market import BinanceMarket, named, symbol_of
+from tests.wire.venues.binance_market import named, symbol_of
+from tests.wire.venues.binance_streams import BinanceStreams
 from tests.wire.venues.binance_words import IDS
 from tests.wire.venues.core import EVER, VenueAccount
 from tests.wire.venues.faults import Endpoint
@@ -35,7 +36,7 @@ NO_ORDER = ("-2013", "Order does not exist.")
 NO_CANCEL = ("-2011", "Unknown order sent.")
 
 
-class BinanceServer(BinanceMarket):
+class BinanceServer(BinanceStreams):
     """Client ids are unique among open orders; a fired stop makes a new order; stops outlive their leg."""
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -14,7 +14,8 @@ from tests.wire.venues import binance_words as words
 from tests.wire.venues.binance_words import IDS, SYMBOLS
 from tests.wire.venues.core import Habits, VenueAccount
 from tests.wire.venues.faults import Endpoint, TooMany
-from tests.wire.venues.server import Answered, Call, Route, VenueRefusal, VenueServer, to_ms
+from tests.wire.venues.server import Answered, Call, Route, VenueRefusal, to_ms
+from tests.wire.venues.streams import StreamingServer
 
 INTERVALS = {"1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "2h": 120, "4h": 240, "1d": 1440}
 USUAL_WINDOW = 5_000
@@ -22,7 +23,7 @@ USUAL_HOURS = timedelta(hours=8)
 NOT_ALLOWED = ("-2015", "Invalid API-key, IP, or permissions for action.", 401)
 
 
-class BinanceMarket(VenueServer):
+class BinanceMarket(StreamingServer):
     """Keys, refusals and public data."""
 
     habits: ClassVar[Habits] = Habits()

@@ -12,7 +12,8 @@ from chatbot.domain.instrument import ZERO, MarginMode, OrderSide, PositionMode,
 from chatbot.domain.order import FillCause, OrderType
 from tests.wire.venues import bybit_order_words as order_words
 from tests.wire.venues import bybit_words as words
-from tests.wire.venues.bybit_market import BybitMarket, of_name, symbol_of
+from tests.wire.venues.bybit_market import of_name, symbol_of
+from tests.wire.venues.bybit_streams import BybitStreams
 from tests.wire.venues.bybit_words import IDS, INDEXES, SYMBOLS
 from tests.wire.venues.core import VenueAccount
 from tests.wire.venues.faults import Endpoint
@@ -28,7 +29,7 @@ WRONG_INDEX = ("10001", "position idx not match position mode")
 NO_ORDER = ("110001", "order not exists or too late to cancel")
 
 
-class BybitServer(BybitMarket):
+class BybitServer(BybitStreams):
     """Client ids are taken for ever; a fired stop stays the same order; stops end with their leg."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -91,6 +92,8 @@ class BybitServer(BybitMarket):
 
     async def _positions(self, call: Call) -> Any:
         """Of one symbol: every leg, empty ones too."""
+        if call.text("category") != "linear":
+            return {"category": call.text("category"), "list": [], "nextPageCursor": ""}
         rows = await self._rows(call)
         if not call.text("symbol"):
             return {"category": "linear", "list": rows, "nextPageCursor": ""}

@@ -14,7 +14,8 @@ from tests.wire.venues import bybit_words as words
 from tests.wire.venues.bybit_words import IDS, SYMBOLS
 from tests.wire.venues.core import Habits, VenueAccount
 from tests.wire.venues.faults import Endpoint, TooMany
-from tests.wire.venues.server import Answered, Call, Route, VenueRefusal, VenueServer, to_ms
+from tests.wire.venues.server import Answered, Call, Route, VenueRefusal, to_ms
+from tests.wire.venues.streams import StreamingServer
 
 # The engine's codes and what Bybit says instead.
 CODES = {
@@ -34,7 +35,7 @@ CODES = {
 }
 
 
-class BybitMarket(VenueServer):
+class BybitMarket(StreamingServer):
     """Keys, refusals and public data."""
 
     habits: ClassVar[Habits] = Habits(

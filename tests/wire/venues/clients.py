@@ -14,6 +14,7 @@ from typing import Any
 import aiohttp
 import ccxt.async_support as ccxt
 from aiohttp.abc import AbstractResolver, ResolveResult
+from ccxt import pro
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -37,24 +38,30 @@ async def ccxt_client(
     account: VenueAccount | None = None,
     *,
     session: aiohttp.ClientSession | None = None,
+    streaming: bool = False,
     **config: Any,
 ) -> AsyncIterator[Any]:
-    """Loaded markets; numbers as strings. With ``session`` (see ``tls_session``) no address is changed.
+    """Loaded markets; numbers as strings. ``streaming``: the class of ccxt.pro.
 
-    Without it scheme and host are replaced, as the setting of the product does it, and Binance's refusals
-    of futures are told by their code wherever they come from.
+    With ``session`` (see ``tls_session``) no address is changed. Without it scheme and host are replaced,
+    as the setting of the product does it, and Binance's refusals are told by their code wherever they come
+    from.
     """
     if session is None:
         async with (
             aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as own,
-            ccxt_client(server, account, session=own, **{"rewritten": True, **config}) as client,
+            ccxt_client(
+                server, account, session=own, streaming=streaming, **{"rewritten": True, **config}
+            ) as client,
         ):
             yield client
         return
-    client = await _client(server, account, session, **config)
+    client = await _client(server, account, session, streaming=streaming, **config)
     try:
         yield client
     finally:
+        if streaming:
+            await client.close_ws_clients()
         client.session = None  # not the client's to close
 
 
@@ -63,12 +70,13 @@ async def _client(
     account: VenueAccount | None,
     session: aiohttp.ClientSession,
     *,
+    streaming: bool,
     rewritten: bool = False,
     **config: Any,
 ) -> Any:
     name = CLASSES[type(server).__name__]
     # A class attribute: what describe() reads comes before the configuration.
-    made = type(name, (getattr(ccxt, name),), {"number": str})
+    made = type(name, (getattr(pro if streaming else ccxt, name),), {"number": str})
     keys = _keys(account) if account else {}
     client = made({"enableRateLimit": False, "session": session, **keys, **config})
     client.options.update(OPTIONS[name])

@@ -6,7 +6,7 @@ Everything is in base units and domain words here; field names, contracts and co
 from __future__ import annotations
 
 import itertools
-from collections.abc import Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -96,6 +96,7 @@ class Market:
         }
         self.rates: dict[Symbol, list[tuple[datetime, Decimal]]] = {symbol: [] for symbol in PRICES}
         self.numbers = itertools.count(1001)
+        self.listeners: list[Callable[[], Awaitable[None]]] = []
         self._public = self.exchange.venue(AccountId("public"))
 
     def close(self) -> None:
@@ -133,6 +134,12 @@ class Market:
         self.exchange.advance()
         for account in self.accounts.values():
             await account.refresh()
+        await self.changed()
+
+    async def changed(self) -> None:
+        """Streams are told."""
+        for listener in self.listeners:
+            await listener()
 
     async def instruments(self) -> Mapping[Symbol, Instrument]:
         return await self._public.instruments()
@@ -315,6 +322,7 @@ class VenueAccount:
         if order.wish.immediate and order.open:
             await self.cancel(order)
         await self.refresh()
+        await self.market.changed()
         return order
 
     async def cancel(self, order: WireOrder) -> None:
@@ -335,6 +343,7 @@ class VenueAccount:
         self._deleveraged.add(engine_id)
         await self._to_engine(wish, Part(side, quantity), engine_id, None)
         await self.refresh()
+        await self.market.changed()
 
     # --- settings -------------------------------------------------------------------------------
 

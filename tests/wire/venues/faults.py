@@ -33,6 +33,7 @@ class Endpoint(StrEnum):
     FEES = "fees"
     PERMISSIONS = "permissions"
     TIME = "time"
+    STREAM = "stream"  # listen keys
 
 
 @dataclass(frozen=True, slots=True)

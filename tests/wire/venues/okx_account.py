@@ -9,14 +9,15 @@ from chatbot.domain.instrument import ZERO, MarginMode, PositionMode, PositionSi
 from tests.wire.venues import okx_words as words
 from tests.wire.venues.core import VenueAccount
 from tests.wire.venues.faults import Endpoint
-from tests.wire.venues.okx_market import Answering, OkxMarket, ok, symbol_of
+from tests.wire.venues.okx_market import Answering, ok, symbol_of
+from tests.wire.venues.okx_streams import OkxStreams
 from tests.wire.venues.okx_words import IDS
 from tests.wire.venues.server import Call, Route, VenueRefusal, to_ms
 
 WRONG_SIDE = ("51000", "Parameter posSide error")
 
 
-class OkxAccount(OkxMarket):
+class OkxAccount(OkxStreams):
     """Leverage is kept for each margin mode, as OKX has it; a leg has one margin mode at a time here."""
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -15,7 +15,8 @@ from tests.wire.venues import okx_words as words
 from tests.wire.venues.core import Habits, VenueAccount
 from tests.wire.venues.faults import Endpoint, TooMany
 from tests.wire.venues.okx_words import FAMILIES, IDS, SYMBOLS
-from tests.wire.venues.server import Answered, Call, Route, VenueRefusal, VenueServer, to_ms
+from tests.wire.venues.server import Answered, Call, Route, VenueRefusal, to_ms
+from tests.wire.venues.streams import StreamingServer
 
 Answering = Callable[[Call], Awaitable[list[Any]]]
 BARS = {"1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "1H": 60, "2H": 120, "4H": 240, "1Dutc": 1440}
@@ -43,7 +44,7 @@ CODES = {
 }
 
 
-class OkxMarket(VenueServer):
+class OkxMarket(StreamingServer):
     """Keys, refusals and public data."""
 
     habits: ClassVar[Habits] = Habits(ids_unique_for_ever=True)

@@ -14,7 +14,7 @@ from chatbot.domain.instrument import PositionSide
 from chatbot.venues.feeds import ETH
 from tests.wire.venues.clients import ccxt_client
 from tests.wire.venues.core import VenueAccount
-from tests.wire.venues.server import VenueServer
+from tests.wire.venues.streams import StreamingServer
 
 LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
 
@@ -23,7 +23,7 @@ LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
 class Desk:
     """A connected trader."""
 
-    server: VenueServer
+    server: StreamingServer
     account: VenueAccount
     client: Any
 
@@ -40,7 +40,7 @@ class Desk:
 class VenueSuite(abc.ABC):
     """What the suites ask of a venue, in that venue's words."""
 
-    server_class: ClassVar[type[VenueServer]]
+    server_class: ClassVar[type[StreamingServer]]
     place_name: ClassVar[str]  # method and path of a single order
     too_many: ClassVar[type[Exception]]
     banned: ClassVar[type[Exception]]
@@ -64,13 +64,13 @@ class VenueSuite(abc.ABC):
     # --- fixtures -------------------------------------------------------------------------------
 
     @pytest.fixture
-    async def server(self) -> AsyncIterator[VenueServer]:
+    async def server(self) -> AsyncIterator[StreamingServer]:
         async with self.server_class() as server:
             yield server
             assert server.unknown == []
 
     @pytest.fixture
-    async def desk(self, server: VenueServer) -> AsyncIterator[Desk]:
+    async def desk(self, server: StreamingServer) -> AsyncIterator[Desk]:
         account = server.create_account()
         async with ccxt_client(server, account) as client:
             yield Desk(server, account, client)

@@ -13,13 +13,14 @@ from chatbot.venues.feeds import ETH, SOL
 from tests.wire.venues.binance import BinanceServer
 from tests.wire.venues.fault_contract import FaultContract
 from tests.wire.venues.faults import Endpoint, Refuse
-from tests.wire.venues.server import VenueServer
+from tests.wire.venues.stream_contract import StreamContract
+from tests.wire.venues.streams import StreamingServer
 from tests.wire.venues.suite import LONG, SHORT, Desk
 from tests.wire.venues.venue_contract import VenueContract
 
 
-class TestBinance(VenueContract, FaultContract):
-    server_class: ClassVar[type[VenueServer]] = BinanceServer
+class TestBinance(VenueContract, FaultContract, StreamContract):
+    server_class: ClassVar[type[StreamingServer]] = BinanceServer
     place_name = "POST /fapi/v1/order"
     too_many = ccxt.DDoSProtection
     banned = ccxt.DDoSProtection
@@ -64,6 +65,10 @@ class TestBinance(VenueContract, FaultContract):
     async def add_margin(self, desk: Desk, side: PositionSide, amount: str) -> None:
         request = {"symbol": "ETHUSDT", "positionSide": side.upper(), "amount": amount, "type": 1}
         await desk.client.fapiPrivatePostPositionMargin(request)
+
+    def listening(self, server: StreamingServer) -> bool:
+        """The listen key is all that it takes."""
+        return any(stream.account for stream in server.streams)
 
     # --- what is Binance's own ------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -16,13 +17,14 @@ from tests.wire.venues.clients import ccxt_client
 from tests.wire.venues.core import START
 from tests.wire.venues.fault_contract import FaultContract
 from tests.wire.venues.faults import Endpoint, Refuse
-from tests.wire.venues.server import VenueServer
+from tests.wire.venues.stream_contract import StreamContract
+from tests.wire.venues.streams import StreamingServer
 from tests.wire.venues.suite import LONG, SHORT, Desk
 from tests.wire.venues.venue_contract import VenueContract
 
 
-class TestBybit(VenueContract, FaultContract):
-    server_class: ClassVar[type[VenueServer]] = BybitServer
+class TestBybit(VenueContract, FaultContract, StreamContract):
+    server_class: ClassVar[type[StreamingServer]] = BybitServer
     place_name = "POST /v5/order/create"
     too_many = ccxt.RateLimitExceeded
     banned = ccxt.RateLimitExceeded
@@ -69,6 +71,11 @@ class TestBybit(VenueContract, FaultContract):
     async def add_margin(self, desk: Desk, side: PositionSide, amount: str) -> None:
         leg = {"category": "linear", "symbol": "ETHUSDT", "positionIdx": 1 if side is LONG else 2}
         await desk.client.privatePostV5PositionAddMargin({**leg, "margin": amount})
+
+    async def next_mark(self, listener: Any) -> Decimal:
+        async with asyncio.timeout(5):
+            ticker = await listener.watch_ticker(ETH)
+        return Decimal(ticker["markPrice"])
 
     # --- what is Bybit's own --------------------------------------------------------------------
 
@@ -242,7 +249,7 @@ class TestBybit(VenueContract, FaultContract):
             "Sell": (Decimal("-0.4"), Decimal(2)),
         }
 
-    async def test_an_expired_key_is_refused(self, server: VenueServer) -> None:
+    async def test_an_expired_key_is_refused(self, server: StreamingServer) -> None:
         account = server.create_account(expires_at=START + timedelta(days=1))
         async with ccxt_client(server, account) as client:
             await client.fetch_balance()

@@ -13,15 +13,16 @@ from chatbot.venues.feeds import BTC, ETH, SOL
 from tests.wire.venues.fault_contract import FaultContract
 from tests.wire.venues.faults import Endpoint, Refuse
 from tests.wire.venues.okx import OkxServer
-from tests.wire.venues.server import VenueServer
+from tests.wire.venues.stream_contract import StreamContract
+from tests.wire.venues.streams import StreamingServer
 from tests.wire.venues.suite import LONG, SHORT, Desk
 from tests.wire.venues.venue_contract import VenueContract
 
 STOPS = {"trigger": True, "ordType": "conditional"}
 
 
-class TestOkx(VenueContract, FaultContract):
-    server_class: ClassVar[type[VenueServer]] = OkxServer
+class TestOkx(VenueContract, FaultContract, StreamContract):
+    server_class: ClassVar[type[StreamingServer]] = OkxServer
     place_name = "POST /api/v5/trade/batch-orders"
     too_many = ccxt.RateLimitExceeded
     banned = ccxt.ExchangeNotAvailable
@@ -66,6 +67,8 @@ class TestOkx(VenueContract, FaultContract):
     async def add_margin(self, desk: Desk, side: PositionSide, amount: str) -> None:
         leg = {"instId": "ETH-USDT-SWAP", "posSide": side.value, "type": "add", "amt": amount}
         await desk.client.privatePostAccountPositionMarginBalance(leg)
+
+    tells_at_once = True
 
     # --- what is OKX's own ----------------------------------------------------------------------
 

@@ -16,14 +16,14 @@ from tests.wire.venues.clients import ccxt_client, tls_context, tls_session
 from tests.wire.venues.faults import (
     PartialFill,
 )
-from tests.wire.venues.server import VenueServer
+from tests.wire.venues.streams import StreamingServer
 from tests.wire.venues.suite import LONG, SHORT, Desk, VenueSuite
 
 
 class VenueContract(VenueSuite):
     # --- reading --------------------------------------------------------------------------------
 
-    async def test_markets_load_without_a_key(self, server: VenueServer) -> None:
+    async def test_markets_load_without_a_key(self, server: StreamingServer) -> None:
         async with ccxt_client(server) as client:
             assert {BTC, ETH, SOL} == set(client.markets)
             market = client.market(ETH)
@@ -67,7 +67,7 @@ class VenueContract(VenueSuite):
         assert Decimal(fee["taker"]) == Decimal("0.0005")
         assert Decimal(ticker["last"]) == 2000
 
-    async def test_the_clock_can_be_asked(self, server: VenueServer) -> None:
+    async def test_the_clock_can_be_asked(self, server: StreamingServer) -> None:
         server.skew = timedelta(hours=1)
         async with ccxt_client(server) as client:
             ahead = await client.fetch_time() - client.milliseconds()
@@ -87,7 +87,7 @@ class VenueContract(VenueSuite):
         with pytest.raises(ccxt.AuthenticationError):
             await desk.client.fetch_balance()
 
-    async def test_a_key_that_may_not_trade_reads_all_the_same(self, server: VenueServer) -> None:
+    async def test_a_key_that_may_not_trade_reads_all_the_same(self, server: StreamingServer) -> None:
         account = server.create_account(trade=False)
         async with ccxt_client(server, account) as client:
             desk = Desk(server, account, client)
@@ -96,7 +96,7 @@ class VenueContract(VenueSuite):
                 await self.trade(desk, LONG, "1", "notallowed1")
         assert account.orders == []
 
-    async def test_another_address_is_refused(self, server: VenueServer) -> None:
+    async def test_another_address_is_refused(self, server: StreamingServer) -> None:
         account = server.create_account(ips=("203.0.113.7",))
         async with ccxt_client(server, account) as client:
             with pytest.raises((ccxt.PermissionDenied, ccxt.AuthenticationError)):
@@ -107,7 +107,7 @@ class VenueContract(VenueSuite):
         with pytest.raises(ccxt.InvalidNonce):
             await desk.client.fetch_balance()
 
-    async def test_the_permissions_of_a_key_are_told(self, server: VenueServer) -> None:
+    async def test_the_permissions_of_a_key_are_told(self, server: StreamingServer) -> None:
         plain = server.create_account("plain-key-000001")
         rich = server.create_account("rich-key-0000001", withdraw=True, transfer=True, ips=("127.0.0.1",))
         async with ccxt_client(server, plain) as client:
