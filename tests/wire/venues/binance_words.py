@@ -277,7 +277,9 @@ def symbol_config(symbol: Symbol, setting: LegSetting) -> dict[str, Any]:
 
 
 def api_restrictions(key: ApiKey) -> dict[str, Any]:
+    ends = {"tradingAuthorityExpirationTime": to_ms(key.expires_at)} if key.expires_at else {}
     return {
+        **ends,
         "ipRestrict": bool(key.ips),
         "createTime": 1698645219000,
         "enableReading": key.read,

@@ -39,7 +39,10 @@ class BybitMarket(StreamingServer):
     """Keys, refusals and public data."""
 
     habits: ClassVar[Habits] = Habits(
-        ids_unique_for_ever=True, trims_closes=True, stops_end_with_their_leg=True
+        ids_unique_for_ever=True,
+        trims_closes=True,
+        stops_end_with_their_leg=True,
+        takes_crossing_post_only=True,
     )
 
     def __init__(self, *args: Any, **options: Any) -> None:

@@ -44,6 +44,7 @@ START = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)
 EVER = datetime(2000, 1, 1, tzinfo=UTC)
 PRICES: Mapping[Symbol, Decimal] = {BTC: Decimal(64_000), ETH: Decimal(2_000), SOL: Decimal(150)}
 DUPLICATE = Rejected("ClientOrderId is duplicated.", "-4116", "InvalidOrder")
+NOT_A_MAKER = "-5022"
 NOTHING_TO_CLOSE = Rejected("ReduceOnly Order is rejected.", "-2022", "InvalidOrder")
 
 
@@ -54,6 +55,7 @@ class Habits:
     ids_unique_for_ever: bool = False
     trims_closes: bool = False  # closing more than is held: trimmed, else refused
     stops_end_with_their_leg: bool = False
+    takes_crossing_post_only: bool = False  # and cancels it; else refuses it
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,10 +289,10 @@ class VenueAccount:
                 rejected = outcome
                 break
             reports.append(outcome)
-        if rejected and not reports:
+        if rejected and not reports and not self._takes_all_the_same(rejected):
             return rejected
-        standing = standing_of(reports)
-        if rejected:
+        standing = standing_of(reports) if reports else self._canceled_at_once(rejected)
+        if rejected and reports:
             standing = replace(standing, status=OrderStatus.CANCELED, reason=rejected.reason)
         order = WireOrder(
             number=number,
@@ -304,6 +306,13 @@ class VenueAccount:
             engine_ids=[report.client_order_id for report in reports],
         )
         return await self._keep(order)
+
+    def _takes_all_the_same(self, rejected: Rejected) -> bool:
+        return rejected.code == NOT_A_MAKER and self.market.habits.takes_crossing_post_only
+
+    def _canceled_at_once(self, rejected: Rejected | None) -> Standing:
+        reason = rejected.reason if rejected else ""
+        return Standing(OrderStatus.CANCELED, ZERO, None, ZERO, self.market.now(), reason, fired=False)
 
     async def _to_engine(
         self, wish: Wish, part: Part, engine_id: str, share: Decimal | None

@@ -14,6 +14,7 @@ from tests.wire.venues.faults import (
     Down,
     Endpoint,
     Garbage,
+    Late,
     LostReply,
     LostRequest,
     Slow,
@@ -81,6 +82,20 @@ class FaultContract(VenueSuite):
             await self.trade(desk, LONG, "1", "slow1")
         slow.gate.set()
         desk.client.timeout = 10_000
+        assert await desk.held() == {"long": Decimal(1)}
+
+    async def test_a_request_may_arrive_after_its_client_gave_up(self, desk: Desk) -> None:
+        late = Late()
+        desk.server.faults.on(Endpoint.PLACE, late)
+        desk.client.timeout = 100
+        with pytest.raises(ccxt.RequestTimeout):
+            await self.trade(desk, LONG, "1", "late1")
+        desk.client.timeout = 10_000
+        assert await desk.held() == {}
+        assert await self.lookup(desk, "late1") is None
+
+        late.gate.set()
+
         assert await desk.held() == {"long": Decimal(1)}
 
     async def test_a_new_order_may_be_invisible_for_some_reads(self, desk: Desk) -> None:

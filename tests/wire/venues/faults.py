@@ -92,6 +92,13 @@ class Slow:
 
 
 @dataclass(frozen=True, slots=True)
+class Late:
+    """On its way until the gate opens, then acted on: perhaps long after the client gave up."""
+
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+@dataclass(frozen=True, slots=True)
 class Stale:
     """A read of positions shows the account as it was before its last order."""
 
@@ -103,7 +110,7 @@ class PartialFill:
     share: Decimal
 
 
-RequestFault = LostRequest | LostReply | CutBody | Down | Garbage | TooMany | Refuse | Slow | Stale
+RequestFault = LostRequest | LostReply | CutBody | Down | Garbage | TooMany | Refuse | Slow | Late | Stale
 OrderFault = Refuse | PartialFill
 AnyFault = TypeVar("AnyFault", bound="RequestFault | OrderFault | None")
 

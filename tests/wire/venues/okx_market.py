@@ -47,7 +47,7 @@ CODES = {
 class OkxMarket(StreamingServer):
     """Keys, refusals and public data."""
 
-    habits: ClassVar[Habits] = Habits(ids_unique_for_ever=True)
+    habits: ClassVar[Habits] = Habits(ids_unique_for_ever=True, takes_crossing_post_only=True)
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

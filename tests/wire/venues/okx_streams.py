@@ -90,7 +90,8 @@ class OkxStreams(OkxMarket):
         for arg in args:
             wanted = [row for row in rows if arg.get("instId") in (None, row["instId"])]
             if wanted:
-                await stream.say({"arg": {**arg, "uid": account.key.owner}, "data": wanted})
+                named: dict[str, str] = {**arg, "uid": account.key.owner}
+                await stream.say({"arg": named, "data": wanted})
 
 
 def _genuine(account: VenueAccount, told: dict[str, str]) -> bool:

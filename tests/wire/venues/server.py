@@ -29,6 +29,7 @@ from tests.wire.venues.faults import (
     Endpoint,
     Faults,
     Garbage,
+    Late,
     LostReply,
     LostRequest,
     PartialFill,
@@ -226,6 +227,9 @@ class VenueServer(abc.ABC):
         fault = self.faults.next_request(route.endpoint, request.method, request.path)
         if isinstance(fault, LostRequest):
             return _hang_up(request)
+        if isinstance(fault, Late):
+            self._gates.append(fault.gate)
+            await fault.gate.wait()
         answered = self._before(fault) or await self._act(call, route, stale=isinstance(fault, Stale))
         return await self._send(request, self._after(fault, answered), fault)
 

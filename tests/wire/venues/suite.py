@@ -46,6 +46,7 @@ class VenueSuite(abc.ABC):
     banned: ClassVar[type[Exception]]
     closing_too_much: ClassVar[type[Exception] | None]  # None: trimmed
     reads_per_lookup: ClassVar[int] = 1
+    takes_crossing_post_only: ClassVar[bool] = True
 
     @abc.abstractmethod
     def order_params(self, side: PositionSide, client_id: str) -> dict[str, Any]:

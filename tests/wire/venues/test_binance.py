@@ -24,6 +24,7 @@ class TestBinance(VenueContract, FaultContract, StreamContract):
     place_name = "POST /fapi/v1/order"
     too_many = ccxt.DDoSProtection
     banned = ccxt.DDoSProtection
+    takes_crossing_post_only: ClassVar[bool] = False
     closing_too_much = ccxt.InvalidOrder
 
     def order_params(self, side: PositionSide, client_id: str) -> dict[str, Any]:

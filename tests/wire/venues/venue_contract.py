@@ -188,6 +188,29 @@ class VenueContract(VenueSuite):
         assert (filled["status"], canceled["status"]) == ("closed", "canceled")
         assert await desk.client.fetch_open_orders(ETH) == []
 
+    async def test_a_maker_never_takes(self, desk: Desk) -> None:
+        params = {**self.order_params(LONG, "maker1"), "postOnly": True}
+        amount = desk.contracts("1")
+        if self.takes_crossing_post_only:
+            await desk.client.create_order(ETH, "limit", "buy", amount, "2100", params)
+            found = await self.lookup(desk, "maker1")
+            assert found is not None
+            assert (found["status"], Decimal(found["filled"])) == ("canceled", Decimal(0))
+        else:
+            with pytest.raises(ccxt.InvalidOrder):
+                await desk.client.create_order(ETH, "limit", "buy", amount, "2100", params)
+        assert await desk.held() == {}
+
+    async def test_what_is_to_fill_at_once_does_not_rest(self, desk: Desk) -> None:
+        params = {**self.order_params(LONG, "atonce1"), "timeInForce": "IOC"}
+        amount = desk.contracts("20")
+        await desk.client.create_order(ETH, "limit", "buy", amount, "2000.1", params)
+        found = await self.lookup(desk, "atonce1")
+        assert found is not None
+        assert found["status"] in ("canceled", "expired")
+        assert 0 < (await desk.held())["long"] < 20
+        assert await desk.client.fetch_open_orders(ETH) == []
+
     async def test_closing_more_than_is_held(self, desk: Desk) -> None:
         await self.trade(desk, LONG, "1", "held1")
         if self.closing_too_much is None:
