@@ -18,7 +18,12 @@ Secrets and passphrases are made from the key's name unless given; ``account.key
 
 Clocks: what happened bears the market's virtual time (start: ``core.START``). Timestamps and validity
 windows of requests are judged by ``wire_clock``, by default the system's because ccxt stamps with it; give
-``wire_clock=clock.now`` where the client stamps with the virtual one. ``server.skew`` sets it off.
+``wire_clock=clock.now`` where the client stamps with the virtual one. ``server.skew`` sets it off. A client
+that asks for histories back from its own now needs a market that starts there:
+``BybitServer(VirtualClock(datetime.now(UTC)))``.
+
+``clients.SERVERS`` has the three classes by the id of their venue. ``venue_contract.py``,
+``fault_contract.py`` and ``stream_contract.py`` say what they do, in the words of ccxt.
 
 Faults are scripted and used up in turn (``faults.py`` has them all)::
 

@@ -21,10 +21,23 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from chatbot.venues.live_prices import redirected
+from tests.wire.venues.binance import BinanceServer
+from tests.wire.venues.bybit import BybitServer
 from tests.wire.venues.core import VenueAccount
+from tests.wire.venues.okx import OkxServer
 from tests.wire.venues.server import VenueServer
+from tests.wire.venues.streams import StreamingServer
 
-CLASSES = {"BinanceServer": "binanceusdm", "BybitServer": "bybit", "OkxServer": "okx"}
+SERVERS: dict[str, type[StreamingServer]] = {
+    "binance": BinanceServer,
+    "bybit": BybitServer,
+    "okx": OkxServer,
+}
+CLASSES: dict[type[VenueServer], str] = {
+    BinanceServer: "binanceusdm",
+    BybitServer: "bybit",
+    OkxServer: "okx",
+}
 OPTIONS: dict[str, dict[str, Any]] = {
     "binanceusdm": {"fetchCurrencies": False},
     "bybit": {"fetchMarkets": {"types": ["linear"]}, "defaultType": "swap", "defaultSettle": "USDT"},
@@ -74,7 +87,7 @@ async def _client(
     rewritten: bool = False,
     **config: Any,
 ) -> Any:
-    name = CLASSES[type(server).__name__]
+    name = CLASSES[type(server)]
     # A class attribute: what describe() reads comes before the configuration.
     made = type(name, (getattr(pro if streaming else ccxt, name),), {"number": str})
     keys = _keys(account) if account else {}
