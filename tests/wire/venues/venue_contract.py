@@ -10,12 +10,15 @@ from pathlib import Path
 import ccxt.async_support as ccxt
 import pytest
 
+from chatbot.domain.instrument import OrderSide
+from chatbot.domain.order import OrderType
 from chatbot.venues.feeds import BTC, ETH, SOL
 from chatbot.venues.paper import PaperVenue
 from tests.wire.venues.clients import ccxt_client, tls_context, tls_session
 from tests.wire.venues.faults import (
     PartialFill,
 )
+from tests.wire.venues.orders import Wish
 from tests.wire.venues.streams import StreamingServer
 from tests.wire.venues.suite import LONG, SHORT, Desk, VenueSuite
 
@@ -242,6 +245,14 @@ class VenueContract(VenueSuite):
             with pytest.raises(ccxt.ExchangeError):
                 await self.trade(desk, LONG, "1", client_id)
         assert desk.account.orders == []
+
+    async def test_what_is_traded_by_hand_shows_like_anything_else(self, desk: Desk) -> None:
+        await desk.account.trade_elsewhere(
+            Wish("web1", ETH, OrderSide.SELL, SHORT, OrderType.MARKET, Decimal("1.5"))
+        )
+        assert await desk.held() == {"short": Decimal("1.5")}
+        assert await self.lookup(desk, "web1") is not None
+        assert desk.server.requests(self.place_name) == []
 
     # --- modes ----------------------------------------------------------------------------------
 
