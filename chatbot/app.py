@@ -33,6 +33,7 @@ from chatbot.pushing.outbox import DEFAULT_LIMITS, Outbox
 from chatbot.pushing.scheduler import Scheduler
 from chatbot.services.accounts import AccountService
 from chatbot.services.bookkeeping import Bookkeeper
+from chatbot.services.charting import Charting
 from chatbot.services.driving import Driver
 from chatbot.services.hedging import HedgeService
 from chatbot.services.locks import AccountLocks
@@ -284,6 +285,7 @@ async def _wire(
             hedging=hedging,
             accounts=accounts,
             reporting=reporting,
+            charting=Charting(store, venues, people, reporting),
             people=people,
             paper=exchange,
             store=store,

@@ -107,12 +107,22 @@ Block = Text | Table
 
 
 @dataclass(frozen=True, slots=True)
+class Picture:
+    """``alt`` says in a sentence what it shows; ``lines`` show it where there are only letters."""
+
+    png: bytes
+    alt: str
+    lines: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """One card. The first line of ``blocks`` carries the number that decides.
 
     ``slot`` names the card ("op:…", "status:3"): a later reply with the same slot edits that message
     where the platform can. ``edit`` puts the reply in place of the card whose button was tapped.
     ``toast`` is the short answer to a tap (at most 200 characters); a reply with no blocks is only that.
+    With a ``picture`` the blocks are its caption: a few lines, as some platforms take 1,024 characters only.
     """
 
     blocks: tuple[Block, ...] = ()
@@ -121,6 +131,7 @@ class Reply:
     slot: str | None = None
     edit: bool = False
     toast: str | None = None
+    picture: Picture | None = None
 
 
 class Priority(IntEnum):

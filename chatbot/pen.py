@@ -94,6 +94,25 @@ class Pen:
             (left * SCALE, round(y * SCALE), right * SCALE, round(y * SCALE)), fill=color, width=2
         )
 
+    def rectangle(self, box: Box, color: Color) -> None:
+        left, top, right, bottom = (round(side * SCALE) for side in box)
+        self._draw.rectangle((left, top, right - 1, bottom - 1), fill=color)
+
+    def path(self, points: Sequence[tuple[float, float]], width: float, color: Color) -> None:
+        """A long line at once: as smooth as the picture becomes when it is reduced."""
+        path = [(x * SCALE, y * SCALE) for x, y in points]
+        self._draw.line(path, fill=color, width=round(width * SCALE), joint="curve")
+
+    def area(self, points: Sequence[tuple[float, float]], color: Color) -> None:
+        self._draw.polygon([(x * SCALE, y * SCALE) for x, y in points], fill=color)
+
+    def dashes(self, begin: float, end: float, y: float, *, width: float, color: Color) -> None:
+        """From left to right."""
+        left = begin
+        while left < end:
+            self.path([(left, y), (min(left + 9, end), y)], width, color)
+            left += 15
+
     def polygon(self, at: tuple[float, float], points: Sequence[tuple[float, float]], color: Color) -> None:
         def shape(mask: ImageDraw.ImageDraw, fine: int) -> None:
             mask.polygon([(x * SCALE * fine, y * SCALE * fine) for x, y in points], fill=255)

@@ -14,6 +14,7 @@ from chatbot.domain.account import AccountView, Balance, LegSetting
 from chatbot.domain.hedge import AccountId, Hedge, HedgeId, LegRole, UserId
 from chatbot.domain.instrument import Instrument, PositionMode, PositionSide, Symbol
 from chatbot.domain.intent import OperationId, OrderIntent
+from chatbot.domain.market import PricePoint
 from chatbot.domain.operation import Operation
 from chatbot.domain.order import Fill, FundingPayment, OrderReport, OrderRequest, Outcome
 from chatbot.domain.preferences import Preferences
@@ -71,6 +72,10 @@ class Venue(Protocol):
         """Leverage and margin mode of the next orders of this side."""
         ...
 
+    async def add_margin(self, symbol: Symbol, side: PositionSide, amount: Decimal) -> None:
+        """Moves ``amount`` (settlement currency, positive) from the free margin into an isolated leg."""
+        ...
+
     async def place(self, orders: Sequence[OrderRequest]) -> tuple[Outcome, ...]:
         """All of them in one request where the venue has one, else in parallel; outcomes in the order
         given.
@@ -91,6 +96,15 @@ class Venue(Protocol):
 
     async def funding_payments(self, symbol: Symbol, since: datetime) -> tuple[FundingPayment, ...]:
         """Ascending, ``at >= since`` (venue time)."""
+        ...
+
+    async def price_history(
+        self, symbol: Symbol, since: datetime, *, points: int = 300
+    ) -> tuple[PricePoint, ...]:
+        """Mark prices, ascending, ``at >= since`` (venue time), as far back as the venue remembers.
+
+        At most ``points`` (at least 2), thinned so that highs and lows stay; the last one is of now.
+        """
         ...
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from handlers.accounts import accounts, cancel, connect, disconnect
+from handlers.adjust import adjust, margin
 from handlers.adopt import adopt
 from handlers.alerts import alerts
+from handlers.chart import chart
 from handlers.close import close
 from handlers.context import Command
 from handlers.hedge import hedge
@@ -69,11 +71,34 @@ COMMANDS: tuple[Command, ...] = (
         status,
     ),
     Command(
+        "/chart",
+        "draws the price, your entries, liquidation and the lock",
+        "/chart [SYMBOL|#ID]",
+        "/chart #3",
+        chart,
+    ),
+    Command(
         "/close",
         "closes: offset first, both at once, or the offset only",
-        "/close [SYMBOL|#ID] [50%] [at PRICE]",
+        "/close [SYMBOL|#ID] [50%] [at PRICE|off]",
         "/close #3 50%",
         close,
+    ),
+    Command(
+        "/adjust",
+        "grows or shrinks legs, makes them equal, moves stops",
+        "/adjust #ID primary|offset|both +SIZE|-SIZE|±%, /adjust #ID rebalance, /adjust #ID sl|tp PRICE|off",
+        "/adjust #3 both +10%",
+        adjust,
+        more="`long` and `short` name a leg too. A stop-loss under the price is the long's, one above it "
+        "the short's.",
+    ),
+    Command(
+        "/margin",
+        "adds margin to an isolated leg",
+        "/margin #ID primary|offset AMOUNT",
+        "/margin #3 offset 60",
+        margin,
     ),
     Command(
         "/alerts",

@@ -9,6 +9,7 @@ from chatbot.chat import Button, Reply, Request, RequestKind
 from chatbot.ports import Clock, PaperDesk, Store, User
 from chatbot.services.accounts import AccountService
 from chatbot.services.admission import Admission
+from chatbot.services.charting import Charting
 from chatbot.services.connecting import ConnectService
 from chatbot.services.entering import KeyEntry
 from chatbot.services.hedging import HedgeService
@@ -29,6 +30,7 @@ class Services:
     hedging: HedgeService
     accounts: AccountService
     reporting: Reporting
+    charting: Charting
     people: People
     paper: PaperDesk
     store: Store

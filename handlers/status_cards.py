@@ -217,12 +217,16 @@ def _notices(look: Look, report: StatusReport) -> list[Block]:
 def _hedge_buttons(look: Look, hedge: HedgeReport) -> Rows:
     number = f"#{hedge.number}"
     refresh = look.button("Refresh", f"/status {number}", replaces=True)
+    chart = look.button("Chart", f"/chart {number}")
     close = look.button("Close…", f"/close {number}")
     if hedge.frozen:
-        return ((refresh, look.button("Adopt what the exchange says", f"/adopt {number}")),)
+        return ((refresh, chart), (look.button("Adopt what the exchange says", f"/adopt {number}"),))
     if any(not leg.quantity for leg in hedge.legs):
-        return ((refresh, look.button("Restore the hedge", f"/hedge {number}"), close),)
-    return ((refresh, close),)
+        return ((refresh, chart), (look.button("Restore the hedge", f"/hedge {number}"), close))
+    adjust = look.button("Adjust", f"/adjust {number}")
+    if any(leg.top_up is not None and distance(leg.liquidation).endswith("!") for leg in hedge.legs):
+        return ((refresh, chart, look.button("Add margin", f"/margin {number}")), (adjust, close))
+    return ((refresh, chart), (adjust, close))
 
 
 def _severity(hedge: HedgeReport) -> Severity:
@@ -304,9 +308,10 @@ def _position_buttons(look: Look, position: PositionReport) -> Rows:
     return (
         (
             look.button("Refresh", f"/status {named}", replaces=True),
+            look.button("Chart", f"/chart {named}"),
             hedge_button(look, position),
-            look.button("Close…", f"/close {named}"),
         ),
+        (look.button("Adjust", f"/adjust {named}"), look.button("Close…", f"/close {named}")),
     )
 
 

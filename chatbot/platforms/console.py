@@ -53,11 +53,13 @@ def _token() -> str:
 
 
 def render(reply: Reply, *, bold: bool = False, first: int = 1, width: int | None = None) -> str:
-    """Plain lines; ``bold`` sends the terminal's own codes, else the stars are dropped.
+    """Plain lines; ``bold`` sends the terminal's own codes, else the stars are dropped. A picture is its text
+    twin.
 
     ``first`` is the number of the first button. Prose is broken between words at ``width``, if there is one.
     """
-    parts = [_block(block, bold=bold, width=width) for block in reply.blocks]
+    shown = (Table(reply.picture.lines),) if reply.picture is not None and reply.picture.lines else ()
+    parts = [_block(block, bold=bold, width=width) for block in (*shown, *reply.blocks)]
     rows = list(_numbered(reply.buttons, first))
     return "\n".join([*parts, *rows])
 

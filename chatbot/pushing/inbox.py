@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 
 def replies_to_outbox(request: Request, replies: Sequence[Reply], now: datetime) -> tuple[OutboxMessage, ...]:
-    """What is owed for a request; a reply with no blocks is only a toast."""
+    """What is owed for a request; a reply with nothing to show is only a toast."""
     clicked = request.message.id if request.message else None
     return tuple(
         OutboxMessage(
@@ -47,7 +47,7 @@ def replies_to_outbox(request: Request, replies: Sequence[Reply], now: datetime)
             replaces=clicked if reply.edit else None,
         )
         for number, reply in enumerate(replies)
-        if reply.blocks
+        if reply.blocks or reply.picture
     )
 
 

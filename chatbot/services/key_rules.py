@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from chatbot.domain.instrument import PositionMode
-from chatbot.errors import LimitExceeded
 from chatbot.ports import Account, KeyReport
 
 SOON = timedelta(days=14)
@@ -72,10 +71,11 @@ def other_reason(account: Account) -> str:
     return "" if account.frozen.startswith(BY_KEY) else account.frozen
 
 
-def require_open_account(account: Account) -> None:
-    """For new positions; what is open may always be closed. :raises LimitExceeded:"""
-    if account.frozen:
-        raise LimitExceeded(
-            f"The account {account.label} takes no new orders: {account.frozen}. "
-            f"Closing works as always. `/connect {account.venue}` takes a new key."
-        )
+def why_closed(account: Account) -> str:
+    """Why nothing may be opened on the account; empty: it may. What is open may always be closed."""
+    if not account.frozen:
+        return ""
+    return (
+        f"The account {account.label} takes no new orders: {account.frozen}. "
+        f"Closing works as always. `/connect {account.venue}` takes a new key."
+    )

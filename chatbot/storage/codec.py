@@ -11,13 +11,15 @@ from functools import cache, cached_property
 from types import NoneType, UnionType
 from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from pydantic import TypeAdapter
+from pydantic import ConfigDict, TypeAdapter
 
 from chatbot.errors import InvariantBroken
 
 Cell = str | int | bytes | None
 Convert = Callable[[Any], Any]
 T = TypeVar("T")
+
+_BYTES_AS_TEXT = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 
 
 def instant_text(value: datetime) -> str:
@@ -40,16 +42,20 @@ def decimal_text(value: Decimal) -> str:
 @cache
 def _adapter(shape: Any) -> TypeAdapter[Any]:
     """Built on first use: start-up pays only for the shapes that it reads."""
-    return TypeAdapter(shape)
+    # A dataclass takes no settings of ours, a choice of one does.
+    return TypeAdapter(shape | None, config=_BYTES_AS_TEXT)
 
 
 def dump(shape: Any, value: object) -> str:
-    """JSON with decimals as strings."""
+    """JSON with decimals as strings and bytes in base 64."""
     return _adapter(shape).dump_json(value).decode()
 
 
 def load(shape: Any, text: str) -> Any:
-    return _adapter(shape).validate_json(text)
+    value = _adapter(shape).validate_json(text)
+    if value is None:
+        raise InvariantBroken("nothing is stored where something was")
+    return value
 
 
 def _same(value: Any) -> Any:

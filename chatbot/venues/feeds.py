@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Protocol
 
 from chatbot.domain.instrument import Symbol
+from chatbot.domain.market import PricePoint
 from chatbot.venues.noise import Jumps, Walk
 from chatbot.venues.replay_file import Row, parse_rows, read_text
 
@@ -80,12 +81,18 @@ class PriceFeed(Protocol):
         """``None``: that instant brought no price of this symbol."""
         ...
 
+    def past(self, symbol: Symbol, since: datetime) -> Sequence[PricePoint]:
+        """Marks of before market time zero, ascending; none where the source does not tell them."""
+        ...
+
 
 # --- simulated ----------------------------------------------------------------------------------
 
 INTEREST = 0.0001
 DAMPENER = 0.0002
 RATE_CAP = 0.0075
+PAST = timedelta(days=1)
+PAST_STEP = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +177,12 @@ class SimulatedFeed:
             self._cache[symbol] = known
         return known[1]
 
+    def past(self, symbol: Symbol, since: datetime) -> Sequence[PricePoint]:
+        """The walk comes from somewhere, too: a market that has just been founded is not without a past."""
+        count = (min(PAST, self._started_at - since)) // PAST_STEP
+        instants = [self._started_at - number * PAST_STEP for number in range(count, 0, -1)]
+        return [PricePoint(at, self.prices(symbol, at).mark) for at in instants]
+
     def _make(self, seconds: float, coin: Coin) -> Prices:
         common, jump, leaning = self._moods(seconds)
         movement = coin.beta * (common + jump)
@@ -237,6 +250,9 @@ class ReplayFeed:
 
     def prices(self, symbol: Symbol, at: datetime) -> Prices:
         return self._prices[at]
+
+    def past(self, symbol: Symbol, since: datetime) -> Sequence[PricePoint]:
+        return ()  # the market begins with the file
 
 
 def _with_coming_rates(rows: Sequence[Row]) -> dict[datetime, Prices]:
@@ -316,6 +332,9 @@ class ScriptedFeed:
 
     def prices(self, symbol: Symbol, at: datetime) -> Prices:
         return self._current[symbol]
+
+    def past(self, symbol: Symbol, since: datetime) -> Sequence[PricePoint]:
+        return ()
 
 
 def _as_prices(value: Decimal | Prices) -> Prices:

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 from chatbot.domain.instrument import Symbol
+from chatbot.domain.market import PricePoint
 from chatbot.errors import SettingsError, VenueUnavailable
 from chatbot.ports import Clock
 from chatbot.venues.feeds import BTC, ETH, SOL, Prices
@@ -69,6 +70,9 @@ class LivePrices:
 
     def prices(self, symbol: Symbol, at: datetime) -> Prices | None:
         return self._now[1].get(symbol) if self._now else None
+
+    def past(self, symbol: Symbol, since: datetime) -> Sequence[PricePoint]:
+        return ()  # only what was polled
 
     # --- polling --------------------------------------------------------------------------------
 

@@ -44,7 +44,7 @@ class Wave:
 
     def go_to(self, seconds: float) -> None:
         """Makes ``base + slope * (seconds - starts)`` hold between ``starts`` and ``ends``."""
-        cell = int(seconds / self._length)
+        cell = math.floor(seconds / self._length)
         self.starts, self.ends = cell * self._length, (cell + 1) * self._length
         self.base = self._height(cell)
         self.slope = (self._height(cell + 1) - self.base) / self._length

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from chatbot.chat import ChatRef, OutboxMessage, Platform, Priority
+from chatbot.chat import ChatRef, OutboxMessage, Picture, Platform, Priority
 from chatbot.ports import Changes, Delivered, Mailbox, Store
 from tests.storage import samples
 from tests.storage.samples import CHAT, LATER, NOW, USER_ID
@@ -56,6 +56,14 @@ class MailboxContract:
         assert await mailbox.cursor("telegram") == 5
 
     # --- what is owed ---------------------------------------------------------------------------
+
+    async def test_a_picture_comes_back_to_the_byte(self, mailbox: Mailbox, store: Store) -> None:
+        picture = Picture(bytes(range(256)), "what it shows", ("⠉⠉ 2,300",))
+        plain = samples.message("picture")
+        shown = replace(plain, reply=replace(plain.reply, picture=picture))
+        await owe(store, shown)
+        (owed,) = await mailbox.due(LATER, limit=10)
+        assert owed.message == shown
 
     async def test_a_message_comes_back_as_owed(self, mailbox: Mailbox, store: Store) -> None:
         message = samples.message(slot="status:3", chat=OTHER, replaces="55")

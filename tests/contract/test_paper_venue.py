@@ -24,6 +24,12 @@ class PaperUnderTest(VenueUnderTest):
     async def lose_next_reply(self) -> None:
         self._trader.faults.on_orders(LostReply())
 
+    async def trade_for(self, minutes: int, *, price: str) -> None:
+        await self._trader.price(price)
+        for _ in range(minutes):
+            await self._trader.clock.advance(60)
+            self._trader.exchange.advance()
+
     def close(self) -> None:
         self._trader.exchange.close()
 

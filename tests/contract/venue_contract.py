@@ -19,7 +19,13 @@ from chatbot.domain.order import (
     Rejected,
     Unknown,
 )
-from chatbot.errors import InvalidOrder, WrongPositionMode
+from chatbot.errors import (
+    InstrumentUnavailable,
+    InsufficientMargin,
+    InvalidOrder,
+    VenueRejected,
+    WrongPositionMode,
+)
 from chatbot.ports import Clock, Venue
 
 EVER = datetime(2000, 1, 1, tzinfo=UTC)
@@ -37,6 +43,10 @@ class VenueUnderTest(abc.ABC):
 
     @abc.abstractmethod
     async def lose_next_reply(self) -> None: ...
+
+    @abc.abstractmethod
+    async def trade_for(self, minutes: int, *, price: str) -> None:
+        """Time goes by on the market, which trades at this price meanwhile."""
 
 
 class VenueContract:
@@ -242,6 +252,39 @@ class VenueContract:
                 subject.symbol, PositionSide.LONG, LegSetting(Decimal(100_000), MarginMode.CROSS)
             )
 
+    async def test_added_margin_moves_the_liquidation_of_an_isolated_leg(
+        self, subject: VenueUnderTest
+    ) -> None:
+        setting = LegSetting(Decimal(10), MarginMode.ISOLATED)
+        await subject.venue.set_leg(subject.symbol, PositionSide.SHORT, setting)
+        await subject.venue.place([self.order(subject, PositionSide.SHORT, "1")])
+        before = await subject.venue.view({subject.symbol})
+        await subject.venue.add_margin(subject.symbol, PositionSide.SHORT, Decimal(50))
+        after = await subject.venue.view({subject.symbol})
+        was, leg = (v.position(subject.symbol, PositionSide.SHORT) for v in (before, after))
+        assert was is not None and leg is not None
+        assert was.margin is not None and leg.margin is not None
+        assert leg.margin - was.margin == 50
+        assert was.liquidation_price is not None and leg.liquidation_price is not None
+        assert leg.liquidation_price > was.liquidation_price
+        assert before.balance.free - after.balance.free == pytest.approx(Decimal(50), abs=Decimal(1))
+
+    async def test_margin_cannot_be_added_to_a_cross_leg_or_to_none(self, subject: VenueUnderTest) -> None:
+        with pytest.raises(VenueRejected):
+            await subject.venue.add_margin(subject.symbol, PositionSide.LONG, Decimal(50))
+        setting = LegSetting(Decimal(10), MarginMode.CROSS)
+        await subject.venue.set_leg(subject.symbol, PositionSide.LONG, setting)
+        await subject.venue.place([self.order(subject, PositionSide.LONG, "1")])
+        with pytest.raises(VenueRejected):
+            await subject.venue.add_margin(subject.symbol, PositionSide.LONG, Decimal(50))
+
+    async def test_more_margin_than_is_free_is_refused(self, subject: VenueUnderTest) -> None:
+        setting = LegSetting(Decimal(10), MarginMode.ISOLATED)
+        await subject.venue.set_leg(subject.symbol, PositionSide.LONG, setting)
+        await subject.venue.place([self.order(subject, PositionSide.LONG, "1")])
+        with pytest.raises(InsufficientMargin):
+            await subject.venue.add_margin(subject.symbol, PositionSide.LONG, Decimal(1_000_000))
+
     async def test_the_position_mode_changes_only_when_flat(self, subject: VenueUnderTest) -> None:
         await subject.venue.set_position_mode(PositionMode.ONE_WAY)
         assert (await subject.venue.view()).position_mode is PositionMode.ONE_WAY
@@ -270,3 +313,43 @@ class VenueContract:
         report = await subject.venue.order(subject.symbol, "lost1")
         assert report is not None
         assert report.status is OrderStatus.FILLED
+
+    async def test_the_price_history_ends_with_the_price_of_now(self, subject: VenueUnderTest) -> None:
+        await subject.trade_for(5, price="2000")
+        await subject.trade_for(5, price="2010")
+
+        view = await subject.venue.view([subject.symbol])
+        points = await subject.venue.price_history(subject.symbol, EVER)
+
+        assert points[-1].price == view.markets[subject.symbol].mark_price == 2010
+        assert points[-1].at == view.at
+        assert len(points) > 3
+        assert Decimal(2000) in {point.price for point in points}
+
+    async def test_the_price_history_ascends_and_begins_no_earlier_than_asked(
+        self, subject: VenueUnderTest
+    ) -> None:
+        for price in ("2000", "2010", "1990"):
+            await subject.trade_for(5, price=price)
+        since = (await subject.venue.view()).at - timedelta(minutes=7)
+
+        instants = [point.at for point in await subject.venue.price_history(subject.symbol, since)]
+
+        assert instants == sorted(set(instants))
+        assert instants[0] >= since
+        future = instants[-1] + timedelta(hours=1)
+        assert await subject.venue.price_history(subject.symbol, future) == ()
+
+    async def test_a_thinned_price_history_keeps_its_extremes(self, subject: VenueUnderTest) -> None:
+        for price in ("2000", "2000", "2222", "2000", "1888", "2000", "2000"):
+            await subject.trade_for(4, price=price)
+
+        points = await subject.venue.price_history(subject.symbol, EVER, points=8)
+
+        assert len(points) <= 8
+        assert max(point.price for point in points) == 2222
+        assert min(point.price for point in points) == 1888
+
+    async def test_there_is_no_price_history_of_what_is_not_listed(self, subject: VenueUnderTest) -> None:
+        with pytest.raises(InstrumentUnavailable):
+            await subject.venue.price_history(Symbol("NONE/USDT:USDT"), EVER)

@@ -396,4 +396,4 @@ def test_a_frozen_hedge_offers_to_adopt_and_nothing_else_that_trades(hedge: Hedg
     (card,) = status_cards(LOOK, report(frozen))
 
     labels = [button.label for row in card.buttons for button in row]
-    assert labels == ["Refresh", "Adopt what the exchange says"]
+    assert labels == ["Refresh", "Chart", "Adopt what the exchange says"]

@@ -13,7 +13,7 @@ from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 from prompt_toolkit.output.vt100 import Vt100_Output
 
-from chatbot.chat import Button, ChatRef, Platform, Reply, Request, RequestKind, Table, Text
+from chatbot.chat import Button, ChatRef, Picture, Platform, Reply, Request, RequestKind, Table, Text
 from chatbot.clock import VirtualClock
 from chatbot.platforms.console import (
     LOCAL_CHAT,
@@ -314,3 +314,22 @@ async def test_at_a_terminal_a_secret_is_not_shown() -> None:
     assert "(hidden)" in screen.getvalue()
     assert "hush-hush" not in screen.getvalue()
     assert "*********" in screen.getvalue()
+
+
+# --- pictures -----------------------------------------------------------------------------------
+
+
+def test_a_picture_is_its_text_twin_above_the_caption() -> None:
+    shown = render(
+        Reply((Text("**caption**"),), CARD.buttons, picture=Picture(b"png", "a chart", ("⠉⠉ 1", "⣀⣀ 0")))
+    )
+
+    assert shown.split("\n") == ["  ⠉⠉ 1", "  ⣀⣀ 0", "caption", "[1] Confirm  [2] Cancel", "[3] Help"]
+
+
+def test_a_picture_without_a_twin_leaves_its_caption() -> None:
+    assert render(Reply((Text("caption"),), picture=Picture(b"png", "a chart"))) == "caption"
+
+
+def test_a_twin_does_not_steer_the_terminal() -> None:
+    assert "\x1b" not in render(Reply(picture=Picture(b"", "", ("\x1b[2J",))))

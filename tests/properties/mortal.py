@@ -6,9 +6,10 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
-from chatbot.domain.instrument import Symbol
+from chatbot.domain.instrument import PositionSide, Symbol
 from chatbot.domain.operation import Operation
 from chatbot.domain.order import OrderRequest, Outcome
 from chatbot.errors import VenueError
@@ -48,6 +49,7 @@ class Witness:
 
     confirmed: dict[str, Operation] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
+    margins: list[Decimal] = field(default_factory=list)  # that reached their leg
 
     def saw(self, changes: Changes) -> None:
         self.confirmed.update({o.id: o for o in changes.operations if o.version == 0})
@@ -84,6 +86,7 @@ class MortalVenue(PaperVenue):
     """Dies before a request leaves, or after it was carried out and before its answer is read."""
 
     mortality: Mortality
+    witness: Witness
 
     async def place(self, orders: Sequence[OrderRequest]) -> tuple[Outcome, ...]:
         self.mortality.boundary()
@@ -96,6 +99,15 @@ class MortalVenue(PaperVenue):
         report = await super().cancel(symbol, client_order_id)
         self.mortality.boundary()
         return report
+
+    async def add_margin(self, symbol: Symbol, side: PositionSide, amount: Decimal) -> None:
+        self.mortality.boundary()
+        await self._write(lambda: self._add_and_count(symbol, side, amount))
+        self.mortality.boundary()
+
+    def _add_and_count(self, symbol: Symbol, side: PositionSide, amount: Decimal) -> None:
+        self._engine.add_margin(self._account_id, symbol, side, amount)
+        self.witness.margins.append(amount)
 
 
 class Stumbles(logging.Handler):

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from chatbot.chat import ChatRef, Priority, Reply, Request, Text
+from chatbot.chat import ChatRef, Picture, Priority, Reply, Request, Text
 from chatbot.clock import VirtualClock
 from chatbot.errors import StorageError
 from chatbot.pushing.inbox import APOLOGY, FINISH_PAUSES, LANE_LIMIT, InboxProcessor, replies_to_outbox
@@ -223,6 +223,12 @@ async def test_a_tap_is_answered_with_the_toast_of_the_reply() -> None:
     await desk.inbox.idle()
     assert desk.acknowledged == [("query-1", "Already done")]
     assert desk.owed == [], "a reply without blocks is only a toast"
+
+
+def test_a_picture_without_words_is_owed_too() -> None:
+    shown = Reply(picture=Picture(b"png", "a chart"))
+
+    assert [message.reply for message in replies_to_outbox(tap(1), [shown], START)] == [shown]
 
 
 async def test_a_tap_whose_handling_takes_long_is_answered_blank_after_two_seconds() -> None:

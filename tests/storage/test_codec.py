@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatbot.chat import Reply
+from chatbot.chat import Picture, Reply, Text
 from chatbot.domain.preferences import Preferences
 from chatbot.domain.quote import QuoteKind
 from chatbot.errors import InvariantBroken
@@ -106,3 +106,18 @@ def test_decimals_in_an_offer_keep_their_form(kind: QuoteKind) -> None:
     assert repr(quote_of(row).offer).replace("TzInfo(0)", "") == repr(samples.quote(kind=kind).offer).replace(
         "datetime.timezone.utc", ""
     )
+
+
+@given(st.binary(max_size=300))
+def test_a_picture_survives_to_the_byte(png: bytes) -> None:
+    reply = Reply((Text("caption"),), picture=Picture(png, "what it shows", ("⠉⠉ 2,300", "")))
+    assert load(Reply, dump(Reply, reply)) == reply
+
+
+def test_a_reply_stored_before_there_were_pictures_has_none() -> None:
+    assert load(Reply, '{"blocks": [{"text": "said"}]}') == Reply((Text("said"),))
+
+
+def test_nothing_is_no_value() -> None:
+    with pytest.raises(InvariantBroken):
+        load(Reply, "null")

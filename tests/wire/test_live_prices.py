@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -245,3 +246,24 @@ def test_unusable_answers_are_no_prices(rate: dict[str, object], book: dict[str,
 @pytest.mark.parametrize(("text", "hours"), [("8h", 8), ("1h", 1), (None, 0), ("0h", 0), ("soon", 0)])
 def test_intervals_are_read_as_hours(text: str | None, hours: int) -> None:
     assert interval(text) == (timedelta(hours=hours) if hours else None)
+
+
+async def test_the_history_holds_what_was_polled_and_no_price_that_had_grown_old(
+    feed: LivePrices, trader: Trader, clock: VirtualClock
+) -> None:
+    for step in range(18):
+        await clock.advance(30)
+        if not 6 <= step < 12:
+            await feed.poll()
+        trader.exchange.advance()
+
+    points = await trader.venue.price_history(BTC, EVER)
+
+    assert {point.price for point in points} == {Decimal("64000.5")}
+    gaps = [(after.at - before.at) // timedelta(minutes=1) for before, after in pairwise(points)]
+    assert gaps == [1, 1, 4, 1, 1], "three minutes had no price"
+
+
+async def test_there_is_no_history_before_the_first_poll(trader: Trader) -> None:
+    with pytest.raises(VenueUnavailable, match="no price"):
+        await trader.venue.price_history(BTC, EVER)

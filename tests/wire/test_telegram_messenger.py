@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import io
 import logging
 from collections.abc import AsyncIterator
 
 import pytest
+from PIL import Image
 
 from chatbot.chat import (
     Button,
     ChatRef,
     MessageRef,
+    Picture,
     Platform,
     Reply,
     Request,
@@ -44,6 +47,20 @@ async def messenger(api: LoopbackBotApi) -> AsyncIterator[TelegramMessenger]:
     await client.open()
     yield TelegramMessenger(client)
     await client.close_session()
+
+
+def pixel(color: tuple[int, int, int]) -> bytes:
+    data = io.BytesIO()
+    Image.new("RGB", (40, 30), color).save(data, format="PNG")
+    return data.getvalue()
+
+
+RED, BLUE = pixel((200, 0, 0)), pixel((0, 0, 200))
+
+
+def chart(png: bytes = RED, text: str = "**#3 ETH** <locked>") -> Reply:
+    buttons = ((Button("Refresh", "e:chart"), Button("Status", "c:status")),)
+    return Reply((Text(text),), buttons, picture=Picture(png, "a chart", ("⠉⠉",)))
 
 
 def says(text: str) -> Reply:
@@ -232,3 +249,129 @@ async def test_the_token_is_in_no_error_and_in_no_log(
     said.append(repr(refusal.value))
     secret = TOKEN.partition(":")[2]
     assert not [text for text in (*said, caplog.text) if secret in text]
+
+
+# --- pictures -----------------------------------------------------------------------------------
+
+
+async def test_a_picture_is_sent_with_its_caption_and_buttons(
+    api: LoopbackBotApi, messenger: TelegramMessenger
+) -> None:
+    message_id = await messenger.deliver(CHAT, chart(), edits=None)
+
+    (shown,) = api.chat_log(7)
+    assert str(shown.id) == message_id
+    assert shown.photo == RED
+    assert (shown.text, shown.html) == ("#3 ETH <locked>", "<b>#3 ETH</b> &lt;locked&gt;")
+    assert shown.labels == ["Refresh", "Status"]
+
+
+async def test_a_picture_is_replaced_in_place(api: LoopbackBotApi, messenger: TelegramMessenger) -> None:
+    message_id = await messenger.deliver(CHAT, chart(RED, "before"), edits=None)
+
+    assert await messenger.deliver(CHAT, chart(BLUE, "**after**"), edits=message_id) == message_id
+
+    (shown,) = api.chat_log(7)
+    assert (shown.photo, shown.text, shown.html, shown.edits) == (BLUE, "after", "<b>after</b>", 1)
+    assert shown.labels == ["Refresh", "Status"]
+
+
+async def test_words_do_not_become_a_picture_where_the_server_does_not_know_how(
+    api: LoopbackBotApi, messenger: TelegramMessenger
+) -> None:
+    words = await messenger.deliver(CHAT, CARD, edits=None)
+
+    picture = await messenger.deliver(CHAT, chart(), edits=words)
+
+    first, second = api.chat_log(7)
+    assert (first.photo, first.edits) == (b"", 0)
+    assert (str(second.id), second.photo) == (picture, RED)
+
+
+async def test_words_become_a_picture_where_the_server_knows_how(
+    api: LoopbackBotApi, messenger: TelegramMessenger
+) -> None:
+    api.takes_media_into_words = True
+    words = await messenger.deliver(CHAT, CARD, edits=None)
+
+    assert await messenger.deliver(CHAT, chart(), edits=words) == words
+    assert api.chat_log(7)[0].photo == RED
+
+
+async def test_a_picture_does_not_become_words_but_is_followed_by_them(
+    api: LoopbackBotApi, messenger: TelegramMessenger
+) -> None:
+    picture = await messenger.deliver(CHAT, chart(), edits=None)
+
+    await messenger.deliver(CHAT, says("too little history"), edits=picture)
+
+    assert [(bool(m.photo), m.text) for m in api.chat_log(7)] == [
+        (True, "#3 ETH <locked>"),
+        (False, "too little history"),
+    ]
+
+
+async def test_a_deleted_picture_is_sent_anew(api: LoopbackBotApi, messenger: TelegramMessenger) -> None:
+    message_id = await messenger.deliver(CHAT, chart(), edits="99")
+
+    assert message_id == str(api.chat_log(7)[0].id)
+    assert [call.method for call in api.calls] == ["editMessageMedia", "sendPhoto"]
+
+
+async def test_a_caption_that_is_too_long_is_cut_at_a_line(
+    api: LoopbackBotApi, messenger: TelegramMessenger
+) -> None:
+    await messenger.deliver(CHAT, chart(text="\n".join(["**line** of words"] * 200)), edits=None)
+
+    (shown,) = api.chat_log(7)
+    *lines, notice = shown.text.split("\n")
+    assert set(lines) == {"line of words"}
+    assert notice.startswith("… (cut")
+    assert 700 < len(shown.text) <= 1024
+
+
+async def test_a_picture_needs_no_caption(api: LoopbackBotApi, messenger: TelegramMessenger) -> None:
+    await messenger.deliver(CHAT, Reply(picture=Picture(RED, "a chart")), edits=None)
+
+    assert api.chat_log(7)[0].text == ""
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        "Bad Request: not enough rights to send photos to the chat",
+        "Bad Request: CHAT_SEND_PHOTOS_FORBIDDEN",
+        "Bad Request: IMAGE_PROCESS_FAILED",
+    ],
+)
+async def test_where_no_picture_is_taken_the_caption_is_said(
+    api: LoopbackBotApi, messenger: TelegramMessenger, refusal: str
+) -> None:
+    api.refuse("sendPhoto", 400, refusal)
+
+    await messenger.deliver(CHAT, chart(), edits=None)
+
+    (shown,) = api.chat_log(7)
+    assert (shown.text, shown.photo) == ("#3 ETH <locked>", b"")
+    assert shown.labels == ["Refresh", "Status"]
+
+
+async def test_a_picture_waits_like_words_when_there_are_too_many(
+    api: LoopbackBotApi, messenger: TelegramMessenger
+) -> None:
+    api.flood("sendPhoto", 9)
+
+    with pytest.raises(DeliverLater) as later:
+        await messenger.deliver(CHAT, chart(), edits=None)
+
+    assert later.value.retry_after == 9
+
+
+async def test_a_caption_whose_markup_is_refused_goes_out_plain(
+    api: LoopbackBotApi, messenger: TelegramMessenger
+) -> None:
+    api.refuse("sendPhoto", 400, "Bad Request: can't parse entities: whatever")
+
+    await messenger.deliver(CHAT, chart(), edits=None)
+
+    assert api.chat_log(7)[0].html == "#3 ETH <locked>"

@@ -1,8 +1,9 @@
 """Cards to Telegram's HTML.
 
-A message holds 4,096 characters, counted after the markup is taken out; we count UTF-16 units, the
-strictest reading. A long card becomes several messages, split between blocks, else between lines, with the
-buttons under the last. A card that is edited is one message always, cut if need be.
+A message holds 4,096 characters, a caption 1,024, counted after the markup is taken out; we count
+UTF-16 units, the strictest reading. A long card becomes several messages, split between blocks, else
+between lines, with the buttons under the last. A card that is edited is one message always, and so is a
+caption, cut if need be.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 
 from chatbot.chat import Block, Button, Reply, Table, Text
 
-TEXT_LIMIT = 4096
+TEXT_LIMIT, CAPTION_LIMIT = 4096, 1024
 DATA_LIMIT = 64  # bytes
 CUT_NOTICE = "… (cut: too long for one message)"
 BLANK = "–"
@@ -38,10 +39,9 @@ class Page:
 
 
 def render(reply: Reply, *, one_page: bool = False) -> tuple[Page, ...]:
-    pieces = [piece for block in reply.blocks for piece in _pieces(_clean_block(block))]
-    pages = list(_packed(pieces))
+    pages = _pages(reply.blocks, TEXT_LIMIT)
     if one_page and len(pages) > 1:
-        pages = [_cut(pages[0])]
+        pages = [_cut(pages[0], TEXT_LIMIT)]
     return tuple(_page(blocks) for blocks in pages) or (Page(BLANK, BLANK),)
 
 
@@ -56,6 +56,19 @@ def keyboard(reply: Reply, page_url: PageUrl | None = None) -> str | None:
     rows = [[made for button in row if (made := _made(button, page_url))] for row in reply.buttons]
     rows = [row for row in rows if row]
     return json.dumps({"inline_keyboard": rows}, ensure_ascii=False) if rows else None
+
+
+def caption(reply: Reply) -> Page:
+    """Of a picture: cut where it is too long, and empty where there is nothing to say."""
+    pages = _pages(reply.blocks, CAPTION_LIMIT)
+    if not pages:
+        return Page("", "")
+    return _page(pages[0] if len(pages) == 1 else _cut(pages[0], CAPTION_LIMIT))
+
+
+def _pages(blocks: Sequence[Block], limit: int) -> list[list[Block]]:
+    pieces = (piece for block in blocks for piece in _pieces(_clean_block(block), limit))
+    return list(_packed(pieces, limit))
 
 
 def units(text: str) -> int:
@@ -88,13 +101,13 @@ def _is_sendable(button: Button) -> bool:
 # --- pages ------------------------------------------------------------------------------------------
 
 
-def _packed(pieces: Iterable[Block]) -> Iterator[list[Block]]:
+def _packed(pieces: Iterable[Block], limit: int) -> Iterator[list[Block]]:
     """Fills pages in order."""
     page: list[Block] = []
     size = 0
     for piece in pieces:
         needed = units(_plain(piece))
-        if page and size + 1 + needed > TEXT_LIMIT:
+        if page and size + 1 + needed > limit:
             yield page
             page, size = [], 0
         size += needed + (1 if page else 0)
@@ -103,9 +116,9 @@ def _packed(pieces: Iterable[Block]) -> Iterator[list[Block]]:
         yield page
 
 
-def _cut(page: Sequence[Block]) -> list[Block]:
+def _cut(page: Sequence[Block], limit: int) -> list[Block]:
     """As much of the page as leaves room for the notice."""
-    room = TEXT_LIMIT - units(CUT_NOTICE) - 1
+    room = limit - units(CUT_NOTICE) - 1
     lines = [_with_lines(block, [line]) for block in page for line in _lines(block)]
     kept: list[Block] = []
     for line in lines:
@@ -114,7 +127,7 @@ def _cut(page: Sequence[Block]) -> list[Block]:
             break
         kept.append(line)
     if not kept:
-        kept = list(_pieces(lines[0], limit=TEXT_LIMIT - units(CUT_NOTICE) - 1))[:1]
+        kept = list(_pieces(lines[0], limit - units(CUT_NOTICE) - 1))[:1]
     return [*_joined(kept), Text(CUT_NOTICE)]
 
 
@@ -133,7 +146,7 @@ def _joined(lines: Iterable[Block]) -> Iterator[Block]:
         yield Table(tuple(table))
 
 
-def _pieces(block: Block, *, limit: int = TEXT_LIMIT) -> Iterator[Block]:
+def _pieces(block: Block, limit: int) -> Iterator[Block]:
     """The block itself, or parts of whole lines that fit, or of slices of a line that is too long."""
     if units(_plain(block)) <= limit:
         yield block

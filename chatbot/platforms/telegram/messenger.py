@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
-from chatbot.chat import ChatRef, MessageRef, Platform, Reply, Request
+from chatbot.chat import ChatRef, MessageRef, Picture, Platform, Reply, Request
 from chatbot.errors import ChatUnreachable, DeliverLater, DeliveryError
 from chatbot.platforms.telegram.client import (
     BadRequest,
@@ -18,8 +20,10 @@ from chatbot.platforms.telegram.client import (
     NetworkError,
     TelegramClient,
     TelegramError,
+    photo,
+    photo_in_place,
 )
-from chatbot.platforms.telegram.markup import Page, PageUrl, keyboard, render
+from chatbot.platforms.telegram.markup import Page, PageUrl, caption, keyboard, render
 
 TOAST_LIMIT = 200
 TOKEN_REFUSED_PAUSE = 30.0  # seconds
@@ -31,7 +35,7 @@ log = logging.getLogger(__name__)
 _UNCHANGED = re.compile("message is not modified", re.IGNORECASE)
 _NOT_EDITABLE = re.compile(
     "message to edit not found|message can't be edited|message_id_invalid|message identifier is not specified"
-    "|there is no text in the message to edit",
+    "|there is no (?:text|media) in the message to edit",
     re.IGNORECASE,
 )
 _GONE = re.compile(
@@ -41,6 +45,12 @@ _GONE = re.compile(
     re.IGNORECASE,
 )
 _ALREADY_GONE = re.compile("message to delete not found", re.IGNORECASE)
+# A group may let the bot write and not let it show, and a picture may be one that Telegram cannot read.
+_NO_PICTURE = re.compile(
+    "not enough rights to send photos|chat_send_(?:photos|media)_forbidden|image_process_failed"
+    "|photo_invalid|wrong type of the web page content",
+    re.IGNORECASE,
+)
 _LINK_PREVIEW = '{"is_disabled":true}'
 
 
@@ -96,6 +106,17 @@ class TelegramMessenger:
 
     async def _deliver(self, chat: ChatRef, reply: Reply, edits: str | None) -> str | None:
         chat_id = self._moved.get(chat.id, chat.id)
+        if reply.picture is None:
+            return await self._deliver_words(chat_id, reply, edits)
+        try:
+            return await self._deliver_picture(chat_id, reply, reply.picture, edits)
+        except (BadRequest, Forbidden) as refusal:
+            if not _NO_PICTURE.search(refusal.message):
+                raise
+            log.info("no picture here; sending its caption", extra={"reason": refusal.message})
+            return await self._deliver_words(chat_id, replace(reply, picture=None), edits)
+
+    async def _deliver_words(self, chat_id: str, reply: Reply, edits: str | None) -> str | None:
         # A card that will be edited is one message from the start.
         pages = render(reply, one_page=edits is not None or reply.slot is not None)
         buttons = keyboard(reply, self._page_url)
@@ -106,34 +127,64 @@ class TelegramMessenger:
         return await self._send(chat_id, pages[-1], buttons)
 
     async def _edited(self, chat_id: str, message_id: str, page: Page, buttons: str | None) -> bool:
-        """``False``: that message cannot be edited any more."""
-        parameters: JSONDict = {"chat_id": chat_id, "message_id": message_id}
-        try:
-            await self._with_page("editMessageText", parameters, page, buttons)
-        except BadRequest as refusal:
-            if _UNCHANGED.search(refusal.message):
-                return True
-            if _NOT_EDITABLE.search(refusal.message):
-                return False
-            raise
-        return True
+        parameters = {"chat_id": chat_id, "message_id": message_id, **_with_buttons(buttons)}
+        return await _took_place(
+            self._call("editMessageText", page, lambda text, mode: parameters | _words(text, mode))
+        )
 
     async def _send(self, chat_id: str, page: Page, buttons: str | None) -> str:
-        sent = await self._with_page("sendMessage", {"chat_id": chat_id}, page, buttons)
+        parameters = {"chat_id": chat_id, **_with_buttons(buttons)}
+        sent = await self._call("sendMessage", page, lambda text, mode: parameters | _words(text, mode))
         return str(sent["message_id"])
 
-    async def _with_page(self, method: str, parameters: JSONDict, page: Page, buttons: str | None) -> Any:
-        parameters |= {"text": page.html, "parse_mode": "HTML", "link_preview_options": _LINK_PREVIEW}
-        if buttons is not None:
-            parameters["reply_markup"] = buttons
+    async def _deliver_picture(
+        self, chat_id: str, reply: Reply, picture: Picture, edits: str | None
+    ) -> str | None:
+        """A card of words does not become a picture everywhere: then the picture is sent anew."""
+        page = caption(reply)
+        parameters = {"chat_id": chat_id, **_with_buttons(keyboard(reply, self._page_url))}
+
+        def in_place(text: str, mode: str | None) -> JSONDict:
+            return {**parameters, "message_id": edits, "media": photo_in_place(picture.png, text, mode)}
+
+        def anew(text: str, mode: str | None) -> JSONDict:
+            return {**parameters, "photo": photo(picture.png), "caption": text, "parse_mode": mode}
+
+        if edits is not None and await _took_place(self._call("editMessageMedia", page, in_place)):
+            return edits
+        sent = await self._call("sendPhoto", page, anew)
+        return str(sent["message_id"])
+
+    async def _call(self, method: str, page: Page, shape: Callable[[str, str | None], JSONDict]) -> Any:
+        """``shape`` makes the parameters of a text and its parse mode."""
         try:
-            return await self._client.call(method, parameters)
+            return await self._client.call(method, shape(page.html, "HTML"))
         except BadRequest as refusal:
             if not _is_about_the_markup(refusal):
                 raise
             log.error("our markup was refused; sending plain text", extra={"reason": refusal.message})
-        del parameters["parse_mode"]
-        return await self._client.call(method, parameters | {"text": page.plain})
+        return await self._client.call(method, shape(page.plain, None))
+
+
+async def _took_place(edit: Awaitable[Any]) -> bool:
+    """``False``: that message cannot be edited any more."""
+    try:
+        await edit
+    except BadRequest as refusal:
+        if _UNCHANGED.search(refusal.message):
+            return True
+        if _NOT_EDITABLE.search(refusal.message):
+            return False
+        raise
+    return True
+
+
+def _with_buttons(buttons: str | None) -> JSONDict:
+    return {} if buttons is None else {"reply_markup": buttons}
+
+
+def _words(text: str, mode: str | None) -> JSONDict:
+    return {"text": text, "parse_mode": mode, "link_preview_options": _LINK_PREVIEW}
 
 
 def delivery_error(error: TelegramError) -> DeliveryError:

@@ -16,7 +16,9 @@ from decimal import Decimal
 
 from chatbot.domain.account import AccountView, Balance, LegSetting
 from chatbot.domain.hedge import AccountId
+from chatbot.domain.history import thinned
 from chatbot.domain.instrument import Instrument, PositionMode, PositionSide, Symbol
+from chatbot.domain.market import PricePoint
 from chatbot.domain.order import (
     Fill,
     FundingPayment,
@@ -35,6 +37,7 @@ from chatbot.venues.paper.catalog import SHAPES, listed
 from chatbot.venues.paper.checks import DUPLICATE, NO_SYMBOL, no_price
 from chatbot.venues.paper.floor import Floor
 from chatbot.venues.paper.matching import WHOLE, submit
+from chatbot.venues.paper.memory import note_marks
 from chatbot.venues.paper.readings import read_account, read_balance
 from chatbot.venues.paper.state import AccountState, Reference
 from chatbot.venues.paper.statefile import Progress, StateFile
@@ -112,6 +115,7 @@ class Engine:
 
     def _pass_time(self, until: datetime, clock_now: datetime) -> None:
         floor = self._floor
+        note_marks(floor, self.feed, until)
         active = floor.active_symbols()
         self._bring(
             [symbol for symbol in active if not floor.markets[symbol].priced], self.feed.latest(floor.now)
@@ -219,6 +223,17 @@ class Engine:
         self.advance()
         return self._state.funding(account_id, symbol, since)
 
+    def price_history(self, symbol: Symbol, since: datetime, *, points: int) -> tuple[PricePoint, ...]:
+        self.advance()
+        desk.require_symbol(self._floor, symbol)
+        self._fresh([symbol])
+        past = self.feed.past(symbol, since)
+        kept = self._state.marks(symbol, since)
+        fresh = [mark for of, mark in self._floor.unsaved.marks if of == symbol and mark.at >= since]
+        now = PricePoint(self._floor.now, self._floor.mark(symbol))
+        earlier = [mark for mark in (*past, *kept, *fresh) if mark.at < now.at]
+        return thinned((*earlier, now) if now.at >= since else (), points)
+
     def money_from_outside(self, account_id: AccountId) -> tuple[Reference, ...]:
         """Opening balance, deposits and resets: with fills and funding they explain the wallet exactly."""
         return self._state.money_from_outside(account_id)
@@ -279,6 +294,14 @@ class Engine:
         desk.require_symbol(self._floor, symbol)
         self._fresh({symbol, *account.symbols()})
         desk.set_leg(self._floor, account, (symbol, side), setting)
+        self._save()
+
+    def add_margin(self, account_id: AccountId, symbol: Symbol, side: PositionSide, amount: Decimal) -> None:
+        self.advance()
+        account = self._account(account_id)
+        desk.require_symbol(self._floor, symbol)
+        self._fresh({symbol, *account.symbols()})
+        desk.add_margin(self._floor, account, (symbol, side), amount)
         self._save()
 
     # --- what only a simulated exchange offers; each reference counts once ----------------------

@@ -18,6 +18,7 @@ from chatbot.domain.instrument import (
     PositionSide,
     Symbol,
 )
+from chatbot.domain.market import PricePoint
 from chatbot.domain.order import Fill, FundingPayment, OrderReport
 
 START_BALANCE: Mapping[str, Decimal] = {"USDT": Decimal(10_000), "BTC": Decimal("0.1")}
@@ -102,13 +103,14 @@ class AccountState:
 
 @dataclass(slots=True)
 class Unsaved:
-    """What has changed since the last write to the state file."""
+    """What has changed since the last write to the state file. ``marks`` alone are no reason for one."""
 
     accounts: dict[AccountId, AccountState] = field(default_factory=dict)
     orders: dict[tuple[AccountId, str], WorkingOrder] = field(default_factory=dict)
     fills: list[tuple[AccountId, Fill]] = field(default_factory=list)
     funding: list[tuple[AccountId, FundingPayment]] = field(default_factory=list)
     references: list[Reference] = field(default_factory=list)
+    marks: list[tuple[Symbol, PricePoint]] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         return bool(self.accounts or self.orders or self.fills or self.funding or self.references)
@@ -119,6 +121,7 @@ class Unsaved:
         self.fills.clear()
         self.funding.clear()
         self.references.clear()
+        self.marks.clear()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,14 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 from chatbot.domain.hedge import AccountId
 from chatbot.domain.instrument import OrderSide, PositionSide, Symbol
+from chatbot.domain.market import PricePoint
 from chatbot.domain.order import Fill, FillCause, FundingPayment
 from chatbot.errors import StorageError
 from chatbot.venues.paper.codec import (
@@ -30,8 +31,14 @@ from chatbot.venues.paper.codec import (
 )
 from chatbot.venues.paper.state import AccountState, Reference, Unsaved, WorkingOrder
 
-VERSION = 1
-SCHEMA = """
+VERSION = 2
+MARKS_KEPT = timedelta(days=8)  # a week, and a day so that a chart of a week may begin a little earlier
+MARKS = """
+CREATE TABLE marks (
+    symbol TEXT NOT NULL, at INTEGER NOT NULL, price TEXT NOT NULL, PRIMARY KEY (symbol, at)
+) STRICT, WITHOUT ROWID
+"""
+SCHEMA = f"""
 CREATE TABLE market (
     id INTEGER PRIMARY KEY CHECK (id = 1),
     feed TEXT NOT NULL, started_at INTEGER NOT NULL, at INTEGER NOT NULL,
@@ -59,7 +66,9 @@ CREATE TABLE money_from_outside (
     account TEXT NOT NULL, reference TEXT NOT NULL, at INTEGER NOT NULL, amounts TEXT NOT NULL,
     PRIMARY KEY (account, reference)
 ) STRICT, WITHOUT ROWID;
-"""
+{MARKS}"""
+# What leads from a version to the next one.
+UPGRADES = {1: MARKS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +107,13 @@ class StateFile:
             version = self._db.execute("PRAGMA user_version").fetchone()[0]
             if version == 0:
                 self._create()
+                version = VERSION
+            while version in UPGRADES:
+                self._db.execute(UPGRADES[version])
+                version += 1
+                self._db.execute(f"PRAGMA user_version = {version}")
             self._db.execute("COMMIT")
-        if version not in (0, VERSION):
+        if version != VERSION:
             raise StorageError(
                 f"The paper state file {self._name} was written by another version of the program."
             )
@@ -172,6 +186,15 @@ class StateFile:
             "INSERT INTO money_from_outside VALUES (?, ?, ?, ?)",
             [_reference_row(r) for r in unsaved.references],
         )
+        self._db.executemany(
+            "INSERT OR REPLACE INTO marks VALUES (?, ?, ?)",
+            [(symbol, to_micros(mark.at), str(mark.price)) for symbol, mark in unsaved.marks],
+        )
+        oldest = to_micros(progress.at - MARKS_KEPT)
+        self._db.executemany(
+            "DELETE FROM marks WHERE symbol = ? AND at < ?",
+            [(symbol, oldest) for symbol in {symbol for symbol, _ in unsaved.marks}],
+        )
 
     # --- reading --------------------------------------------------------------------------------
 
@@ -218,6 +241,12 @@ class StateFile:
             FundingPayment(key, symbol, PositionSide(side), Decimal(amount), Decimal(rate), from_micros(at))
             for key, side, amount, rate, at in rows
         )
+
+    def marks(self, symbol: Symbol, since: datetime) -> list[PricePoint]:
+        rows = self._all(
+            "SELECT at, price FROM marks WHERE symbol = ? AND at >= ? ORDER BY at", symbol, to_micros(since)
+        )
+        return [PricePoint(from_micros(at), Decimal(price)) for at, price in rows]
 
     def money_from_outside(self, account_id: AccountId) -> tuple[Reference, ...]:
         rows = self._all(

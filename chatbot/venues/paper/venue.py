@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import TypeVar
 
 from chatbot.domain.account import AccountView, LegSetting
 from chatbot.domain.hedge import AccountId
 from chatbot.domain.instrument import Instrument, PositionMode, PositionSide, Symbol
+from chatbot.domain.market import PricePoint
 from chatbot.domain.order import (
     Accepted,
     Fill,
@@ -75,6 +77,11 @@ class PaperVenue:
     async def funding_payments(self, symbol: Symbol, since: datetime) -> tuple[FundingPayment, ...]:
         return await self._read(lambda: self._engine.funding_payments(self._account_id, symbol, since))
 
+    async def price_history(
+        self, symbol: Symbol, since: datetime, *, points: int = 300
+    ) -> tuple[PricePoint, ...]:
+        return await self._read(lambda: self._engine.price_history(symbol, since, points=points))
+
     def _hidden(self, fill: Fill) -> bool:
         return self.faults.hide_fills and self.faults.hides(fill.client_order_id or "", self._clock.now())
 
@@ -94,6 +101,9 @@ class PaperVenue:
 
     async def set_leg(self, symbol: Symbol, side: PositionSide, setting: LegSetting) -> None:
         await self._write(lambda: self._engine.set_leg(self._account_id, symbol, side, setting))
+
+    async def add_margin(self, symbol: Symbol, side: PositionSide, amount: Decimal) -> None:
+        await self._write(lambda: self._engine.add_margin(self._account_id, symbol, side, amount))
 
     # --- the network ----------------------------------------------------------------------------
 
