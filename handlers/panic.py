@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
 from chatbot.chat import Button, Reply, Severity, Text
 from chatbot.errors import BadArgument, NotFound, UserError, VenueError
+from chatbot.ports import Account
 from handlers.context import Call
 from handlers.quote_cards import quote_card
 from handlers.text import echo
@@ -13,14 +15,14 @@ from handlers.text import echo
 PAUSED = "🛑 **New openings are paused.** /open and /hedge refuse until you resume; /close works as always."
 
 
-async def panic(call: Call) -> Reply:
+async def panic(call: Call) -> Reply | Sequence[Reply]:
     words = [word.lower() for word in call.words]
     if words in (["off"], ["resume"]):
         return await _resume(call)
     if words:
         raise BadArgument(f"I do not know what `{echo(call.words[0])}` means here.")
     await _set_paused(call, paused=True)
-    return await _way_out(call)
+    return (await _way_out(call), *[card async for card in _ways_out_elsewhere(call)])
 
 
 async def _resume(call: Call) -> Reply:
@@ -51,6 +53,28 @@ async def _way_out(call: Call) -> Reply:
         buttons=(*card.buttons, resume),
         severity=Severity.CRITICAL,
     )
+
+
+async def _ways_out_elsewhere(call: Call) -> AsyncIterator[Reply]:
+    """Everything is on all accounts: an offer of its own for each that has something open."""
+    here = await call.services.hedging.account(call.user)
+    for account in await call.services.store.accounts(call.user.id):
+        if account.id == here.id:
+            continue
+        try:
+            yield await _way_out_of(call, account)
+        except NotFound:
+            continue  # nothing is open there
+        except (UserError, VenueError) as error:
+            words = f"**On {account.label}** no offer to close could be made: {error.message}"
+            yield Reply(blocks=(Text(words),), severity=Severity.CRITICAL)
+
+
+async def _way_out_of(call: Call, account: Account) -> Reply:
+    quote = await call.services.hedging.offer_close_all(call.user, call.request.chat, account)
+    instruments = await call.services.hedging.instruments(call.user, account.id)
+    card = quote_card(call.look, quote, instruments)
+    return replace(card, blocks=(Text(f"**On {account.label}:**"), *card.blocks), severity=Severity.CRITICAL)
 
 
 def _paused(text: str, buttons: tuple[Button, ...]) -> Reply:

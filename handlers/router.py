@@ -36,7 +36,7 @@ from handlers.text import echo, sentence
 log = logging.getLogger(__name__)
 
 # What mends or shows. Caps are not loosened by a tap, and an example of an opening is no advice to open.
-_WAY_OUT = re.compile(r"`(/(?:hedge|close|status|adopt|panic|connect) [^`]+)`")
+_WAY_OUT = re.compile(r"`(/(?:hedge|close|status|adopt|panic|connect|settings account) [^`]+)`")
 _INVITE = re.compile(r"/start\s+([A-Za-z0-9_-]{8,64})")
 MAX_TEXT = 1_000  # longer than any command can be
 MAX_TOAST = 200

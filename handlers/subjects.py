@@ -60,7 +60,23 @@ async def live_hedge(call: Call, number: int) -> Hedge:
         raise NotFound(f"You have no hedge #{number}. /status lists what you have.")
     if not hedge.live:
         raise NotFound(f"#{number} is closed already. /status lists what is open.")
+    await _require_here(call, hedge)
     return hedge
+
+
+async def _require_here(call: Call, hedge: Hedge) -> None:
+    """The same symbol on another account is another position."""
+    here = await call.services.hedging.account(call.user)
+    if hedge.account_id == here.id:
+        return
+    there = await call.services.store.account(hedge.account_id)
+    if there is None or there.disconnected_at is not None:
+        label, venue = (there.label, there.venue) if there else ("an account", "VENUE")
+        raise NotFound(f"#{hedge.number} is on {label}, which has no key any more: `/connect {venue}`.")
+    raise NotFound(
+        f"#{hedge.number} is on {there.label}, and orders go to {here.label} now. "
+        f"`/settings account {there.label}` goes there."
+    )
 
 
 def refuse_while_paused(call: Call) -> None:

@@ -138,9 +138,9 @@ class HedgeService:
     async def offer_margin(self, user: User, chat: ChatRef, request: MarginRequest) -> Quote:
         return await self._offers.offer(user, chat, QuoteKind.MARGIN, request)
 
-    async def offer_close_all(self, user: User, chat: ChatRef) -> Quote:
-        """NotFound when there is nothing to close."""
-        return await self._offers.offer(user, chat, QuoteKind.CLOSE_ALL, None)
+    async def offer_close_all(self, user: User, chat: ChatRef, account: Account | None = None) -> Quote:
+        """On the account that orders go to, or on another. NotFound when there is nothing to close."""
+        return await self._offers.offer(user, chat, QuoteKind.CLOSE_ALL, None, account=account)
 
     # --- confirmation -----------------------------------------------------------------------
 

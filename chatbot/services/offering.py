@@ -97,8 +97,17 @@ class Offers:
         self._bookkeeper = bookkeeper
         self._terms = terms
 
-    async def offer(self, user: User, chat: ChatRef, kind: QuoteKind, request: AnyRequest | None) -> Quote:
-        desk = await self.desk(user, set() if request is None else {request.symbol}, follow=True)
+    async def offer(
+        self,
+        user: User,
+        chat: ChatRef,
+        kind: QuoteKind,
+        request: AnyRequest | None,
+        *,
+        account: Account | None = None,
+    ) -> Quote:
+        symbols = set() if request is None else {request.symbol}
+        desk = await self.desk(user, symbols, follow=True, account=account)
         quote = self.quote(desk, chat, kind, request)
         await self._store.commit(Changes(quotes=(quote,)))
         return quote

@@ -13,7 +13,7 @@ from chatbot.domain.instrument import PositionMode
 from chatbot.domain.quote import CloseQuote, CloseRequest, Quote
 from chatbot.errors import BadCredentials, Busy, MissingPermission, VenueUnavailable
 from chatbot.ports import Account, KeyReport
-from chatbot.venues.paper.faults import Late
+from chatbot.venues.paper.faults import Late, Unavailable
 from tests.dialogs.harness import ANN, BOB, BTC, GROUP, NOON, Card, Dialog, a_dialog, home_of
 from tests.exchanges import ScriptedExchanges, key
 
@@ -423,6 +423,61 @@ async def test_who_turns_to_another_account_is_told_what_stays_open(exchanges: S
         assert "⚠️ #1: open elsewhere" in await dialog.reads("/settings account binance")
         assert "elsewhere" not in await dialog.reads("/settings account paper")
         assert "BTC long 0.05" in await dialog.reads("/status")
+
+
+async def test_a_hedge_of_another_account_is_not_mistaken_for_one_here(exchanges: ScriptedExchanges) -> None:
+    exchanges.knows(key())
+    async with a_dialog(exchanges=exchanges) as dialog:
+        await hands_in(dialog, key(), SECRET)
+        await dialog.does("/open BTC long 0.05 10x")
+        await dialog.says("/settings account binance")
+        await dialog.does("/open BTC long 0.01 10x")
+
+        for command in ("/close #1", "/hedge #1", "/status #1"):
+            (card,) = await dialog.says(command)
+            assert "#1 is on paper, and orders go to binance now." in card.text
+            assert card.labels == ["/settings account paper"]
+
+        await dialog.taps(dialog.latest, "/settings account paper")
+        (offer,) = await dialog.says("/close #1")
+        assert "0.05" in offer.text
+
+
+async def test_a_hedge_of_a_disconnected_account_says_how_to_get_back(exchanges: ScriptedExchanges) -> None:
+    exchanges.knows(key())
+    async with a_dialog(exchanges=exchanges) as dialog:
+        await hands_in(dialog, key(), SECRET)
+        await dialog.says("/settings account binance")
+        await dialog.does("/open BTC long 0.05 10x")
+        await leaves(dialog, "binance")
+        assert "which has no key any more: /connect binance." in await dialog.reads("/close #1")
+
+
+async def test_panic_is_about_every_account(exchanges: ScriptedExchanges) -> None:
+    exchanges.knows(key())
+    async with a_dialog(exchanges=exchanges) as dialog:
+        await hands_in(dialog, key(), SECRET)
+        await dialog.does("/open BTC long 0.05 10x")
+        await dialog.says("/settings account binance")
+        await dialog.does("/open ETH long 1 10x")
+
+        here, there = await dialog.says("/panic")
+        assert "New openings are paused" in here.text
+        assert there.text.startswith("On paper:")
+        for card in (there, here):
+            await dialog.taps(card, card.labels[0])
+
+        assert await dialog.bot.store.live_hedges() == ()
+
+
+async def test_panic_says_where_no_way_out_could_be_offered(exchanges: ScriptedExchanges) -> None:
+    exchanges.knows(key())
+    async with a_dialog(exchanges=exchanges) as dialog:
+        await hands_in(dialog, key(), SECRET)
+        account = await exchange_account(dialog)
+        dialog.bot.venues.of(account).faults.on_reads(*[Unavailable()] * 3)  # type: ignore[attr-defined]
+        _, there = await dialog.says("/panic")
+        assert "On binance no offer to close could be made" in there.text
 
 
 async def test_an_offer_is_confirmed_on_the_account_that_it_was_made_for(
