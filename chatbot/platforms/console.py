@@ -7,6 +7,7 @@ the numbers behind those that are on show: no number changes its meaning under s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import secrets
 import shutil
@@ -286,9 +287,11 @@ async def _lines(stream: TextIO) -> AsyncIterator[str]:
     lines: asyncio.Queue[str] = asyncio.Queue()
 
     def read() -> None:
-        for line in iter(stream.readline, ""):
-            loop.call_soon_threadsafe(lines.put_nowait, line)
-        loop.call_soon_threadsafe(lines.put_nowait, "")
+        # After quit the loop may be closed while there is still something to read.
+        with contextlib.suppress(RuntimeError):
+            for line in iter(stream.readline, ""):
+                loop.call_soon_threadsafe(lines.put_nowait, line)
+            loop.call_soon_threadsafe(lines.put_nowait, "")
 
     threading.Thread(target=read, daemon=True, name="console-input").start()
     while line := await lines.get():
