@@ -50,7 +50,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "/open",
         "opens a position: quote first, then your word",
-        "/open SYMBOL long|short SIZE [10x] [isolated|cross] [sl PRICE] [tp PRICE]",
+        "/open SYMBOL long|short SIZE [10x] [isolated|cross] [sl PRICE] [tp PRICE] [on ACCOUNT]",
         "/open BTC long 0.05 10x",
         open_position,
         more="Sizes: `0.05` coins, `1000usdt` of notional, `25%` of the free margin. Any order will do.",
@@ -58,7 +58,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "/hedge",
         "locks a position's profit with the opposite leg",
-        "/hedge [SYMBOL|#ID] [RATIO%] [sl PRICE] [tp PRICE]",
+        "/hedge [SYMBOL|#ID] [RATIO%] [sl PRICE] [tp PRICE] [on ACCOUNT]",
         "/hedge BTC",
         hedge,
         more="Positions opened elsewhere on the account too. Without a name: all that are not hedged.",

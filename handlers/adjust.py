@@ -15,7 +15,7 @@ from handlers.adjust_cards import adjust_menu, margin_menu
 from handlers.arguments import STOP_LOSS, TAKE_PROFIT, Arguments
 from handlers.context import Call
 from handlers.quote_cards import quote_card
-from handlers.subjects import Subject, arguments_of, named_subject, subject_of
+from handlers.subjects import Subject, arguments_of, named_subject, placed, subject_of
 
 _LEGS: dict[str, LegName] = {
     "primary": LegRole.PRIMARY,
@@ -38,6 +38,7 @@ class _Stops:
 
 
 async def adjust(call: Call) -> Reply:
+    call = await placed(call)
     arguments = await arguments_of(call)
     stops = _stops(arguments)
     equal = arguments.flag(*EQUAL)
@@ -107,6 +108,7 @@ async def _offer_stops(call: Call, subject: Subject, stops: _Stops, legs: tuple[
 
 
 async def margin(call: Call) -> Reply:
+    call = await placed(call)
     arguments = await arguments_of(call)
     legs, amount = _legs(arguments), arguments.money()
     subject = await subject_of(call, arguments)

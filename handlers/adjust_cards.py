@@ -244,7 +244,7 @@ def adjust_menu(look: Look, report: StatusReport) -> Reply:
         title, instrument = subject_name(hedge.number, hedge.symbol, hedge.instrument), hedge.instrument
     elif report.positions:
         position = report.positions[0]
-        name = _position_name(position.number, position.instrument)
+        name = _position_name(look, position.number, position.instrument)
         title = subject_name(position.number, position.symbol, position.instrument)
         legs, instrument = [position.leg], position.instrument
     else:
@@ -258,8 +258,10 @@ def adjust_menu(look: Look, report: StatusReport) -> Reply:
     return Reply(blocks=(Text(words),), buttons=_menu_rows(look, name, legs))
 
 
-def _position_name(number: int | None, instrument: Instrument) -> str:
-    return f"#{number}" if number is not None else short_name(instrument.symbol, instrument)
+def _position_name(look: Look, number: int | None, instrument: Instrument) -> str:
+    if number is not None:
+        return f"#{number}"
+    return f"{short_name(instrument.symbol, instrument)}{look.there}"
 
 
 def _menu_rows(look: Look, name: str, legs: Sequence[LegReport]) -> Rows:
@@ -283,7 +285,7 @@ def margin_menu(look: Look, report: StatusReport) -> Reply:
     """The isolated legs with their distances, and for each what would help."""
     found = [(f"#{h.number}", leg, h.instrument) for h in report.hedges for leg in h.legs if leg.quantity]
     for position in report.positions:
-        name = _position_name(position.number, position.instrument)
+        name = _position_name(look, position.number, position.instrument)
         found.append((name, position.leg, position.instrument))
     if not found:
         return _nothing(look)

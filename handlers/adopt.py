@@ -7,7 +7,7 @@ from chatbot.errors import BadArgument
 from handlers.arguments import hedge_number_of
 from handlers.context import Call
 from handlers.figures import subject_name
-from handlers.subjects import live_hedge
+from handlers.subjects import live_hedge, placed
 from handlers.text import amount_of
 
 
@@ -15,6 +15,7 @@ async def adopt(call: Call) -> Reply:
     number = hedge_number_of(call.words[0]) if len(call.words) == 1 else None
     if number is None:
         raise BadArgument("I need the number of one hedge, like `#3`.")
+    call = await placed(call)
     await live_hedge(call, number)
     hedge = await call.services.hedging.adopt(call.user, number)
     instrument = (await call.services.hedging.instruments(call.user))[hedge.symbol]

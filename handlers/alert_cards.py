@@ -39,6 +39,7 @@ from handlers.alert_words import (
     next_liquidation,
     sourced,
     status,
+    target_of,
 )
 from handlers.buttons import Buttons, fits
 from handlers.look import Look
@@ -145,7 +146,7 @@ def _add_margin(figures: LiquidationNear) -> tuple[tuple[str, str], ...]:
     if figures.top_up is None:
         return ()
     amount = plain(figures.top_up)
-    command = f"/margin {named(figures)} {figures.side} {amount}"
+    command = f"/margin {target_of(figures)} {figures.side} {amount}"
     return ((f"Add {amount} {figures.instrument.settle}", command),)
 
 

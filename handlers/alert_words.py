@@ -44,24 +44,31 @@ def named(figures: OnMarket) -> str:
     return short_name(figures.instrument.symbol, figures.instrument)
 
 
+def target_of(figures: OnMarket) -> str:
+    """As commands that trade take it: a market alone could be on any account."""
+    if figures.number is not None or not figures.account:
+        return named(figures)
+    return f"{named(figures)} on {figures.account}"
+
+
 def name_of(figures: OnMarket) -> str:
     return subject_name(figures.number, figures.instrument.symbol, figures.instrument)
 
 
 def close(figures: OnMarket, label: str = "Close…") -> tuple[str, str]:
-    return label, f"/close {named(figures)}"
+    return label, f"/close {target_of(figures)}"
 
 
 def hedge(figures: OnMarket, label: str = "Hedge now") -> tuple[str, str]:
-    return label, f"/hedge {named(figures)}"
+    return label, f"/hedge {target_of(figures)}"
 
 
 def equalize(figures: OnMarket) -> tuple[str, str]:
-    return "Rebalance", f"/adjust {named(figures)} rebalance"
+    return "Rebalance", f"/adjust {target_of(figures)} rebalance"
 
 
 def status(figures: OnMarket) -> tuple[str, str]:
-    return "Status", f"/status {named(figures)}"
+    return "Status", f"/status {target_of(figures)}"
 
 
 def exposure_of(naked: NakedLeg, instrument: Instrument) -> str:

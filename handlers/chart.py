@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from itertools import islice
 
 from chatbot.chat import Picture, Reply, Text
 from handlers.chart_cards import MOST_CHOICES, chart_card, description, picture_words, too_early_card
 from handlers.context import Call
 from handlers.figures import subject_name
-from handlers.subjects import Subject, arguments_of, live_subjects, subject_of
+from handlers.subjects import Subject, all_live_subjects, arguments_of, placed, subject_of
 from handlers.text import short_name
 
 
 async def chart(call: Call) -> Reply:
+    call = await placed(call)
     arguments = await arguments_of(call)
     subject = await subject_of(call, arguments)
     arguments.done()
     if subject is None:
-        live = live_subjects(await call.services.reporting.status(call.user))
+        live = await all_live_subjects(call)
         if len(live) != 1:
             return await _choice(call, live)
-        subject = live[0]
+        return await chart(replace(call, words=(live[0].named,)))
     return await _chart_of(call, subject)
 
 
@@ -42,7 +44,7 @@ async def _chart_of(call: Call, subject: Subject) -> Reply:
 
 async def _choice(call: Call, live: list[Subject]) -> Reply:
     if live:
-        named = [(subject_name(s.number, s.symbol), _name_of(s)) for s in live]
+        named = [(subject_name(s.number, s.symbol), s.named) for s in live]
         words = "**Which one?**"
     else:
         instruments = await call.services.hedging.instruments(call.user)
@@ -53,7 +55,3 @@ async def _choice(call: Call, live: list[Subject]) -> Reply:
         (call.button(f"Chart {label}", f"/chart {name}", replaces=True),) for label, name in named
     )
     return Reply(blocks=(Text(words),), buttons=buttons)
-
-
-def _name_of(subject: Subject) -> str:
-    return f"#{subject.number}" if subject.number is not None else str(subject.symbol)

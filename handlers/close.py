@@ -2,30 +2,30 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 
 from chatbot.chat import Reply, Text
 from chatbot.domain.intent import Purpose
 from chatbot.domain.quote import CloseRequest, StopsRequest
-from chatbot.services.reporting import StatusReport
 from handlers.context import Call
 from handlers.figures import subject_name
 from handlers.quote_cards import quote_card
-from handlers.subjects import arguments_of, live_subjects, subject_of
+from handlers.subjects import Subject, all_live_subjects, arguments_of, placed, subject_of
 
 
 async def close(call: Call) -> Reply:
+    call = await placed(call)
     arguments = await arguments_of(call)
     at = arguments.price_or_off(("at",), "the closing price")
     fraction = arguments.percent("the share to close")
     subject = await subject_of(call, arguments)
     arguments.done()
     if subject is None:
-        report = await call.services.reporting.status(call.user)
-        live = live_subjects(report)
+        live = await all_live_subjects(call)
         if len(live) != 1:
-            return _choice(call, report)
-        subject = live[0]
+            return _choice(call, live)
+        return await close(replace(call, words=(live[0].named, *call.words)))
     hedging, chat = call.services.hedging, call.request.chat
     if at == "off":
         taken_back = StopsRequest(subject.symbol, remove=(Purpose.CLOSE_AT_PRICE,))
@@ -37,8 +37,7 @@ async def close(call: Call) -> Reply:
     return quote_card(call.look, quote, instruments)
 
 
-def _choice(call: Call, report: StatusReport) -> Reply:
-    live = live_subjects(report)
+def _choice(call: Call, live: list[Subject]) -> Reply:
     if not live:
         return Reply(
             blocks=(Text("**There is nothing to close.** `/open BTC long 0.05 10x` opens a position."),)
@@ -46,8 +45,7 @@ def _choice(call: Call, report: StatusReport) -> Reply:
     rest = " ".join(word for word in call.words)
     buttons = []
     for subject in live:
-        named = f"#{subject.number}" if subject.number is not None else str(subject.symbol)
-        command = f"/close {named} {rest}".rstrip()
+        command = f"/close {subject.named} {rest}".rstrip()
         buttons.append(
             (call.button(f"Close {subject_name(subject.number, subject.symbol)}", command, replaces=True),)
         )

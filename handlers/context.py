@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chatbot.chat import Button, Reply, Request, RequestKind
-from chatbot.ports import Clock, PaperDesk, Store, User
+from chatbot.ports import Account, Clock, PaperDesk, Store, User
 from chatbot.services.accounts import AccountService
 from chatbot.services.admission import Admission
 from chatbot.services.charting import Charting
@@ -53,6 +53,7 @@ class Call:
     words: tuple[str, ...]
     services: Services
     commands: tuple[Command, ...] = ()
+    account: str = ""  # the name of the account that this is about, where there are more than one
 
     @property
     def clicked(self) -> bool:
@@ -61,7 +62,13 @@ class Call:
     @property
     def look(self) -> Look:
         balances = self.request.chat.private or self.services.show_balances_in_groups
-        return Look(self.user, str(self.request.chat), self.services.buttons, balances)
+        return Look(self.user, str(self.request.chat), self.services.buttons, balances, self.account)
+
+    def on(self, account: Account, *, named: bool) -> Call:
+        """The same call, about this account; the user's own choice is not touched by it."""
+        preferences = replace(self.user.preferences, default_account=account.id)
+        user = replace(self.user, preferences=preferences)
+        return replace(self, user=user, account=account.label if named else "")
 
     def button(self, label: str, command: str, *, replaces: bool = False) -> Button:
         """A button that types ``command`` for this user in this chat."""

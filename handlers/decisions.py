@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chatbot.chat import Reply, Text
-from chatbot.errors import QuoteExpired
+from chatbot.errors import OneWayMode, QuoteExpired
 from chatbot.services.hedging import Requoted, Started
 from handlers.buttons import CANCEL, Decision
 from handlers.context import Call
+from handlers.modes import one_way_card
 from handlers.quote_cards import expired_card, quote_card
 
 
@@ -22,6 +23,22 @@ async def decide(call: Call, decision: Decision) -> Sequence[Reply]:
 
 
 async def _confirm(call: Call, decision: Decision) -> Sequence[Reply]:
+    call = await _of_quote(call, decision)
+    try:
+        return await _answer(call, decision)
+    except OneWayMode as error:
+        return (one_way_card(call.look, error),)
+
+
+async def _of_quote(call: Call, decision: Decision) -> Call:
+    """The call on the account that the offer is for."""
+    quote = await call.services.store.quote(decision.quote_id)
+    accounts = await call.services.store.accounts(call.user.id)
+    known = [account for account in accounts if quote is not None and account.id == quote.account_id]
+    return call.on(known[0], named=len(accounts) > 1) if known else call
+
+
+async def _answer(call: Call, decision: Decision) -> Sequence[Reply]:
     request = call.request
     outcome = await call.services.hedging.confirm(
         call.user,
@@ -62,7 +79,7 @@ async def _expired(call: Call, decision: Decision, error: QuoteExpired) -> Seque
     if quote is None or quote.used_at is not None:
         raise error
     instruments = await call.services.hedging.instruments(call.user, quote.account_id)
-    card = expired_card(call.look, quote, instruments)
+    card = expired_card((await _of_quote(call, decision)).look, quote, instruments)
     return (_in_place(card, error.message),)
 
 

@@ -34,6 +34,7 @@ def mode_of(words: tuple[str, ...]) -> PositionMode:
 
 def one_way_card(look: Look, error: OneWayMode) -> Reply:
     """The refusal, with the button that mends it: it works as soon as nothing is open."""
-    switch = look.button(*SWITCH)
+    label, command = SWITCH
+    switch = look.button(label, command + look.there)
     row = (look.button("Close…", "/close"), switch) if error.obstacle else (switch,)
     return Reply(blocks=(Text(error.message),), buttons=(row,), severity=Severity.WARNING)

@@ -8,10 +8,11 @@ from chatbot.errors import BadArgument
 from handlers.arguments import Arguments
 from handlers.context import Call
 from handlers.quote_cards import quote_card
-from handlers.subjects import arguments_of, refuse_while_paused
+from handlers.subjects import arguments_of, placed, refuse_while_paused
 
 
 async def open_position(call: Call) -> Reply:
+    call = await placed(call)
     request = open_request(await arguments_of(call))
     refuse_while_paused(call)
     quote = await call.services.hedging.offer_open(call.user, call.request.chat, request)

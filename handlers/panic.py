@@ -71,10 +71,10 @@ async def _ways_out_elsewhere(call: Call) -> AsyncIterator[Reply]:
 
 
 async def _way_out_of(call: Call, account: Account) -> Reply:
-    quote = await call.services.hedging.offer_close_all(call.user, call.request.chat, account)
-    instruments = await call.services.hedging.instruments(call.user, account.id)
-    card = quote_card(call.look, quote, instruments)
-    return replace(card, blocks=(Text(f"**On {account.label}:**"), *card.blocks), severity=Severity.CRITICAL)
+    there = call.on(account, named=True)
+    quote = await call.services.hedging.offer_close_all(there.user, call.request.chat)
+    instruments = await call.services.hedging.instruments(there.user)
+    return replace(quote_card(there.look, quote, instruments), severity=Severity.CRITICAL)
 
 
 def _paused(text: str, buttons: tuple[Button, ...]) -> Reply:

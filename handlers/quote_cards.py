@@ -52,9 +52,11 @@ Rows = tuple[tuple[Button, ...], ...]
 
 def quote_card(look: Look, quote: Quote, instruments: Instruments, *, why: str = "") -> Reply:
     """``why`` says what became of the offer that this one replaces."""
-    replaced = [Text(f"⚠️ {why}")] if why else []
+    first = [Text(f"⚠️ {why}")] if why else []
+    if look.account:
+        first.append(Text(f"On **{look.account}**:"))
     return Reply(
-        blocks=(*replaced, *_blocks(look, quote, instruments), Text(_validity(quote, instruments))),
+        blocks=(*first, *_blocks(look, quote, instruments), Text(_validity(quote, instruments))),
         buttons=_buttons(look, quote, instruments),
         severity=Severity.INFO,
     )

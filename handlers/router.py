@@ -31,6 +31,7 @@ from handlers.buttons import Decision, InvalidButton, Navigation, fits
 from handlers.context import Call, Command, Services
 from handlers.decisions import decide
 from handlers.modes import one_way_card
+from handlers.subjects import placed
 from handlers.text import echo, sentence
 
 log = logging.getLogger(__name__)
@@ -150,6 +151,8 @@ class Router:
             return (_choice(call, command, error),)
         except BadArgument as error:
             return (_complain(error, command),)
+        except OneWayMode as error:
+            return (one_way_card((await placed(call)).look, error),)
         except (UserError, VenueError, Conflict) as error:
             return (_refusal(call, error),)
         return (answer,) if isinstance(answer, Reply) else answer
@@ -205,8 +208,6 @@ def _apology(request: Request, number: str) -> Sequence[Reply]:
 
 
 def _refusal(call: Call, error: UserError | VenueError | Conflict) -> Reply:
-    if isinstance(error, OneWayMode):
-        return one_way_card(call.look, error)
     reply = explain(error)
     return replace(reply, buttons=_ways_out(call, error)) if isinstance(error, UserError) else reply
 

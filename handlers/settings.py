@@ -12,6 +12,7 @@ from chatbot.errors import BadArgument, VenueUnavailable
 from chatbot.ports import Account
 from handlers.context import Call
 from handlers.modes import MEANINGS, NAMES, SWITCH, mode_of
+from handlers.subjects import placed
 from handlers.text import echo, instant, listing
 
 OFFERED = ("UTC", "Europe/London", "Europe/Berlin", "America/New_York", "Asia/Singapore", "Asia/Tokyo")
@@ -36,6 +37,8 @@ async def settings(call: Call) -> Reply:
 
 
 async def _mode(call: Call, words: tuple[str, ...]) -> Reply:
+    call = await placed(replace(call, words=words))
+    words = call.words
     if not words:
         return await _overview(call, call.look.zone)
     if mode_of(words) is not PositionMode.HEDGE:
@@ -43,7 +46,7 @@ async def _mode(call: Call, words: tuple[str, ...]) -> Reply:
             "Hedges need hedge mode, so that is the only one I switch to.", example="/settings mode hedge"
         )
     await call.services.accounts.switch_position_mode(call.user, PositionMode.HEDGE)
-    first = "✅ **The account is in hedge mode.**\n"
+    first = f"✅ **{call.account or 'The account'} is in hedge mode.**\n"
     return replace(await _overview(call, call.look.zone, first), severity=Severity.SUCCESS)
 
 
@@ -64,10 +67,7 @@ async def _left_behind(call: Call, account: Account) -> str:
     names = [f"#{hedge.number}" for hedge in hedges if hedge.account_id != account.id]
     if not names:
         return ""
-    return (
-        f"⚠️ {listing(names, last='and')}: open elsewhere, and stays so. Alerts go on; /status and /close "
-        "look there again when you switch back.\n"
-    )
+    return f"{listing(names, last='and')} stays where it is; commands and alerts find it by its number.\n"
 
 
 def known_zone(word: str) -> str:
@@ -110,7 +110,9 @@ async def _overview(call: Call, zone: str, first: str = "") -> Reply:
         for name in OFFERED
     ]
     zones = tuple(tuple(choices[start : start + 3]) for start in range(0, len(choices), 3))
-    switch = ((call.button(*SWITCH, replaces=True),),) if mode is PositionMode.ONE_WAY else ()
+    label, command = SWITCH
+    button = call.button(label, command + call.look.there, replaces=True)
+    switch = ((button,),) if mode is PositionMode.ONE_WAY else ()
     return Reply(blocks=(Text("\n".join(lines)),), buttons=(*switch, *zones))
 
 

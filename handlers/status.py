@@ -5,20 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chatbot.chat import Reply
-from chatbot.domain.instrument import Symbol
+from chatbot.errors import VenueError
 from handlers.context import Call
-from handlers.status_cards import status_cards
-from handlers.subjects import arguments_of, subject_of
+from handlers.status_cards import nothing_card, open_cards, status_cards, unread_card
+from handlers.subjects import arguments_of, everywhere, placed, subject_of
 
 
 async def status(call: Call) -> Sequence[Reply]:
-    symbol = await _symbol(call) if call.words else None
-    report = await call.services.reporting.status(call.user, symbol=symbol)
-    return status_cards(call.look, report)
-
-
-async def _symbol(call: Call) -> Symbol | None:
+    if not call.words:
+        return await _all_accounts(call)
+    call = await placed(call)
     arguments = await arguments_of(call)
     subject = await subject_of(call, arguments)
     arguments.done()
-    return None if subject is None else subject.symbol
+    symbol = None if subject is None else subject.symbol
+    return status_cards(call.look, await call.services.reporting.status(call.user, symbol=symbol))
+
+
+async def _all_accounts(call: Call) -> Sequence[Reply]:
+    """What is open on each of them; an exchange that cannot be read holds up no other."""
+    cards: list[Reply] = []
+    nothing: list[Reply] = []
+    for each in await everywhere(call):
+        try:
+            report = await call.services.reporting.status(each.user)
+        except VenueError as error:
+            cards.append(unread_card(each.look, error))
+            continue
+        cards += open_cards(each.look, report)
+        nothing.append(nothing_card(each.look, report))
+    return cards or nothing[:1]

@@ -11,6 +11,7 @@ from chatbot.domain.hedge import HedgeStatus
 from chatbot.domain.instrument import Instrument, PositionSide
 from chatbot.domain.quote import LegLiquidation
 from chatbot.domain.risk import AlertKind
+from chatbot.errors import VenueError
 from chatbot.services.reporting import HedgeReport, LegReport, PositionReport, StatusReport, StopReport
 from handlers.alert_words import KIND_WORDS
 from handlers.figures import (
@@ -36,6 +37,7 @@ from handlers.text import (
     percent,
     plain,
     price,
+    sentence,
     short_name,
     sum_of_money,
     unit_of,
@@ -47,14 +49,25 @@ Rows = tuple[tuple[Button, ...], ...]
 
 def status_cards(look: Look, report: StatusReport) -> tuple[Reply, ...]:
     """Hedges first, then what is not hedged; with nothing live, what to do about it."""
+    return open_cards(look, report) or (nothing_card(look, report),)
+
+
+def unread_card(look: Look, error: VenueError) -> Reply:
+    """An account whose exchange does not answer, or not this key."""
+    words = f"**⚠️ {look.account or 'The account'} cannot be read**: {sentence(error.message)}"
+    again = look.button("Refresh", f"/status{look.there}", replaces=True)
+    return Reply(blocks=(Text(words),), buttons=((again,),), severity=Severity.WARNING)
+
+
+def open_cards(look: Look, report: StatusReport) -> tuple[Reply, ...]:
     hedges = tuple(hedge_card(look, report, hedge) for hedge in report.hedges)
     positions = tuple(position_card(look, report, position) for position in report.positions)
-    return hedges + positions or (nothing_card(look, report),)
+    return hedges + positions
 
 
 def nothing_card(look: Look, report: StatusReport) -> Reply:
     lines = [
-        "**Nothing is open.**",
+        f"**Nothing is open{look.there}.**",
         "Open a position with `/open BTC long 0.05 10x`, then lock its profit with `/hedge BTC`.",
     ]
     if look.balances:
@@ -83,16 +96,16 @@ def hedge_card(look: Look, report: StatusReport, hedge: HedgeReport) -> Reply:
         _cost_lines(look, hedge),
     )
     return Reply(
-        blocks=(Text(_title(hedge)), lines, *_hedge_notices(look, report, hedge)),
+        blocks=(Text(_title(look, hedge)), lines, *_hedge_notices(look, report, hedge)),
         buttons=_hedge_buttons(look, hedge),
         severity=_severity(hedge),
     )
 
 
-def _title(hedge: HedgeReport) -> str:
+def _title(look: Look, hedge: HedgeReport) -> str:
     name = subject_name(hedge.number, hedge.symbol, hedge.instrument)
     lock = money(hedge.lock.net, hedge.currency)
-    return f"**🔒 {name} · locked ~{lock} {hedge.currency}** · {duration(hedge.age)}"
+    return f"**🔒 {name} · locked ~{lock} {hedge.currency}** · {duration(hedge.age)}{look.tag}"
 
 
 def _leg_rows(hedge: HedgeReport) -> list[str]:
@@ -258,7 +271,12 @@ def position_card(look: Look, report: StatusReport, position: PositionReport) ->
         *(f"⚠️ {told}" for told in _told(report, position.alerts)),
     ]
     return Reply(
-        blocks=(Text(position_title(position)), rows, Text("\n".join(notices)), *_notices(look, report)),
+        blocks=(
+            Text(position_title(look, position)),
+            rows,
+            Text("\n".join(notices)),
+            *_notices(look, report),
+        ),
         buttons=_position_buttons(look, position),
     )
 
@@ -269,13 +287,13 @@ def _origin(position: PositionReport) -> list[str]:
     return ["The other leg of this hedge is gone or was lifted."] if position.widowed else []
 
 
-def position_title(position: PositionReport) -> str:
+def position_title(look: Look, position: PositionReport) -> str:
     instrument, leg = position.instrument, position.leg
     name = subject_name(position.number, position.symbol, instrument)
     gain = f"{money(leg.pnl, instrument.settle)} {instrument.settle}"
     return (
         f"**📈 {name} {leg.side} {_size(leg.quantity, instrument)}, not hedged** "
-        f"{gain} ({percent(position.pnl_share, sign=True)} of entry)"
+        f"{gain} ({percent(position.pnl_share, sign=True)} of entry){look.tag}"
     )
 
 
@@ -300,11 +318,7 @@ def _if_any(label: str, amount: Decimal, currency: str) -> list[str]:
 
 
 def _position_buttons(look: Look, position: PositionReport) -> Rows:
-    named = (
-        f"#{position.number}"
-        if position.number is not None
-        else short_name(position.symbol, position.instrument)
-    )
+    named = _named(look, position)
     return (
         (
             look.button("Refresh", f"/status {named}", replaces=True),
@@ -315,9 +329,16 @@ def _position_buttons(look: Look, position: PositionReport) -> Rows:
     )
 
 
+def _named(look: Look, position: PositionReport) -> str:
+    """As commands take it: a market alone could be on any account."""
+    if position.number is not None:
+        return f"#{position.number}"
+    return f"{short_name(position.symbol, position.instrument)}{look.there}"
+
+
 def hedge_button(look: Look, position: PositionReport) -> Button:
     name = short_name(position.symbol, position.instrument)
-    command = f"/hedge #{position.number}" if position.number is not None else f"/hedge {name}"
+    command = f"/hedge {_named(look, position)}"
     return look.button(
         f"Hedge {name}", f"{command} {position.leg.side}" if position.both_sides_open else command
     )
@@ -332,10 +353,10 @@ def unhedged_card(look: Look, report: StatusReport) -> Reply:
             else "Nothing is open: `/open BTC long 0.05 10x` opens a position."
         )
         return Reply(
-            blocks=(Text(f"**There is nothing to hedge.** {hint}"),),
+            blocks=(Text(f"**There is nothing to hedge{look.there}.** {hint}"),),
             buttons=((look.button("Status", "/status"),),),
         )
-    lines = "\n".join(position_title(position) for position in report.positions)
+    lines = "\n".join(position_title(look, position) for position in report.positions)
     return Reply(
         blocks=(Text(lines), *_notices(look, report)),
         buttons=tuple((hedge_button(look, position),) for position in report.positions),

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import contextlib
+from dataclasses import dataclass, replace
 
 from chatbot.domain.hedge import Hedge
 from chatbot.domain.instrument import Symbol
-from chatbot.errors import BadArgument, LimitExceeded, NotFound
+from chatbot.errors import BadArgument, LimitExceeded, NotFound, VenueError
+from chatbot.ports import Account
 from chatbot.services.reporting import StatusReport
-from handlers.arguments import Arguments
+from handlers.arguments import Arguments, hedge_number_of
 from handlers.context import Call
 from handlers.text import listing
 
@@ -18,11 +20,70 @@ class Subject:
     symbol: Symbol
     number: int | None = None
 
+    there: str = ""  # " on binance"
 
-def live_subjects(report: StatusReport) -> list[Subject]:
-    """Everything that is open."""
-    hedges = [Subject(hedge.symbol, hedge.number) for hedge in report.hedges]
-    return hedges + [Subject(position.symbol, position.number) for position in report.positions]
+    @property
+    def named(self) -> str:
+        """As commands take it."""
+        return f"#{self.number}" if self.number is not None else f"{self.symbol}{self.there}"
+
+
+def live_subjects(call: Call, report: StatusReport) -> list[Subject]:
+    """Everything that is open on the account."""
+    there = call.look.there
+    hedges = [Subject(hedge.symbol, hedge.number, there) for hedge in report.hedges]
+    return hedges + [Subject(p.symbol, p.number, there) for p in report.positions]
+
+
+async def all_live_subjects(call: Call) -> list[Subject]:
+    """On every account that answers."""
+    found: list[Subject] = []
+    for each in await everywhere(call):
+        with contextlib.suppress(VenueError):
+            found += live_subjects(each, await call.services.reporting.status(each.user))
+    return found
+
+
+async def placed(call: Call) -> Call:
+    """The call on the account that it names: ``on binance``, that of ``#3``, else where orders go.
+
+    :raises NotFound: no such account or hedge, or a hedge whose account has no key any more
+    """
+    named, words = _named_account(call.words)
+    accounts = await call.services.store.accounts(call.user.id)
+    if named is not None:
+        account = await call.services.people.account_named(call.user, named)
+    else:
+        account = await _account_of_hedge(call, accounts) or await call.services.hedging.account(call.user)
+    return replace(call.on(account, named=len(accounts) > 1), words=words)
+
+
+async def everywhere(call: Call) -> list[Call]:
+    """The call on each account, the one that orders go to first."""
+    accounts = await call.services.store.accounts(call.user.id)
+    here = await call.services.hedging.account(call.user)
+    ordered = [here, *(account for account in accounts if account.id != here.id)]
+    return [call.on(account, named=len(accounts) > 1) for account in ordered]
+
+
+def _named_account(words: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
+    for index, word in enumerate(words):
+        if word.lower() == "on" and index + 1 < len(words):
+            return words[index + 1], words[:index] + words[index + 2 :]
+    return None, words
+
+
+async def _account_of_hedge(call: Call, accounts: tuple[Account, ...]) -> Account | None:
+    numbers = [number for word in call.words if (number := hedge_number_of(word)) is not None]
+    hedge = await call.services.store.hedge_by_number(call.user.id, numbers[0]) if numbers else None
+    if hedge is None or not hedge.live:
+        return None
+    account = next((account for account in accounts if account.id == hedge.account_id), None)
+    if account is None:
+        gone = await call.services.store.account(hedge.account_id)
+        label, venue = ("an account", "VENUE") if gone is None else (gone.label, gone.venue)
+        raise NotFound(f"#{hedge.number} is on {label}, which has no key any more: `/connect {venue}`.")
+    return account
 
 
 async def arguments_of(call: Call) -> Arguments:
@@ -43,14 +104,13 @@ async def subject_of(call: Call, arguments: Arguments) -> Subject | None:
 
 
 async def named_subject(call: Call) -> Subject:
-    """The only thing that is open, where the words named none."""
-    live = live_subjects(await call.services.reporting.status(call.user))
+    """The only thing that is open on the account, where the words named none."""
+    live = live_subjects(call, await call.services.reporting.status(call.user))
     if len(live) == 1:
         return live[0]
     if not live:
         raise NotFound("Nothing is open. `/open BTC long 0.05 10x` opens a position.")
-    names = [f"#{s.number}" if s.number is not None else str(s.symbol) for s in live]
-    raise BadArgument(f"Which one? You have {listing(names, last='and')}.")
+    raise BadArgument(f"Which one? You have {listing([s.named for s in live], last='and')}.")
 
 
 async def live_hedge(call: Call, number: int) -> Hedge:
@@ -60,23 +120,10 @@ async def live_hedge(call: Call, number: int) -> Hedge:
         raise NotFound(f"You have no hedge #{number}. /status lists what you have.")
     if not hedge.live:
         raise NotFound(f"#{number} is closed already. /status lists what is open.")
-    await _require_here(call, hedge)
+    if hedge.account_id != (await call.services.hedging.account(call.user)).id:
+        # The same symbol on another account is another position.
+        raise BadArgument(f"#{number} is on another account than you named.")
     return hedge
-
-
-async def _require_here(call: Call, hedge: Hedge) -> None:
-    """The same symbol on another account is another position."""
-    here = await call.services.hedging.account(call.user)
-    if hedge.account_id == here.id:
-        return
-    there = await call.services.store.account(hedge.account_id)
-    if there is None or there.disconnected_at is not None:
-        label, venue = (there.label, there.venue) if there else ("an account", "VENUE")
-        raise NotFound(f"#{hedge.number} is on {label}, which has no key any more: `/connect {venue}`.")
-    raise NotFound(
-        f"#{hedge.number} is on {there.label}, and orders go to {here.label} now. "
-        f"`/settings account {there.label}` goes there."
-    )
 
 
 def refuse_while_paused(call: Call) -> None:

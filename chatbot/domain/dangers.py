@@ -111,6 +111,7 @@ def _danger(scene: Scene, position: Position, *, joint: bool) -> LiquidationNear
     return LiquidationNear(
         instrument=instrument,
         number=_number(scene, position.symbol),
+        account=scene.account,
         side=side,
         mark_price=mark,
         liquidation=liquidation,
@@ -165,6 +166,7 @@ def _funding_figures(
     return FundingSoon(
         instrument=instrument,
         number=_number(scene, symbol),
+        account=scene.account,
         outlook=outlook(instrument, market, positions),
         settles_in=settles_in,
         net_exposure=sum((p.quantity * p.side.sign for p in positions), ZERO),
@@ -193,6 +195,7 @@ def _profit(scene: Scene, position: Position) -> TargetReached:
     return TargetReached(
         instrument=instrument,
         number=_number(scene, position.symbol),
+        account=scene.account,
         side=position.side,
         quantity=position.quantity,
         entry_price=position.entry_price,

@@ -90,10 +90,11 @@ class NakedLeg:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OnMarket:
-    """``number`` is the hedge's, ``None`` for a position that no hedge knows."""
+    """``number`` is the hedge's, ``None`` for a position that no hedge knows; ``account`` its name."""
 
     instrument: Instrument
     number: int | None = None
+    account: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

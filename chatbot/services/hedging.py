@@ -138,9 +138,9 @@ class HedgeService:
     async def offer_margin(self, user: User, chat: ChatRef, request: MarginRequest) -> Quote:
         return await self._offers.offer(user, chat, QuoteKind.MARGIN, request)
 
-    async def offer_close_all(self, user: User, chat: ChatRef, account: Account | None = None) -> Quote:
-        """On the account that orders go to, or on another. NotFound when there is nothing to close."""
-        return await self._offers.offer(user, chat, QuoteKind.CLOSE_ALL, None, account=account)
+    async def offer_close_all(self, user: User, chat: ChatRef) -> Quote:
+        """NotFound when there is nothing to close."""
+        return await self._offers.offer(user, chat, QuoteKind.CLOSE_ALL, None)
 
     # --- confirmation -----------------------------------------------------------------------
 
@@ -289,13 +289,14 @@ class HedgeService:
 
     async def adopt(self, user: User, number: int) -> Hedge:
         """A frozen hedge takes over what the venue says."""
-        account = await self.account(user)
+        hedge = await self._store.hedge_by_number(user.id, number)
+        if hedge is None:
+            raise NotFound(f"You have no hedge #{number}.")
+        account = await self._people.account_of(user, hedge.account_id)
         await self._require_calm(account)
         async with self._locks.of(account.id):
             await self._require_calm(account)
-            hedge = await self._store.hedge_by_number(user.id, number)
-            if hedge is None:
-                raise NotFound(f"You have no hedge #{number}.")
+            hedge = await self._store.hedge_by_number(user.id, number) or hedge
             return await self._bookkeeper.adopt(account, hedge)
 
     async def idle(self) -> None:

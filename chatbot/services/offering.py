@@ -97,17 +97,9 @@ class Offers:
         self._bookkeeper = bookkeeper
         self._terms = terms
 
-    async def offer(
-        self,
-        user: User,
-        chat: ChatRef,
-        kind: QuoteKind,
-        request: AnyRequest | None,
-        *,
-        account: Account | None = None,
-    ) -> Quote:
-        symbols = set() if request is None else {request.symbol}
-        desk = await self.desk(user, symbols, follow=True, account=account)
+    async def offer(self, user: User, chat: ChatRef, kind: QuoteKind, request: AnyRequest | None) -> Quote:
+        """On the account that the user's orders go to."""
+        desk = await self.desk(user, set() if request is None else {request.symbol}, follow=True)
         quote = self.quote(desk, chat, kind, request)
         await self._store.commit(Changes(quotes=(quote,)))
         return quote

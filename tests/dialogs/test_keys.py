@@ -420,27 +420,73 @@ async def test_who_turns_to_another_account_is_told_what_stays_open(exchanges: S
     async with a_dialog(exchanges=exchanges) as dialog:
         await hands_in(dialog, key(), SECRET)
         await dialog.does("/open BTC long 0.05 10x")
-        assert "⚠️ #1: open elsewhere" in await dialog.reads("/settings account binance")
-        assert "elsewhere" not in await dialog.reads("/settings account paper")
+        assert "#1 stays where it is" in await dialog.reads("/settings account binance")
+        assert "stays" not in await dialog.reads("/settings account paper")
         assert "BTC long 0.05" in await dialog.reads("/status")
 
 
-async def test_a_hedge_of_another_account_is_not_mistaken_for_one_here(exchanges: ScriptedExchanges) -> None:
+async def two_accounts(dialog: Dialog) -> None:
+    """#1 on paper, #2 on binance, where orders go from now on."""
+    await hands_in(dialog, key(), SECRET)
+    await dialog.does("/open BTC long 0.05 10x")
+    await dialog.says("/settings account binance")
+    await dialog.does("/open BTC long 0.01 10x")
+
+
+async def test_a_hedge_is_found_by_its_number_on_whatever_account_it_is(exchanges: ScriptedExchanges) -> None:
     exchanges.knows(key())
     async with a_dialog(exchanges=exchanges) as dialog:
-        await hands_in(dialog, key(), SECRET)
-        await dialog.does("/open BTC long 0.05 10x")
-        await dialog.says("/settings account binance")
-        await dialog.does("/open BTC long 0.01 10x")
+        await two_accounts(dialog)
 
-        for command in ("/close #1", "/hedge #1", "/status #1"):
-            (card,) = await dialog.says(command)
-            assert "#1 is on paper, and orders go to binance now." in card.text
-            assert card.labels == ["/settings account paper"]
-
-        await dialog.taps(dialog.latest, "/settings account paper")
         (offer,) = await dialog.says("/close #1")
-        assert "0.05" in offer.text
+        assert offer.text.startswith("On paper:\nClose #1 BTC")
+        assert "sell 0.050 (long)" in offer.text
+        await dialog.taps(offer, "Close")
+        assert "#1 BTC closed" in offer.text
+
+        assert (await dialog.reads("/close #2")).startswith("On binance:\nClose #2 BTC")
+        assert "BTC long 0.01" in await dialog.reads("/status")
+
+
+async def test_one_order_may_go_to_another_account_without_turning_to_it(
+    exchanges: ScriptedExchanges,
+) -> None:
+    exchanges.knows(key())
+    async with a_dialog(exchanges=exchanges) as dialog:
+        await two_accounts(dialog)
+
+        (offer,) = await dialog.says("/open ETH long 1 on paper")
+        assert offer.text.startswith("On paper:\n📈 Long 1 ETH")
+        await dialog.taps(offer, "Confirm")
+        assert (await dialog.reads("/open ETH long 1")).startswith("On binance:")
+        assert "You have no account of that name" in await dialog.reads("/open ETH long 1 on kraken")
+        assert "is on another account than you named" in await dialog.reads("/close #2 on paper")
+
+
+async def test_the_status_shows_every_account_and_says_which(exchanges: ScriptedExchanges) -> None:
+    exchanges.knows(key())
+    async with a_dialog(exchanges=exchanges) as dialog:
+        await two_accounts(dialog)
+
+        cards = [card.text for card in await dialog.says("/status")]
+
+        assert [text.splitlines()[0].rsplit(" · ", 1)[1] for text in cards] == ["binance", "paper"]
+        assert "Nothing is open on" not in "".join(cards)
+        assert len(await dialog.says("/status on paper")) == 1
+
+
+async def test_what_was_found_on_an_account_is_hedged_there(exchanges: ScriptedExchanges) -> None:
+    """The button names the account: the market alone would be looked for where orders go."""
+    exchanges.knows(key())
+    async with a_dialog(exchanges=exchanges) as dialog:
+        await dialog.says("/paper elsewhere ETH long 1")
+        await hands_in(dialog, key(), SECRET)
+        await dialog.says("/settings account binance")
+
+        (card,) = await dialog.says("/status")
+        await dialog.taps(card, "Hedge ETH")
+
+        assert dialog.latest.text.startswith("On paper:\n🔒 Lock")
 
 
 async def test_a_hedge_of_a_disconnected_account_says_how_to_get_back(exchanges: ScriptedExchanges) -> None:
