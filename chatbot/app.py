@@ -14,9 +14,8 @@ from chatbot.chat import Erasure, MessageRef, Platform, Reply, Request
 from chatbot.clock import SystemClock
 from chatbot.errors import SettingsError
 from chatbot.ids import RandomIds
-from chatbot.keyroom import KeyRoom, NoExchanges, Surroundings, open_key_room
+from chatbot.keyroom import KeyRoom, NoExchanges, Surroundings, open_key_room, open_master_keys
 from chatbot.ports import (
-    Account,
     Changes,
     Clock,
     Eraser,
@@ -25,12 +24,12 @@ from chatbot.ports import (
     Mailbox,
     Messenger,
     Store,
-    Venue,
 )
 from chatbot.pushing.inbox import InboxProcessor, replies_to_outbox
 from chatbot.pushing.limits import Limits
 from chatbot.pushing.outbox import DEFAULT_LIMITS, Outbox
 from chatbot.pushing.scheduler import Scheduler
+from chatbot.routing import RoutedVenues
 from chatbot.services.accounts import AccountService
 from chatbot.services.bookkeeping import Bookkeeper
 from chatbot.services.charting import Charting
@@ -75,17 +74,6 @@ class Polled(Protocol):
     async def close(self) -> None: ...
 
 
-class PaperVenues:
-    """Every account is a paper account for now; the market is shared."""
-
-    def __init__(self, exchange: PaperExchange) -> None:
-        self._exchange = exchange
-        self._venues: dict[str, Venue] = {}
-
-    def of(self, account: Account) -> Venue:
-        return self._venues.setdefault(account.id, self._exchange.venue(account.id))
-
-
 @dataclass(frozen=True, slots=True)
 class Bot:
     """Everything that runs, wired."""
@@ -95,7 +83,7 @@ class Bot:
     store: Store
     mailbox: Mailbox
     exchange: PaperExchange
-    venues: PaperVenues
+    venues: RoutedVenues
     people: People
     hedging: HedgeService
     accounts: AccountService
@@ -217,7 +205,10 @@ async def _wire(
     exchanges: Exchanges | None = None,
 ) -> Bot:
     store, mailbox = database.store, database.mailbox
-    venues = PaperVenues(exchange)
+    exchanges = exchanges or NoExchanges()
+    master_keys = open_master_keys(settings)
+    vault = database.vault(master_keys)
+    venues = RoutedVenues(exchange, exchanges, vault)
     locks = AccountLocks()
     people = People(store, clock)
     buttons = Buttons(await mailbox.secret("buttons"))
@@ -277,7 +268,17 @@ async def _wire(
         return Erasure.ERASED if await messenger.erase(message) else Erasure.LEFT
 
     around = Surroundings(
-        exchanges or NoExchanges(), venues, people, clock, locks, presenter, outbox.notify, erase
+        keys=master_keys,
+        vault=vault,
+        exchanges=exchanges,
+        venues=venues,
+        people=people,
+        clock=clock,
+        locks=locks,
+        cards=presenter,
+        notify=outbox.notify,
+        erase=erase,
+        key_changed=venues.forget,
     )
     keys = await open_key_room(settings, database, around)
     router = Router(

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from chatbot.chat import Erasure, MessageRef, UserRef
-from chatbot.ports import Account, Clock, Credentials, Exchanges, KeyReport, TicketOffice, Venues
+from chatbot.domain.hedge import AccountId
+from chatbot.errors import VenueUnavailable
+from chatbot.ports import Account, Clock, Credentials, Exchanges, KeyReport, TicketOffice, Venue, Venues
 from chatbot.services.admission import Admission
 from chatbot.services.connecting import ConnectService, KeyCards
 from chatbot.services.entering import KeyEntry
@@ -40,6 +42,12 @@ class NoExchanges:
 
     async def examine(self, venue_id: str, credentials: Credentials) -> KeyReport:
         return KeyReport(can_read=False, can_trade=False, can_move_funds=None, ip_restricted=None)
+
+    def venue(self, account: Account, credentials: Credentials) -> Venue:
+        raise VenueUnavailable(f"{account.venue} is not wired in.", venue=account.venue)
+
+    def forget(self, account_id: AccountId) -> None:
+        """Nothing was learned."""
 
 
 class Cards(KeyCards, FreezeCards, Protocol):
@@ -80,6 +88,8 @@ class Surroundings:
     ``key_changed``: whoever holds on to something made with an account's key must let go of it.
     """
 
+    keys: MasterKeys
+    vault: SqlVault
     exchanges: Exchanges
     venues: Venues
     people: People
@@ -93,8 +103,7 @@ class Surroundings:
 
 async def open_key_room(settings: Settings, database: Database, around: Surroundings) -> KeyRoom:
     """:raises SettingsError: the master key is missing, or anybody can read it"""
-    keys = open_master_keys(settings)
-    vault, office = database.vault(keys), LinkOffice(keys)
+    vault, office = around.vault, LinkOffice(around.keys)
     admission = Admission(database.invites, settings.allowed_users, around.clock)
     connecting = _connecting(database, vault, around)
     links = _links(settings, database, office, connecting, around)

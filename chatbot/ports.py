@@ -158,6 +158,14 @@ class Exchanges(Protocol):
         """Reads with the key. Raises BadCredentials, MissingPermission, VenueUnavailable."""
         ...
 
+    def venue(self, account: Account, credentials: Credentials) -> Venue:
+        """For one use: cheap to make, and it keeps the credentials no longer than it lives."""
+        ...
+
+    def forget(self, account_id: AccountId) -> None:
+        """What was learned of the account goes, for instance because its key changed."""
+        ...
+
 
 class Vault(Protocol):
     """Where credentials are kept, encrypted. What is bound to one account opens for no other."""

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
+from chatbot.domain.hedge import AccountId
 from chatbot.domain.instrument import PositionMode
 from chatbot.errors import BadCredentials
-from chatbot.ports import Credentials, KeyReport
+from chatbot.ports import Account, Credentials, KeyReport, Venue
+from chatbot.venues.paper.exchange import PaperExchange
 
 GOOD = KeyReport(
     can_read=True,
@@ -31,6 +33,7 @@ class ScriptedExchanges:
     reports: dict[str, KeyReport | Exception] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
     before_answer: Callable[[Credentials], None] = lambda _: None
+    floor: PaperExchange | None = None  # where accounts trade whose key was taken
 
     def knows(self, api_key: str, **changes: object) -> str:
         self.reports[api_key] = replace(GOOD, **changes)  # type: ignore[arg-type]
@@ -53,3 +56,10 @@ class ScriptedExchanges:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def venue(self, account: Account, credentials: Credentials) -> Venue:
+        assert self.floor is not None, "nobody said where to trade"
+        return self.floor.venue(account.id)
+
+    def forget(self, account_id: AccountId) -> None:
+        """The paper exchange knows its accounts without keys."""

@@ -23,6 +23,7 @@ from chatbot.platforms.console import render
 from chatbot.ports import Delivered, Exchanges, PaperDesk
 from chatbot.settings import Settings
 from chatbot.venues.feeds import ScriptedFeed
+from tests.exchanges import ScriptedExchanges
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 BTC, ETH = Symbol("BTC/USDT:USDT"), Symbol("ETH/USDT:USDT")
@@ -205,6 +206,8 @@ async def a_dialog(*, exchanges: Exchanges | None = None, **settings: object) ->
     async with open_bot(
         chosen, clock=clock, ids=CountingIds(), feed=feed, exchanges=exchanges, messengers=(screen,)
     ) as bot:
+        if isinstance(exchanges, ScriptedExchanges):
+            exchanges.floor = bot.exchange
         await bot.start()
         try:
             yield Dialog(bot, clock, feed, screen)

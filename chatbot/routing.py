@@ -1,0 +1,115 @@
+"""Which venue an account trades on; part of the composition root."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
+from decimal import Decimal
+from typing import Protocol
+
+from chatbot.domain.account import AccountView, LegSetting
+from chatbot.domain.hedge import AccountId
+from chatbot.domain.instrument import Instrument, PositionMode, PositionSide, Symbol
+from chatbot.domain.market import PricePoint
+from chatbot.domain.order import Fill, FundingPayment, OrderReport, OrderRequest, Outcome, Rejected
+from chatbot.errors import NotConnected, VenueError, VenueUnavailable
+from chatbot.ports import Account, Exchanges, Vault, Venue
+
+PAPER = "paper"
+NOT_SENT = "VenueUnavailable"  # as outcomes name what surely was not sent
+
+
+class PaperPlace(Protocol):
+    def venue(self, account_id: AccountId) -> Venue: ...
+
+
+class RoutedVenues:
+    """Paper accounts trade on the built-in exchange, every other one where its key is from."""
+
+    def __init__(self, paper: PaperPlace, exchanges: Exchanges, vault: Vault) -> None:
+        self._paper = paper
+        self._exchanges = exchanges
+        self._vault = vault
+        self._venues: dict[AccountId, Venue] = {}
+
+    def of(self, account: Account) -> Venue:
+        known = self._venues.get(account.id)
+        if known is None:
+            known = self._venues[account.id] = self._door(account)
+        return known
+
+    def _door(self, account: Account) -> Venue:
+        if account.venue == PAPER:
+            return self._paper.venue(account.id)
+        return LiveVenue(account, self._exchanges, self._vault)
+
+    def forget(self, account: Account) -> None:
+        """The account has another key now, or none."""
+        self._venues.pop(account.id, None)
+        self._exchanges.forget(account.id)
+
+
+class LiveVenue:
+    """The door to an exchange account. It holds no key: the vault is opened for each call."""
+
+    def __init__(self, account: Account, exchanges: Exchanges, vault: Vault) -> None:
+        self._account = account
+        self._exchanges = exchanges
+        self._vault = vault
+
+    @property
+    def venue_id(self) -> str:
+        return self._account.venue
+
+    async def _open(self) -> Venue:
+        try:
+            credentials = await self._vault.open(self._account)
+        except NotConnected as error:
+            raise VenueUnavailable(
+                f"{self._account.label} has no key any more.", venue=self._account.venue
+            ) from error
+        return self._exchanges.venue(self._account, credentials)
+
+    # --- reads ----------------------------------------------------------------------------------
+
+    async def instruments(self) -> Mapping[Symbol, Instrument]:
+        return await (await self._open()).instruments()
+
+    async def view(self, symbols: Collection[Symbol] = (), *, depth: int = 50) -> AccountView:
+        return await (await self._open()).view(symbols, depth=depth)
+
+    async def order(self, symbol: Symbol, client_order_id: str) -> OrderReport | None:
+        return await (await self._open()).order(symbol, client_order_id)
+
+    async def fills(self, symbol: Symbol, since: datetime) -> tuple[Fill, ...]:
+        return await (await self._open()).fills(symbol, since)
+
+    async def funding_payments(self, symbol: Symbol, since: datetime) -> tuple[FundingPayment, ...]:
+        return await (await self._open()).funding_payments(symbol, since)
+
+    async def price_history(
+        self, symbol: Symbol, since: datetime, *, points: int = 300
+    ) -> tuple[PricePoint, ...]:
+        return await (await self._open()).price_history(symbol, since, points=points)
+
+    # --- writes ---------------------------------------------------------------------------------
+
+    async def set_position_mode(self, mode: PositionMode) -> None:
+        await (await self._open()).set_position_mode(mode)
+
+    async def set_leg(self, symbol: Symbol, side: PositionSide, setting: LegSetting) -> None:
+        await (await self._open()).set_leg(symbol, side, setting)
+
+    async def add_margin(self, symbol: Symbol, side: PositionSide, amount: Decimal) -> None:
+        await (await self._open()).add_margin(symbol, side, amount)
+
+    async def place(self, orders: Sequence[OrderRequest]) -> tuple[Outcome, ...]:
+        """Without a key nothing has left."""
+        try:
+            venue = await self._open()
+        except VenueError as error:
+            return tuple(Rejected(error.message, kind=NOT_SENT) for _ in orders)
+        return await venue.place(orders)
+
+    async def cancel(self, symbol: Symbol, client_order_id: str) -> OrderReport | None:
+        return await (await self._open()).cancel(symbol, client_order_id)
