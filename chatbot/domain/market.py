@@ -27,6 +27,14 @@ class MarketState:
 
 
 @dataclass(frozen=True, slots=True)
+class PricePoint:
+    """The mark price at an instant of the venue."""
+
+    at: datetime
+    price: Decimal
+
+
+@dataclass(frozen=True, slots=True)
 class BookLevel:
     price: Decimal
     quantity: Decimal

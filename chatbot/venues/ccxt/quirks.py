@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from chatbot.domain.instrument import PositionSide
+from chatbot.domain.instrument import MarginMode, PositionSide
 from chatbot.domain.order import OrderStatus, OrderType
 from chatbot.venues.ccxt import codes
 from chatbot.venues.ccxt.limiter import Budget
@@ -15,6 +15,7 @@ LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
 OPEN, FILLED, CANCELED, EXPIRED = OrderStatus
 Params = Mapping[str, object]
 NOTHING: Params = {}
+MODES = {mode.value: mode for mode in MarginMode}
 
 
 class Call(StrEnum):
@@ -45,7 +46,8 @@ class Expiry(StrEnum):
     """How a venue is told until when a request may be carried out."""
 
     NONE = "none"  # it has no way; its own fixed window holds
-    WINDOW = "window"  # milliseconds after the request's timestamp, as option ``recvWindow``
+    WINDOW = "window"  # milliseconds after the request's timestamp, as an option of the client
+    PARAM = "param"  # the same, as a parameter of the request
     INSTANT = "instant"  # a header with the instant in milliseconds
     SECONDS = "seconds"  # seconds after the request's timestamp, as an option
 
@@ -112,6 +114,26 @@ class Fields:
 
 
 @dataclass(frozen=True, slots=True)
+class PositionFields:
+    """Where a position stands. ``leg`` names the side in hedge mode; in one-way mode ``one_way`` does, by a
+    word in ``legs`` or by its sign. ``mode`` of another kind than a word: isolated unless zero.
+    """
+
+    symbol: str
+    leg: str
+    legs: Mapping[str, PositionSide]
+    quantity: str
+    entry: str
+    one_way: str
+    leverage: str = ""
+    mode: str = ""
+    modes: Mapping[str, MarginMode] = field(default_factory=lambda: MODES)
+    margin: tuple[str, ...] = ()
+    liquidation: str = ""
+    opened_at: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class BalanceFields:
     """The row of a currency in the venue's answer. Totals are of the whole account, in dollars."""
 
@@ -131,8 +153,9 @@ class BalanceFields:
 class Quirks:
     """``batch``: how many orders one request takes (1: none). ``demo``: the address of the practice venue.
 
-    ``mode_per_order``: the margin mode travels with each order instead of being kept by the venue.
-    ``id_prefix`` is put before client ids by the venue or ccxt, and taken off again.
+    ``mode_param``: the margin mode travels with each order under this name, the venue keeps none.
+    ``directed_stops``: conditional orders name a trigger price and the way the price goes; elsewhere they
+    name a stop-loss or take-profit price. ``id_prefix`` is put before client ids and taken off again.
     """
 
     id: str
@@ -141,6 +164,7 @@ class Quirks:
     legs: Legs
     orders: Fields
     stops: Fields
+    positions: PositionFields
     balance: BalanceFields
     rejections: Mapping[str, str]
     absent: frozenset[str]
@@ -152,12 +176,15 @@ class Quirks:
     validity: Validity = Validity()
     batch: int = 1
     stop_params: Params = field(default_factory=dict)
-    stop_price: Mapping[OrderType, str] = field(
-        default_factory=lambda: {OrderType.STOP_LOSS: "stopLossPrice", OrderType.TAKE_PROFIT: "takeProfitPrice"}
-    )
+    directed_stops: bool = False
     stop_client_id: tuple[str, ...] = ("clientOrderId",)
     id_prefix: str = ""
-    mode_per_order: bool = False
+    mode_param: str = ""
+    mode_names: Mapping[MarginMode, str] = field(default_factory=lambda: {mode: mode.value for mode in MarginMode})
+    leverage_param: str = ""  # the leverage travels with each order under this name
+    progressive_tiers: bool = False
+    fill_profit: tuple[str, ...] = ()  # empty: it tells no realized profit with its fills
+    whole_amounts: bool = False  # ccxt compares amounts with numbers there
     demo: str = ""
     other_name: str = ""  # what the key and the secret are called there
 
@@ -197,6 +224,20 @@ def unified(leg: str, sides: Mapping[str, PositionSide]) -> Fields:
         reduce_only="reduceOnly",
     )
 
+
+UNIFIED_POSITION = PositionFields(
+    symbol="symbol",
+    leg="side",
+    legs={"long": PositionSide.LONG, "short": PositionSide.SHORT},
+    quantity="contracts",
+    entry="entryPrice",
+    one_way="side",
+    leverage="leverage",
+    mode="marginMode",
+    margin=("positionMargin", "initialMargin"),
+    liquidation="liquidationPrice",
+    opened_at=("timestamp",),
+)
 
 UPPER_SIDES = {"LONG": LONG, "SHORT": SHORT}
 LOWER_SIDES = {"long": LONG, "short": SHORT}
