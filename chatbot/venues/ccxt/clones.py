@@ -23,7 +23,7 @@ from chatbot.venues.ccxt.quirks import Quirks
 from chatbot.venues.live_prices import redirected
 
 # ccxt writes headers and bodies, keys and signatures among them, at DEBUG. Not below this logger.
-MUTE = logging.Logger("muted", level=logging.CRITICAL + 1)  # noqa: LOG001
+MUTE = logging.Logger("muted", level=logging.CRITICAL + 1)
 # Labels by which ccxt marks orders as its own; no venue signs them.
 MARKS = ("Referer", "X-CHANNEL-API-CODE", "X-Gate-Channel-Id", "X-SOURCE-KEY")
 TIMEOUT_MS = 10_000
@@ -136,5 +136,6 @@ def _map_errors_everywhere(client: Any) -> None:
     """Binance's error classes hang on the address it is asked at; ours may be another."""
     linear = client.exceptions.get("linear")
     if linear:
-        merged = {kind: {**client.exceptions.get(kind, {}), **linear.get(kind, {})} for kind in ("exact", "broad")}
-        client.exceptions = {**client.exceptions, **merged}
+        old = client.exceptions
+        merged = {kind: {**old.get(kind, {}), **linear.get(kind, {})} for kind in ("exact", "broad")}
+        client.exceptions = {**old, **merged}

@@ -22,7 +22,7 @@ class Urgency(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """``weight`` requests (weighted as the venue does) in any ``seconds``; ``reserved``: of these, for orders."""
+    """``weight`` of requests in any ``seconds``, as the venue counts; ``reserved``: a share for orders."""
 
     weight: float
     seconds: float

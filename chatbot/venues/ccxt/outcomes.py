@@ -67,13 +67,13 @@ def complaints(body: object) -> Iterator[Complaint]:
 
 
 def body_of(error: BaseException) -> object:
-    """ccxt's messages are the venue's id and the body of the answer. ``None``: there was no answer to read."""
+    """ccxt's messages are the venue's id and the body of the answer. ``None``: there is nothing to read."""
     text = str(error.args[0]) if error.args else ""
     starts = [at for at in (text.find("{"), text.find("[")) if at >= 0]
     if not starts:
         return None
     try:
-        return json.JSONDecoder().raw_decode(text[min(starts) :])[0]  # type: ignore[no-any-return]
+        return json.JSONDecoder().raw_decode(text[min(starts) :])[0]
     except ValueError:
         return None
 
@@ -82,7 +82,9 @@ def complaint_of(error: BaseException) -> Complaint | None:
     return next(complaints(body_of(error)), None)
 
 
-def judged(complaint: Complaint, quirks: Quirks, credentials: Credentials | None = None) -> Rejected | Unknown:
+def judged(
+    complaint: Complaint, quirks: Quirks, credentials: Credentials | None = None
+) -> Rejected | Unknown:
     """A single order's complaint: refused if its code proves it."""
     kind = quirks.rejections.get(complaint.code)
     words = redacted(complaint.words or f"error {complaint.code}", credentials)
@@ -122,7 +124,8 @@ def _is_local(error: BaseException) -> bool:
     """Raised by ccxt's own checks before anything was sent. After sending, these carry the answer's body."""
     known = ccxt_errors()
     local = (known.ArgumentsRequired, known.BadSymbol, known.NotSupported, known.InvalidOrder)
-    return isinstance(error, local) and not isinstance(error, known.DuplicateOrderId) and error.__cause__ is None
+    repeated = isinstance(error, known.DuplicateOrderId)
+    return isinstance(error, local) and not repeated and error.__cause__ is None
 
 
 def _words(error: BaseException) -> str:
@@ -167,7 +170,9 @@ def read_error(
     )
 
 
-def write_error(error: BaseException, quirks: Quirks, credentials: Credentials | None = None) -> errors.VenueError:
+def write_error(
+    error: BaseException, quirks: Quirks, credentials: Credentials | None = None
+) -> errors.VenueError:
     """Of a request that changes something other than orders."""
     outcome = order_outcome(error, quirks, credentials)
     if isinstance(outcome, Unknown):

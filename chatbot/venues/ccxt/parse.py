@@ -36,7 +36,10 @@ def instrument(
     """Fee rates are the venue's usual ones until ``with_fees`` says what the account pays."""
     told = Answer.of(venue, "instrument", market)
     size = told.positive("contractSize")
-    most = [told.positive_or_none("limits.amount.max"), told.positive_or_none("limits.market.max", "info.maxMktSz")]
+    most = [
+        told.positive_or_none("limits.amount.max"),
+        told.positive_or_none("limits.market.max", "info.maxMktSz"),
+    ]
     lot = told.positive("precision.amount") * size
     least = told.positive_or_none("limits.amount.min")
     return Instrument(
@@ -112,8 +115,8 @@ def market_state(
 ) -> MarketState:
     """Of ccxt's funding rate and ticker (``last``); what only one of them tells is taken from that."""
     both = (told, last or told)
-    mark = next((p for a in both if (p := a.positive_or_none("markPrice", "info.markPrice")) is not None), None)
-    index = next((p for a in both if (p := a.positive_or_none("indexPrice")) is not None), None)
+    mark = _first(both, "markPrice", "info.markPrice")
+    index = _first(both, "indexPrice")
     price = both[1].positive_or_none("last", "info.lastPrice", "close")
     if mark is None:
         raise told.garbled("markPrice", told.get("markPrice"))
@@ -129,14 +132,17 @@ def market_state(
     )
 
 
+def _first(answers: Iterable[Answer], *fields: str) -> Decimal | None:
+    found = (answer.positive_or_none(*fields) for answer in answers)
+    return next((price for price in found if price is not None), None)
+
+
 def _next_funding(told: Answer) -> datetime:
     """ccxt puts the coming settlement in either field, depending on the venue."""
     return told.instant("fundingTimestamp", "nextFundingTimestamp")
 
 
-def order_book(
-    venue: str, symbol: Symbol, data: object, *, size: Decimal, read_at: datetime
-) -> OrderBook:
+def order_book(venue: str, symbol: Symbol, data: object, *, size: Decimal, read_at: datetime) -> OrderBook:
     told = Answer.of(venue, f"order book of {symbol}", data)
     return OrderBook(
         symbol=symbol,
@@ -152,7 +158,8 @@ def _levels(told: Answer, field: str, size: Decimal) -> tuple[BookLevel, ...]:
         raise told.garbled(field, rows)
     levels = []
     for row in rows:
-        price, quantity = (number(row[0]), number(row[1])) if isinstance(row, list) and len(row) > 1 else (None, None)
+        paired = isinstance(row, list) and len(row) > 1
+        price, quantity = (number(row[0]), number(row[1])) if paired else (None, None)
         if price is None or quantity is None or price <= 0 or quantity < 0:
             raise told.garbled(field, row)
         if quantity:

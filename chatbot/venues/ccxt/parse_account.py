@@ -76,7 +76,8 @@ def balance_of(currency: str, found: Iterable[Balance]) -> Balance:
 
 def _balance(told: Answer, row: Answer, fields: BalanceFields) -> Balance:
     wallet = row.decimal(fields.wallet)
-    equity = row.decimal(fields.equity) if fields.equity else wallet + (row.optional(fields.unrealized) or ZERO)
+    unrealized = (row.optional(fields.unrealized) or ZERO) if fields.unrealized else ZERO
+    equity = row.decimal(fields.equity) if fields.equity else wallet + unrealized
     maintenance = _maintenance(told, row, fields)
     return Balance(
         currency=row.text(fields.currency).upper(),

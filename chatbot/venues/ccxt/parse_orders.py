@@ -9,8 +9,6 @@ from decimal import Decimal
 
 from chatbot.domain.instrument import ZERO, Instrument, OrderSide, PositionSide
 from chatbot.domain.order import (
-    Fill,
-    FillCause,
     FundingPayment,
     OrderReport,
     OrderRequest,
@@ -60,9 +58,9 @@ def report(told: Answer, fields: Fields, instrument: Instrument, *, prefix: str 
 
 
 def as_asked(found: OrderReport, request: OrderRequest) -> OrderReport:
-    """What we asked for is known better by us: the id, the leg, and what a conditional order is meant to do."""
-    side = request.side if found.side is not request.side else found.side
-    return replace(found, client_order_id=request.client_order_id, side=side, position_side=request.position_side)
+    """The id and the leg are known better by us, who named them."""
+    leg = request.position_side
+    return replace(found, client_order_id=request.client_order_id, side=request.side, position_side=leg)
 
 
 def waiting(request: OrderRequest, venue_order_id: str, at: datetime) -> OrderReport:
@@ -128,39 +126,14 @@ def _reason(told: Answer, fields: Fields, status: OrderStatus) -> str:
     return "" if said in ("EC_NoError", "0") else said
 
 
-def fill(
+def funding_payment(
     told: Answer,
     instrument: Instrument,
     *,
     id: str,
-    side: OrderSide,
-    leg: PositionSide,
-    quantity: Decimal,
-    fee: Decimal,
-    realized_pnl: Decimal,
-    client_order_id: str | None,
-    cause: FillCause = FillCause.TRADE,
-    price: tuple[str, ...],
-    at: tuple[str, ...],
-) -> Fill:
-    """``quantity`` in contracts."""
-    return Fill(
-        venue_fill_id=id,
-        symbol=instrument.symbol,
-        side=side,
-        position_side=leg,
-        quantity=quantity * instrument.contract_size,
-        price=told.positive(*price),
-        fee=fee,
-        realized_pnl=realized_pnl,
-        at=told.instant(*at),
-        client_order_id=client_order_id or None,
-        cause=cause,
-    )
-
-
-def funding_payment(
-    told: Answer, instrument: Instrument, *, id: str, amount: Decimal, at: datetime, rates: Mapping[datetime, Decimal]
+    amount: Decimal,
+    at: datetime,
+    rates: Mapping[datetime, Decimal],
 ) -> FundingPayment | None:
     """The leg is told by the signs: at a positive rate the long one pays. ``None``: nothing was paid.
 

@@ -8,7 +8,6 @@ from enum import StrEnum
 
 from chatbot.domain.instrument import MarginMode, PositionSide
 from chatbot.domain.order import OrderStatus, OrderType
-from chatbot.venues.ccxt import codes
 from chatbot.venues.ccxt.limiter import Budget
 
 LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
@@ -180,8 +179,11 @@ class Quirks:
     stop_client_id: tuple[str, ...] = ("clientOrderId",)
     id_prefix: str = ""
     mode_param: str = ""
-    mode_names: Mapping[MarginMode, str] = field(default_factory=lambda: {mode: mode.value for mode in MarginMode})
     leverage_param: str = ""  # the leverage travels with each order under this name
+    # Parameters of set-leverage, set-margin-mode and add-margin that name the leg: {side} or {SIDE}.
+    leverage_leg: Mapping[str, str] = field(default_factory=dict)
+    margin_leg: Mapping[str, str] = field(default_factory=dict)
+    mode_needs_leverage: bool = False
     progressive_tiers: bool = False
     fill_profit: tuple[str, ...] = ()  # empty: it tells no realized profit with its fills
     whole_amounts: bool = False  # ccxt compares amounts with numbers there

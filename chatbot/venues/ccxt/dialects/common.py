@@ -1,0 +1,447 @@
+"""Asking an exchange through ccxt's unified methods; what a venue tells better itself is overridden."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+from chatbot.domain.account import Balance, LegSetting
+from chatbot.domain.instrument import (
+    ZERO,
+    Instrument,
+    MarginMode,
+    MarginTier,
+    PositionMode,
+    PositionSide,
+    Symbol,
+)
+from chatbot.domain.market import MarketState, OrderBook, PricePoint
+from chatbot.domain.order import Fill, FillCause, FundingPayment, OrderReport
+from chatbot.errors import InvalidOrder, VenueUnavailable
+from chatbot.ports import KeyReport
+from chatbot.venues.ccxt import parse
+from chatbot.venues.ccxt.access import Access, together
+from chatbot.venues.ccxt.limiter import Urgency
+from chatbot.venues.ccxt.memory import AccountMemory, OrderName
+from chatbot.venues.ccxt.parse_account import balances
+from chatbot.venues.ccxt.parse_orders import SIDES, funding_payment, report
+from chatbot.venues.ccxt.quirks import Call, Fields
+from chatbot.venues.ccxt.reading import Answer, rows_of
+
+Settings = dict[tuple[Symbol, PositionSide], LegSetting]
+Instruments = Mapping[Symbol, Instrument]
+PAGE = 1000
+MOST_PAGES = 30
+LONGEST_HISTORY = timedelta(days=180)
+DEFAULT_LEVERAGE = Decimal(20)
+CANDLES = (("1m", 60), ("5m", 300), ("15m", 900), ("1h", 3600), ("4h", 14_400), ("1d", 86_400))
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An order of the venue's and how to read it."""
+
+    answer: Answer
+    fields: Fields
+    conditional: bool
+
+
+def milliseconds(at: datetime) -> int:
+    return int(at.timestamp() * 1000)
+
+
+class Dialect:
+    def __init__(self, access: Access, memory: AccountMemory) -> None:
+        self.access = access
+        self.memory = memory
+        self.quirks = access.quirks
+
+    @property
+    def id(self) -> str:
+        return self.quirks.id
+
+    def native(self, symbol: Symbol) -> str:
+        """The venue's own name of it."""
+        return str(self.access.markets[symbol]["order_id"])
+
+    # --- public ---------------------------------------------------------------------------------
+
+    async def tiers(self) -> dict[Symbol, tuple[MarginTier, ...]]:
+        if self.access.template.has.get("fetchLeverageTiers") is True:
+            told = await self.access.read(Call.TIERS, "fetch_leverage_tiers")
+            return {Symbol(s): self._tiers(rows) for s, rows in told.items() if rows}
+        wanted = [Symbol(s) for s, market in self.access.markets.items() if parse.tradable(market)]
+        told = await together(*(self._tiers_of(symbol) for symbol in wanted))
+        return dict(zip(wanted, told, strict=True))
+
+    async def _tiers_of(self, symbol: Symbol) -> tuple[MarginTier, ...]:
+        return self._tiers(await self.access.read(Call.TIERS, "fetch_market_leverage_tiers", symbol))
+
+    def _tiers(self, rows: object, unit: Decimal = Decimal(1)) -> tuple[MarginTier, ...]:
+        return parse.margin_tiers(self.id, rows, progressive=self.quirks.progressive_tiers, unit=unit)
+
+    async def intervals(self) -> dict[Symbol, timedelta]:
+        if self.access.template.has.get("fetchFundingIntervals") is not True:
+            return {}
+        told = await self.access.read(Call.MARKETS, "fetch_funding_intervals")
+        read = {Symbol(symbol): parse.hours(row.get("interval")) for symbol, row in told.items()}
+        return {symbol: length for symbol, length in read.items() if length}
+
+    async def market(self, instrument: Instrument) -> MarketState:
+        """Mark and index price from the funding rate or the ticker, whichever tells them."""
+        symbol = instrument.symbol
+        rate, ticker = await together(
+            self.access.read(Call.MARKET, "fetch_funding_rate", symbol),
+            self.access.read(Call.MARKET, "fetch_ticker", symbol),
+        )
+        told = Answer.of(self.id, f"funding rate of {symbol}", rate)
+        last = Answer.of(self.id, f"ticker of {symbol}", ticker)
+        return self.state(instrument, told, last)
+
+    def state(self, instrument: Instrument, told: Answer, last: Answer | None) -> MarketState:
+        interval = parse.hours(told.optional_text("interval")) or instrument.funding_interval
+        read_at = self.access.venue_now()
+        return parse.market_state(instrument.symbol, told, interval=interval, read_at=read_at, last=last)
+
+    async def book(self, instrument: Instrument, depth: int) -> OrderBook:
+        told = await self.access.read(Call.BOOK, "fetch_order_book", instrument.symbol, depth)
+        return parse.order_book(
+            self.id,
+            instrument.symbol,
+            told,
+            size=instrument.contract_size,
+            read_at=self.access.venue_now(),
+        )
+
+    async def prices(self, symbol: Symbol, since: datetime, points: int) -> tuple[PricePoint, ...]:
+        span = max(1.0, (self.access.venue_now() - since).total_seconds())
+        frame = next((name for name, seconds in CANDLES if span / seconds <= points), CANDLES[-1][0])
+        rows = await self.access.read(
+            Call.CANDLES, "fetch_mark_ohlcv", symbol, frame, milliseconds(since), min(points + 1, PAGE)
+        )
+        return parse.price_points(self.id, symbol, rows, since)
+
+    # --- the account ----------------------------------------------------------------------------
+
+    async def fees(self, instruments: Instruments) -> dict[Symbol, tuple[Decimal, Decimal]]:
+        """Taker and maker rate by symbol; what is missing pays the usual rate."""
+        probe = self.probe()
+        told = Answer.of(self.id, "fees", await self.access.read(Call.FEES, "fetch_trading_fee", probe))
+        rates = told.decimal("taker"), told.decimal("maker")
+        settle = instruments[probe].settle
+        return {symbol: rates for symbol, known in instruments.items() if known.settle == settle}
+
+    def probe(self) -> Symbol:
+        """A symbol that stands for all where a question needs one."""
+        listed = self.access.markets
+        usual = (Symbol("BTC/USDT:USDT"), Symbol("ETH/USDT:USDT"))
+        perpetuals = (Symbol(s) for s, market in listed.items() if parse.tradable(market))
+        return next((s for s in (*usual, *perpetuals) if s in listed), usual[0])
+
+    async def positions(self) -> list[tuple[Symbol, Answer]]:
+        told = rows_of(self.id, "position", await self.access.read(Call.POSITIONS, "fetch_positions"))
+        return [(Symbol(row.text("symbol")), row) for row in told]
+
+    async def balances(self) -> tuple[Balance, ...]:
+        told = Answer.of(self.id, "balance", await self.access.read(Call.BALANCE, "fetch_balance"))
+        return balances(self._balance_body(told), self.quirks.balance)
+
+    def _balance_body(self, told: Answer) -> Answer:
+        """The venue's own answer, as one dict with a list in it."""
+        body = told.get("info")
+        head = self.quirks.balance.rows.split(".")[0]
+        if isinstance(body, list):
+            return Answer(self.id, "balance", {head: body})
+        answer = told.part("info")
+        rows = answer.get(self.quirks.balance.rows)
+        if isinstance(rows, Mapping):
+            return Answer(self.id, "balance", {head: [rows]})
+        return answer if rows is not None else Answer(self.id, "balance", {head: [answer.data]})
+
+    async def modes(
+        self, symbols: Collection[Symbol], margins: Mapping[tuple[Symbol, PositionSide], MarginMode]
+    ) -> tuple[PositionMode, Settings]:
+        """The position mode, and what the next order of each side would use. ``margins`` are of positions."""
+        mode = await self.position_mode()
+        found = await together(*(self._leg_settings(symbol) for symbol in symbols))
+        return mode, {key: setting for legs in found for key, setting in legs.items()}
+
+    async def position_mode(self) -> PositionMode:
+        if self.access.template.has.get("fetchPositionMode") is not True:
+            return self.memory.mode or await self._mode_by_positions()
+        told = await self.access.read(Call.MODE, "fetch_position_mode", self.probe())
+        hedged = Answer.of(self.id, "position mode", told).truth("hedged")
+        return PositionMode.HEDGE if hedged else PositionMode.ONE_WAY
+
+    async def _mode_by_positions(self) -> PositionMode:
+        """Positions say it of themselves; a flat account without an answer is taken as it will be set."""
+        told = rows_of(self.id, "position", await self.access.read(Call.POSITIONS, "fetch_positions"))
+        said = [row.get("hedged") for row in told]
+        return PositionMode.ONE_WAY if False in said else PositionMode.HEDGE
+
+    async def _leg_settings(self, symbol: Symbol) -> Settings:
+        if self.access.template.has.get("fetchLeverage") is not True:
+            return self._remembered(symbol)
+        told = Answer.of(self.id, "leverage", await self.access.read(Call.SETTINGS, "fetch_leverage", symbol))
+        return {
+            (symbol, side): LegSetting(
+                told.positive(f"{side.value}Leverage"), self._margin_mode(symbol, side, told)
+            )
+            for side in PositionSide
+        }
+
+    def _margin_mode(self, symbol: Symbol, side: PositionSide, told: Answer) -> MarginMode:
+        kept = self.memory.margin_mode((symbol, side)) if self.quirks.mode_param else None
+        said = told.optional_text("marginMode")
+        return kept or (MarginMode(said) if said in tuple(MarginMode) else MarginMode.CROSS)
+
+    def _remembered(self, symbol: Symbol) -> Settings:
+        return {
+            (symbol, side): LegSetting(
+                self.memory.leverage.get((symbol, side), DEFAULT_LEVERAGE),
+                self.memory.margin_mode((symbol, side)) or MarginMode.CROSS,
+            )
+            for side in PositionSide
+        }
+
+    # --- orders ---------------------------------------------------------------------------------
+
+    async def open_orders(self, symbols: Collection[Symbol], *, all: bool) -> list[tuple[Symbol, Found]]:
+        """``all``: of every symbol, where the venue lists them at once; else those of ``symbols``."""
+        asked: Iterable[Symbol | None] = [None] if all else sorted(symbols)
+        lists = await together(
+            *(self._open_orders(symbol, conditional=kind) for symbol in asked for kind in (False, True))
+        )
+        return [found for listed in lists for found in listed]
+
+    async def _open_orders(self, symbol: Symbol | None, *, conditional: bool) -> list[tuple[Symbol, Found]]:
+        call = Call.ORDERS if symbol else Call.ALL_ORDERS
+        params = {"trigger": True} if conditional else {}
+        told = await self.access.read(
+            call,
+            "fetch_open_orders",
+            symbol,
+            None,
+            None,
+            params,
+            weight=self.quirks.weight(call) / 2,
+        )
+        return [self.found(row, conditional=conditional) for row in rows_of(self.id, "open order", told)]
+
+    def found(self, row: Answer, *, conditional: bool) -> tuple[Symbol, Found]:
+        """The venue's own order in ccxt's."""
+        fields = self.quirks.stops if conditional else self.quirks.orders
+        return Symbol(row.text("symbol")), Found(self.body(row), fields, conditional)
+
+    def body(self, row: Answer) -> Answer:
+        return row
+
+    async def look_up(self, symbol: Symbol, client_id: str) -> Found | None:
+        """By our id, among plain and conditional orders."""
+        plain, stop = await together(
+            self.find(symbol, client_id, conditional=False), self.find(symbol, client_id, conditional=True)
+        )
+        return stop if plain is None else plain  # type: ignore[no-any-return]
+
+    async def find(self, symbol: Symbol, client_id: str, *, conditional: bool) -> Found | None:
+        params = {"clientOrderId": self.quirks.id_prefix + client_id}
+        order_id = self.quirks.id_prefix + client_id if self.quirks.id_prefix else ""
+        if conditional:
+            return await self._find_stop(symbol, client_id)
+        return await self.fetch(symbol, order_id, params, conditional=False)
+
+    async def _find_stop(self, symbol: Symbol, client_id: str) -> Found | None:
+        """Conditional orders of these venues are listed by symbol and seldom found by our id."""
+        listed = await self._open_orders(symbol, conditional=True)
+        return next((f for _, f in listed if self._names(f, client_id)), None)
+
+    def _names(self, found: Found, client_id: str) -> bool:
+        said = found.answer.optional_text(*found.fields.client_id)
+        return said.removeprefix(self.quirks.id_prefix) == client_id
+
+    async def fetch(
+        self, symbol: Symbol, id: str, params: Mapping[str, object], *, conditional: bool
+    ) -> Found | None:
+        """``None``: the venue knows no such order."""
+        try:
+            told = await self.access.read(
+                Call.ORDER, "fetch_order", order_id, symbol, dict(params), urgency=Urgency.EVIDENCE, weight=1
+            )
+        except VenueUnavailable as error:
+            if error.code in self.quirks.absent:
+                return None
+            raise
+        return self.found(Answer.of(self.id, "order", told), conditional=conditional)[1]
+
+    async def child(self, symbol: Symbol, found: Found) -> Found | None:
+        """What a conditional order became."""
+        order_id = found.answer.optional_text(*found.fields.child) if found.fields.child else ""
+        return (
+            await self.fetch(symbol, order_id, {}, conditional=False) if order_id not in ("", "0") else None
+        )
+
+    async def order_fee(self, instrument: Instrument, found: Found) -> Decimal | None:
+        """``None``: the order says it itself."""
+        if found.answer.get(found.fields.fee) is not None:
+            return None
+        order_id = found.answer.text(*found.fields.id)
+        told = await self.access.read(
+            Call.FILLS, "fetch_my_trades", instrument.symbol, None, 100, urgency=Urgency.EVIDENCE
+        )
+        rows = [row for row in rows_of(self.id, "fill", told) if row.optional_text("order") == order_id]
+        return sum([await self.fee(row, instrument) for row in rows], ZERO) if rows else None
+
+    async def cancel(self, symbol: Symbol, client_id: str, found: Found) -> None:
+        order_id = found.answer.text(*found.fields.id)
+        params = {"trigger": True} if found.conditional else {}
+        await self.access.write(Call.CANCEL, "cancel_order", order_id, symbol, params)
+
+    # --- history --------------------------------------------------------------------------------
+
+    async def fills(self, instrument: Instrument, since: datetime) -> tuple[Fill, ...]:
+        told = await self.access.read(
+            Call.FILLS, "fetch_my_trades", instrument.symbol, self.reachable(since), PAGE
+        )
+        rows = rows_of(self.id, "fill", told)
+        names = await self.order_names(instrument, {row.text("order") for row in rows})
+        made = [await self._fill(row, instrument, names) for row in rows]
+        return ordered(fill for fill in made if fill.at >= since)
+
+    def reachable(self, since: datetime) -> int:
+        return milliseconds(max(since, self.access.venue_now() - LONGEST_HISTORY))
+
+    async def order_names(self, instrument: Instrument, ids: Collection[str]) -> Mapping[str, OrderName]:
+        unknown = sorted(order_id for order_id in ids if order_id not in self.memory.names)
+        found = await together(
+            *(self.fetch(instrument.symbol, order_id, {}, conditional=False) for order_id in unknown)
+        )
+        for order_id, order in zip(unknown, found, strict=True):
+            if order is not None:
+                told = report(order.answer, order.fields, instrument, prefix=self.quirks.id_prefix)
+                self.memory.learn(order_id, OrderName(told.client_order_id, leg=told.position_side))
+        return {order_id: self.memory.names[order_id] for order_id in ids if order_id in self.memory.names}
+
+    async def _fill(self, row: Answer, instrument: Instrument, names: Mapping[str, OrderName]) -> Fill:
+        name = names.get(row.text("order"))
+        if name is None or name.leg is None:
+            raise row.garbled("order", row.text("order"))
+        opens = row.one_of(SIDES, "side") is name.leg.opening
+        return Fill(
+            venue_fill_id=row.text("order_id"),
+            symbol=instrument.symbol,
+            side=name.leg.opening if opens else name.leg.closing,
+            position_side=name.leg,
+            quantity=row.positive("amount") * instrument.contract_size,
+            price=row.positive("price"),
+            fee=await self.fee(row, instrument),
+            realized_pnl=row.optional(*self.quirks.fill_profit) or ZERO if self.quirks.fill_profit else ZERO,
+            at=row.instant("timestamp"),
+            client_order_id=name.client_order_id or None,
+            cause=name.cause,
+        )
+
+    async def fee(self, row: Answer, instrument: Instrument) -> Decimal:
+        """Of ccxt's trade, in the settlement currency."""
+        return await self.settled(row.decimal("fee.cost"), row.optional_text("fee.currency"), row, instrument)
+
+    async def settled(self, fee: Decimal, currency: str, row: Answer, instrument: Instrument) -> Decimal:
+        """A fee paid in another coin (BNB for one) at that coin's mark price of now."""
+        if fee == 0 or currency in ("", instrument.settle):
+            return fee
+        symbol = f"{currency}/{instrument.settle}:{instrument.settle}"
+        if symbol not in self.access.markets:
+            raise row.garbled("fee currency", currency)
+        told = await self.access.read(Call.MARKET, "fetch_ticker", symbol)
+        return fee * Answer.of(self.id, f"ticker of {symbol}", told).positive("last", "close")
+
+    async def funding(self, instrument: Instrument, since: datetime) -> tuple[FundingPayment, ...]:
+        rows = await self.funding_rows(instrument, self.reachable(since))
+        if not rows:
+            return ()
+        rates = await self.funding_rates(instrument.symbol, self.reachable(since))
+        made = (
+            funding_payment(
+                row,
+                instrument,
+                id=row.text("order_id"),
+                amount=self.funding_amount(row),
+                at=row.instant("timestamp"),
+                rates=rates,
+            )
+            for row in rows
+        )
+        return tuple(sorted((p for p in made if p is not None and p.at >= since), key=lambda p: p.at))
+
+    async def funding_rows(self, instrument: Instrument, since_ms: int) -> list[Answer]:
+        told = await self.access.read(
+            Call.FUNDING, "fetch_funding_history", instrument.symbol, since_ms, PAGE
+        )
+        return rows_of(self.id, "funding payment", told)
+
+    def funding_amount(self, row: Answer) -> Decimal:
+        return row.decimal("amount")
+
+    async def funding_rates(self, symbol: Symbol, since_ms: int) -> dict[datetime, Decimal]:
+        """Settled rates by their instant."""
+        told = await self.access.read(Call.FUNDING, "fetch_funding_rate_history", symbol, since_ms, PAGE)
+        rows = rows_of(self.id, "settled funding rate", told)
+        return {row.instant("timestamp"): row.decimal("fundingRate") for row in rows}
+
+    # --- writes ---------------------------------------------------------------------------------
+
+    async def set_position_mode(self, mode: PositionMode) -> None:
+        await self.access.write(Call.SET, "set_position_mode", mode is PositionMode.HEDGE, self.mode_symbol())
+        self.memory.mode = mode
+
+    def mode_symbol(self) -> Symbol | None:
+        return self.probe()
+
+    async def set_leverage(
+        self, symbol: Symbol, side: PositionSide, wanted: LegSetting, other: LegSetting | None
+    ) -> None:
+        """``other``: the setting of the opposite side, where one request carries both."""
+        if not self.quirks.leverage_param:
+            params = _filled(self.quirks.leverage_leg, side, wanted.margin_mode)
+            await self.access.write(Call.SET, "set_leverage", int(wanted.leverage), symbol, params)
+        self.memory.leverage[symbol, side] = wanted.leverage
+
+    async def set_margin_mode(self, symbol: Symbol, side: PositionSide, wanted: LegSetting) -> None:
+        if not self.quirks.mode_param:
+            params = {"leverage": int(wanted.leverage)} if self.quirks.mode_needs_leverage else {}
+            mode = wanted.margin_mode.value
+            await self.access.write(Call.SET, "set_margin_mode", mode, symbol, params)
+        self.memory.wanted[symbol, side] = wanted.margin_mode
+
+    async def add_margin(self, instrument: Instrument, side: PositionSide, amount: Decimal) -> None:
+        if self.access.template.has.get("addMargin") is not True:
+            raise InvalidOrder(
+                f"{self.quirks.title} takes no margin for a leg through its API.", venue=self.id
+            )
+        params = _filled(self.quirks.margin_leg, side, MarginMode.ISOLATED)
+        await self.access.write(Call.SET, "add_margin", instrument.symbol, f"{amount:f}", params)
+
+    async def key(self) -> KeyReport:
+        """Whether it reads is proven by reading; the rest where the venue tells."""
+        mode = await self.position_mode()
+        return KeyReport(
+            can_read=True, can_trade=None, can_move_funds=None, ip_restricted=None, position_mode=mode
+        )
+
+
+def _filled(named: Mapping[str, str], side: PositionSide, mode: MarginMode) -> dict[str, str]:
+    words = {"side": side.value, "SIDE": side.value.upper(), "mode": mode.value}
+    return {name: word.format(**words) for name, word in named.items()}
+
+
+def ordered(fills: Iterable[Fill]) -> tuple[Fill, ...]:
+    return tuple(sorted(fills, key=lambda fill: fill.at))
+
+
+def instant(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)
+
+
+def as_filled(found: OrderReport, cause: FillCause = FillCause.TRADE) -> OrderName:
+    return OrderName(found.client_order_id, cause, found.position_side)
