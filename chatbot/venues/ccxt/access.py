@@ -15,7 +15,7 @@ from chatbot.ports import Clock, Credentials
 from chatbot.venues.ccxt.clones import Client, clone
 from chatbot.venues.ccxt.limiter import Limiter, Urgency
 from chatbot.venues.ccxt.loading import errors as ccxt_errors
-from chatbot.venues.ccxt.outcomes import is_pause, pause_seconds, read_error, write_error
+from chatbot.venues.ccxt.outcomes import complaint_of, is_pause, pause_seconds, read_error, write_error
 from chatbot.venues.ccxt.quirks import Call, Expiry, Quirks
 from chatbot.venues.ccxt.reading import Garbled
 
@@ -69,6 +69,8 @@ class Access:
             return await self.send(call, method, *args, urgency=Urgency.ORDER, **params)
         except ccxt_errors().BaseError as error:
             self.pause_if_asked(error)
+            if _unchanged(error, self.quirks):
+                return None
             raise write_error(error, self.quirks, self.credentials) from None
         except STUMBLES as error:
             raise write_error(error, self.quirks, self.credentials) from None
@@ -129,6 +131,12 @@ class Access:
     def _nonce_ms(self) -> float:
         difference = self.template.options.get("timeDifference") or 0
         return float(self.template.milliseconds()) - float(difference)
+
+
+def _unchanged(error: BaseException, quirks: Quirks) -> bool:
+    """It was so before."""
+    complaint = complaint_of(error)
+    return complaint is not None and complaint.code in quirks.unchanged
 
 
 class TooLate(Exception):

@@ -25,7 +25,7 @@ def position(
     amount = told.decimal(fields.quantity)
     if amount == 0:
         return None
-    side = _side(told, fields, amount)
+    side = side_of(told, fields, amount)
     setting = settings.get((instrument.symbol, side))
     mode = margin_mode or _mode(told, fields, setting)
     return Position(
@@ -41,7 +41,7 @@ def position(
     )
 
 
-def _side(told: Answer, fields: PositionFields, amount: Decimal) -> PositionSide:
+def side_of(told: Answer, fields: PositionFields, amount: Decimal) -> PositionSide:
     named = fields.legs.get(told.optional_text(fields.leg))
     if named is not None:
         return named

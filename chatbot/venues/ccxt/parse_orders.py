@@ -45,7 +45,7 @@ def report(told: Answer, fields: Fields, instrument: Instrument, *, prefix: str 
         position_side=_leg(told, fields, side, reduces=reduces),
         type=_type(told, fields, trigger),
         status=status,
-        quantity=told.positive(*fields.quantity) * size,
+        quantity=told.not_negative(*fields.quantity) * size,
         filled_quantity=filled,
         average_price=told.positive(*fields.average) if filled else None,
         fee=_fee(told, fields, filled),
@@ -98,9 +98,9 @@ def _leg(told: Answer, fields: Fields, side: OrderSide, *, reduces: bool) -> Pos
 
 
 def _type(told: Answer, fields: Fields, trigger: Decimal | None) -> OrderType:
-    if fields.types and trigger is None:
-        return told.one_of(fields.types, *fields.type)
     named = fields.types.get(told.optional_text(*fields.type)) if fields.type else None
+    if fields.types and trigger is None:
+        return named or OrderType.TRIGGER  # a kind of order that only other hands place, a trailing stop say
     if named is not None and named.conditional:
         return named
     if trigger is not None:

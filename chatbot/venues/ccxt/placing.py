@@ -158,10 +158,10 @@ def _outcome(row: Answer, request: OrderRequest, quirks: Quirks, fields: Fields)
     complaint = next(complaints(row.data), None)
     if complaint is not None:
         return judged(complaint, quirks)
-    id = row.optional_text(*fields.id)
-    if not id or id == "0":
+    order_id = row.optional_text(*fields.id)
+    if not order_id or order_id == "0":
         return Unknown(f"{quirks.title} answered without an order id")
-    return request, id
+    return request, order_id
 
 
 def _of_strays(

@@ -104,8 +104,11 @@ class Binance(Dialect):
         return await self.fetch(symbol, "", name, conditional=conditional)
 
     async def order_fee(self, instrument: Instrument, found: Found) -> Decimal | None:
+        """Raises ``Garbled`` while the fills are not told yet."""
         rows = await self._trades(instrument, orderId=found.answer.text("orderId"))
-        return sum([await self._commission(row, instrument) for row in rows], ZERO) if rows else None
+        if not rows:
+            raise found.answer.garbled("fills", None)
+        return sum([await self._commission(row, instrument) for row in rows], ZERO)
 
     async def _commission(self, row: Answer, instrument: Instrument) -> Decimal:
         return await self.settled(row.decimal("commission"), row.text("commissionAsset"), row, instrument)
@@ -164,7 +167,7 @@ class Binance(Dialect):
                 self.memory.learn(order_id, _named(order, parents.get(order_id)))
         return {order_id: self.memory.names[order_id] for order_id in ids}
 
-    async def _plain(self, symbol: Symbol, id: str) -> Found | None:
+    async def _plain(self, symbol: Symbol, order_id: str) -> Found | None:
         return await self.fetch(symbol, order_id, {}, conditional=False)
 
     async def _parents(self, instrument: Instrument) -> dict[str, str]:

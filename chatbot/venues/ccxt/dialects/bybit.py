@@ -56,7 +56,7 @@ class Bybit(Dialect):
 
     async def _pages(self, call: Call, method: str, **params: Any) -> list[Answer]:
         rows: list[Answer] = []
-        cursor: dict[str, str] = {}
+        cursor: dict[str, Any] = {}
         for _ in range(MOST_PAGES):
             answer = await self.access.read(
                 call, method, urgency=Urgency.EVIDENCE, category=LINEAR, **params, **cursor
@@ -160,6 +160,9 @@ class Bybit(Dialect):
             if named:
                 return self._row(named[0])
         return None
+
+    def body(self, row: Answer) -> Answer:
+        return row.part("info")
 
     async def order_fee(self, instrument: Instrument, found: Found) -> Decimal | None:
         return None

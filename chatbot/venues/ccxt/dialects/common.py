@@ -262,7 +262,7 @@ class Dialect:
         return said.removeprefix(self.quirks.id_prefix) == client_id
 
     async def fetch(
-        self, symbol: Symbol, id: str, params: Mapping[str, object], *, conditional: bool
+        self, symbol: Symbol, order_id: str, params: Mapping[str, object], *, conditional: bool
     ) -> Found | None:
         """``None``: the venue knows no such order."""
         try:
