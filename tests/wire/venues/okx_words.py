@@ -1,0 +1,601 @@
+"""What OKX v5 answers about perpetual swaps, field by field and string by string. Sizes are in contracts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+from chatbot.domain.account import AccountView, Position
+from chatbot.domain.instrument import (
+    ZERO,
+    Instrument,
+    MarginMode,
+    OrderSide,
+    PositionMode,
+    PositionSide,
+    Symbol,
+)
+from chatbot.domain.market import MarketState, OrderBook
+from chatbot.domain.order import Fill, FillCause, FundingPayment, OrderStatus, OrderType
+from chatbot.venues.feeds import BTC, ETH, SOL
+from chatbot.venues.paper.margin import maintenance
+from tests.wire.venues.core import PRICES, ApiKey
+from tests.wire.venues.orders import WireFill, WireOrder
+from tests.wire.venues.server import plain, to_ms, venue_symbols
+
+IDS = venue_symbols("-", "-SWAP")
+FAMILIES = venue_symbols("-")
+SYMBOLS = {name: symbol for symbol, name in IDS.items()}
+CONTRACT_SIZES: Mapping[Symbol, Decimal] = {BTC: Decimal("0.01"), ETH: Decimal("0.1"), SOL: Decimal(1)}
+CATEGORIES = {
+    FillCause.TRADE: "normal",
+    FillCause.LIQUIDATION: "full_liquidation",
+    FillCause.AUTO_DELEVERAGING: "adl",
+}
+# Of bills and fills: opened and closed by an order, by liquidation, by deleveraging.
+SUB_TYPES = {
+    FillCause.TRADE: {PositionSide.LONG: "5", PositionSide.SHORT: "6"},
+    FillCause.LIQUIDATION: {PositionSide.LONG: "104", PositionSide.SHORT: "105"},
+    FillCause.AUTO_DELEVERAGING: {PositionSide.LONG: "125", PositionSide.SHORT: "126"},
+}
+
+
+def contracts(symbol: Symbol, quantity: Decimal) -> str:
+    return plain((quantity / CONTRACT_SIZES[symbol]).normalize())
+
+
+def order_id(number: int) -> str:
+    return f"31{number:016d}"
+
+
+def number_of(order_id: str) -> int:
+    return int(order_id[2:] or 0) if order_id.isdigit() else 0
+
+
+def market(instrument: Instrument) -> dict[str, Any]:
+    symbol = instrument.symbol
+    largest = contracts(symbol, instrument.max_quantity)
+    return {
+        "alias": "",
+        "auctionEndTime": "",
+        "baseCcy": "",
+        "category": "1",
+        "contTdSwTime": "1704876947000",
+        "ctMult": "1",
+        "ctType": "linear",
+        "ctVal": plain(CONTRACT_SIZES[symbol]),
+        "ctValCcy": instrument.base,
+        "expTime": "",
+        "futureSettlement": False,
+        "instFamily": FAMILIES[symbol],
+        "instId": IDS[symbol],
+        "instIdCode": 10458,
+        "instType": "SWAP",
+        "lever": plain(instrument.max_leverage),
+        "listTime": "1573557408000",
+        "lotSz": contracts(symbol, instrument.lot_size),
+        "maxIcebergSz": largest,
+        "maxLmtAmt": "20000000",
+        "maxLmtSz": largest,
+        "maxMktAmt": "",
+        "maxMktSz": largest,
+        "maxStopSz": largest,
+        "maxTriggerSz": largest,
+        "maxTwapSz": largest,
+        "minSz": contracts(symbol, instrument.min_quantity),
+        "optType": "",
+        "quoteCcy": "",
+        "ruleType": "normal",
+        "settleCcy": instrument.settle,
+        "state": "live",
+        "stk": "",
+        "tickSz": plain(instrument.tick_size),
+        "uly": FAMILIES[symbol],
+    }
+
+
+def funding_rate(state: MarketState) -> dict[str, Any]:
+    return {
+        "formulaType": "withRate",
+        "fundingRate": plain(state.funding_rate),
+        "fundingTime": str(to_ms(state.next_funding_at)),
+        "impactValue": "20000",
+        "instId": IDS[state.symbol],
+        "instType": "SWAP",
+        "interestRate": "0.0001",
+        "maxFundingRate": "0.00375",
+        "method": "current_period",
+        "minFundingRate": "-0.00375",
+        "nextFundingRate": "",
+        "nextFundingTime": str(to_ms(state.next_funding_at + state.funding_interval)),
+        "premium": "0",
+        "settFundingRate": plain(state.funding_rate),
+        "settState": "settled",
+        "ts": str(to_ms(state.at)),
+    }
+
+
+def mark_price(state: MarketState) -> dict[str, Any]:
+    ids = {"instId": IDS[state.symbol], "instType": "SWAP"}
+    return {**ids, "markPx": plain(state.mark_price), "ts": str(to_ms(state.at))}
+
+
+def index_ticker(state: MarketState) -> dict[str, Any]:
+    price = plain(state.index_price)
+    day = dict.fromkeys(("open24h", "high24h", "low24h", "sodUtc0", "sodUtc8"), price)
+    return {"instId": FAMILIES[state.symbol], "idxPx": price, **day, "ts": str(to_ms(state.at))}
+
+
+def ticker(state: MarketState, book: OrderBook) -> dict[str, Any]:
+    price, bid, ask = plain(state.last_price), book.bids[0], book.asks[0]
+    return {
+        "instType": "SWAP",
+        "instId": IDS[state.symbol],
+        "last": price,
+        "lastSz": "1",
+        "askPx": plain(ask.price),
+        "askSz": contracts(state.symbol, ask.quantity),
+        "bidPx": plain(bid.price),
+        "bidSz": contracts(state.symbol, bid.quantity),
+        "open24h": price,
+        "high24h": price,
+        "low24h": price,
+        "volCcy24h": "50000",
+        "vol24h": "500000",
+        "ts": str(to_ms(state.at)),
+        "sodUtc0": price,
+        "sodUtc8": price,
+    }
+
+
+def depth(book: OrderBook) -> dict[str, Any]:
+    def rows(levels: Any) -> list[list[str]]:
+        return [[plain(x.price), contracts(book.symbol, x.quantity), "0", "1"] for x in levels]
+
+    return {"asks": rows(book.asks), "bids": rows(book.bids), "ts": str(to_ms(book.at)), "seqId": 1}
+
+
+def tiers(instrument: Instrument) -> list[dict[str, Any]]:
+    """By contracts, not by notional: cut at the prices that the market starts with."""
+    rows, floor = [], "0"
+    for number, tier in enumerate(instrument.tiers, start=1):
+        cap = tier.notional_cap if tier.notional_cap is not None else Decimal(10) ** 9
+        size = plain(
+            (cap / PRICES[instrument.symbol] / CONTRACT_SIZES[instrument.symbol]).quantize(Decimal(1))
+        )
+        row = {
+            "baseMaxLoan": "",
+            "imr": plain(1 / tier.max_leverage, 6),
+            "instFamily": FAMILIES[instrument.symbol],
+            "instId": "",
+            "maxLever": plain(tier.max_leverage),
+            "maxSz": size,
+            "minSz": floor,
+            "mmr": plain(tier.maintenance_margin_rate),
+            "optMgnFactor": "0",
+            "quoteMaxLoan": "",
+            "tier": str(number),
+            "uly": FAMILIES[instrument.symbol],
+        }
+        rows.append(row)
+        floor = size
+    return rows
+
+
+# --- the account --------------------------------------------------------------------------------
+
+
+def config(key: ApiKey, mode: PositionMode) -> dict[str, Any]:
+    rights = {"read_only": key.read, "withdraw": key.withdraw, "trade": key.trade}
+    return {
+        "acctLv": "2",
+        "acctStpMode": "cancel_maker",
+        "autoLoan": False,
+        "ctIsoMode": "automatic",
+        "enableSpotBorrow": False,
+        "greeksType": "PA",
+        "feeType": "0",
+        "ip": ",".join(key.ips),
+        "type": "0",
+        "kycLv": "3",
+        "label": "hedgerow",
+        "level": "Lv1",
+        "levelTmp": "",
+        "liquidationGear": "-1",
+        "mainUid": key.owner,
+        "mgnIsoMode": "automatic",
+        "opAuth": "1",
+        "perm": ",".join(name for name, allowed in rights.items() if allowed),
+        "posMode": "long_short_mode" if mode is PositionMode.HEDGE else "net_mode",
+        "roleType": "0",
+        "spotBorrowAutoRepay": False,
+        "spotOffsetType": "",
+        "spotRoleType": "0",
+        "spotTraderInsts": [],
+        "traderInsts": [],
+        "uid": key.owner,
+    }
+
+
+def position(
+    position: Position,
+    instrument: Instrument,
+    mark: Decimal,
+    mode: PositionMode,
+    at_ms: int,
+    ratio: Decimal | None,
+) -> dict[str, Any]:
+    """``ratio``: of the whole cross account, our way round (1: liquidation); OKX shows its inverse."""
+    symbol = position.symbol
+    notional = instrument.notional(position.quantity, mark)
+    gain = position.side.sign * (mark - position.entry_price) * position.quantity
+    isolated = position.margin_mode is MarginMode.ISOLATED
+    kept = maintenance(instrument, notional)
+    own = kept / ((position.margin or ZERO) + gain) if isolated and position.margin else ratio
+    size = contracts(symbol, position.quantity)
+    net = mode is PositionMode.ONE_WAY
+    return {
+        "adl": "1",
+        "availPos": size,
+        "avgPx": plain(position.entry_price),
+        "baseBal": "",
+        "bePx": plain(position.entry_price),
+        "cTime": str(to_ms(position.opened_at) if position.opened_at else at_ms),
+        "ccy": instrument.settle,
+        "closeOrderAlgo": [],
+        "fee": "0",
+        "fundingFee": "0",
+        "idxPx": plain(mark),
+        "imr": "" if isolated else plain(notional / position.leverage, 8),
+        "instId": IDS[symbol],
+        "instType": "SWAP",
+        "interest": "",
+        "last": plain(mark),
+        "lever": plain(position.leverage),
+        "liab": "",
+        "liabCcy": "",
+        "liqPenalty": "0",
+        "liqPx": plain(position.liquidation_price) if position.liquidation_price else "",
+        "margin": plain(position.margin, 8) if isolated else "",
+        "markPx": plain(mark),
+        "mgnMode": position.margin_mode.value,
+        "mgnRatio": plain(1 / own, 8) if own else "",
+        "mmr": plain(kept, 8),
+        "nonSettleAvgPx": "",
+        "notionalUsd": plain(notional, 8),
+        "optVal": "",
+        "pendingCloseOrdLiabVal": "",
+        "pnl": "0",
+        "pos": f"-{size}" if net and position.side is PositionSide.SHORT else size,
+        "posCcy": "",
+        "posId": f"21{sum(map(ord, symbol)):06d}{'1' if position.side is PositionSide.LONG else '2'}",
+        "posSide": "net" if net else position.side.value,
+        "realizedPnl": "0",
+        "settledPnl": "",
+        "tradeId": "1",
+        "uTime": str(at_ms),
+        "upl": plain(gain, 8),
+        "uplRatio": plain(gain * position.leverage / notional if notional else ZERO, 8),
+        "usdPx": "",
+    }
+
+
+def balance(view: AccountView, maintained: Decimal) -> dict[str, Any]:
+    money = view.balance
+    initial = max(ZERO, money.equity - money.free)
+    isolated = sum((p.margin or ZERO for p in view.positions), ZERO)
+    gain = plain(money.equity - money.wallet, 8)
+    ratio = plain(1 / money.margin_ratio, 8) if money.margin_ratio else ""
+    at = str(to_ms(view.at))
+    figures = {"imr": plain(initial, 8), "mmr": plain(maintained, 8), "mgnRatio": ratio}
+    return {
+        "adjEq": plain(money.equity, 8),
+        "availEq": plain(money.free, 8),
+        "borrowFroz": "",
+        **figures,
+        "isoEq": plain(isolated, 8),
+        "notionalUsd": "",
+        "ordFroz": "0",
+        "totalEq": plain(money.equity, 8),
+        "uTime": at,
+        "upl": gain,
+        "details": [
+            {
+                "ccy": money.currency,
+                "availBal": plain(money.free, 8),
+                "availEq": plain(money.free, 8),
+                "cashBal": plain(money.wallet, 8),
+                "crossLiab": "",
+                "disEq": plain(money.equity, 8),
+                "eq": plain(money.equity, 8),
+                "eqUsd": plain(money.equity, 8),
+                "frozenBal": plain(initial, 8),
+                **figures,
+                "isoEq": plain(isolated, 8),
+                "isoUpl": "0",
+                "notionalLever": "0",
+                "ordFrozen": "0",
+                "uTime": at,
+                "upl": gain,
+            }
+        ],
+    }
+
+
+def trade_fee(instrument: Instrument, at_ms: int) -> dict[str, Any]:
+    """Negative: paid."""
+    maker, taker = plain(-instrument.maker_fee_rate), plain(-instrument.taker_fee_rate)
+    return {
+        "category": "1",
+        "delivery": "",
+        "exercise": "",
+        "feeGroup": [{"groupId": "1", "maker": maker, "taker": taker}],
+        "instType": "SWAP",
+        "level": "Lv1",
+        "maker": maker,
+        "makerU": maker,
+        "makerUSDC": maker,
+        "taker": taker,
+        "takerU": taker,
+        "takerUSDC": taker,
+        "ruleType": "normal",
+        "ts": str(at_ms),
+    }
+
+
+# --- orders -------------------------------------------------------------------------------------
+
+
+def order_type(order: WireOrder) -> str:
+    wish = order.wish
+    if wish.type is not OrderType.LIMIT:
+        return "market"
+    return "post_only" if wish.post_only else "ioc" if wish.immediate else "limit"
+
+
+def state(order: WireOrder) -> str:
+    standing = order.standing
+    match standing.status:
+        case OrderStatus.OPEN:
+            return "partially_filled" if standing.filled else "live"
+        case OrderStatus.FILLED:
+            return "filled"
+    return "canceled"
+
+
+def shown_side(order: WireOrder) -> str:
+    return order.wish.position_side.value if order.wish.position_side else "net"
+
+
+def order(order: WireOrder, settle: str) -> dict[str, Any]:
+    """A normal order, or the one that a conditional order has become; the latter names where it is from."""
+    wish, standing, fired = order.wish, order.standing, order.conditional
+    filled = contracts(wish.symbol, standing.filled)
+    at = str(to_ms(standing.updated_at))
+    return {
+        "accFillSz": filled,
+        "algoClOrdId": wish.client_order_id if fired else "",
+        "algoId": order_id(order.number) if fired else "",
+        "attachAlgoClOrdId": "",
+        "attachAlgoOrds": [],
+        "avgPx": plain(standing.average) if standing.average else "",
+        "cTime": at if fired else str(to_ms(order.created_at)),
+        "cancelSource": "",
+        "cancelSourceReason": standing.reason,
+        "category": "normal",
+        "ccy": "",
+        "clOrdId": "" if fired else wish.client_order_id,
+        "fee": plain(ZERO - standing.fee),
+        "feeCcy": settle,
+        "fillPx": plain(standing.average) if standing.average else "",
+        "fillSz": filled,
+        "fillTime": at if standing.filled else "",
+        "instId": IDS[wish.symbol],
+        "instType": "SWAP",
+        "isTpLimit": "false",
+        "lever": plain(order.leverage),
+        "linkedAlgoOrd": {"algoId": ""},
+        "ordId": order_id(order.fired_number if fired else order.number),
+        "ordType": order_type(order),
+        "pnl": "0",
+        "posSide": shown_side(order),
+        "px": plain(wish.limit_price) if wish.limit_price else "",
+        "pxType": "",
+        "quickMgnType": "",
+        "rebate": "0",
+        "rebateCcy": settle,
+        "reduceOnly": "true" if wish.closes else "false",
+        "side": wish.side.value,
+        "slOrdPx": "",
+        "slTriggerPx": "",
+        "slTriggerPxType": "",
+        "source": "7" if fired else "",
+        "state": state(order),
+        "stpId": "",
+        "stpMode": "cancel_maker",
+        "sz": contracts(wish.symbol, wish.quantity),
+        "tag": "",
+        "tdMode": order.margin_mode.value,
+        "tgtCcy": "",
+        "tpOrdPx": "",
+        "tpTriggerPx": "",
+        "tpTriggerPxType": "",
+        "tradeId": "",
+        "uTime": at,
+    }
+
+
+def algo_state(order: WireOrder) -> str:
+    match order.standing.status:
+        case OrderStatus.OPEN:
+            return "live"
+        case OrderStatus.CANCELED if not order.standing.fired:
+            return "canceled"
+        case OrderStatus.EXPIRED:
+            return "order_failed"
+    return "effective"
+
+
+def algo_order(order: WireOrder) -> dict[str, Any]:
+    wish, fired = order.wish, order.standing.fired
+    trigger, made = plain(wish.trigger_price), order_id(order.fired_number)
+    kinds = {OrderType.STOP_LOSS: "sl", OrderType.TAKE_PROFIT: "tp"}
+    prices: dict[str, str] = {}
+    for kind, prefix in kinds.items():
+        fits = wish.type is kind
+        prices[f"{prefix}TriggerPx"] = trigger if fits else ""
+        prices[f"{prefix}OrdPx"] = "-1" if fits else ""
+        prices[f"{prefix}TriggerPxType"] = "mark" if fits else ""
+    plain_trigger = wish.type is OrderType.TRIGGER
+    return {
+        "activePx": "",
+        "actualPx": plain(order.standing.average) if fired else "",
+        "actualSide": (kinds.get(wish.type) or wish.side.value) if fired else "",
+        "actualSz": contracts(wish.symbol, order.standing.filled),
+        "algoClOrdId": wish.client_order_id,
+        "algoId": order_id(order.number),
+        "amendPxOnTriggerType": "0",
+        "attachAlgoOrds": [],
+        "cTime": str(to_ms(order.created_at)),
+        "ccy": "",
+        "clOrdId": "",
+        "closeFraction": "",
+        "failCode": "0",
+        "instId": IDS[wish.symbol],
+        "instType": "SWAP",
+        "isTradeBorrowMode": "",
+        "last": "",
+        "lever": plain(order.leverage),
+        "linkedOrd": {"ordId": ""},
+        "ordId": made if fired else "",
+        "ordIdList": [made] if fired else [],
+        "ordPx": "-1" if plain_trigger else "",
+        "ordType": "trigger" if plain_trigger else "conditional",
+        "posSide": shown_side(order),
+        "quickMgnType": "",
+        "reduceOnly": "true" if wish.closes else "false",
+        "side": wish.side.value,
+        **prices,
+        "state": algo_state(order),
+        "sz": contracts(wish.symbol, wish.quantity),
+        "tag": "",
+        "tdMode": order.margin_mode.value,
+        "tgtCcy": "",
+        "triggerPx": trigger if plain_trigger else "",
+        "triggerPxType": "mark" if plain_trigger else "",
+        "triggerTime": str(to_ms(order.standing.updated_at)) if fired else "",
+        "uTime": str(to_ms(order.standing.updated_at)),
+    }
+
+
+# --- history ------------------------------------------------------------------------------------
+
+
+def sub_type(fill: WireFill, mode: PositionMode) -> str:
+    done = fill.fill
+    if mode is PositionMode.ONE_WAY and fill.cause is FillCause.TRADE:
+        return "1" if done.side is OrderSide.BUY else "2"
+    if done.opens:
+        return "3" if done.position_side is PositionSide.LONG else "4"
+    return SUB_TYPES[fill.cause][done.position_side]
+
+
+def fill(fill: WireFill, instrument: Instrument, mode: PositionMode) -> dict[str, Any]:
+    done, own = fill.fill, fill.order
+    maker = own is not None and done.fee == done.price * done.quantity * instrument.maker_fee_rate
+    at = str(to_ms(done.at))
+    return {
+        "billId": f"51{int(done.venue_fill_id):016d}",
+        "clOrdId": "" if own is None or own.conditional else own.wish.client_order_id,
+        "execType": "M" if maker else "T",
+        "fee": plain(ZERO - done.fee),
+        "feeCcy": instrument.settle,
+        "feeRate": plain(-(done.fee / (done.price * done.quantity)), 8),
+        "fillIdxPx": plain(done.price),
+        "fillMarkPx": plain(done.price),
+        "fillPnl": plain(done.realized_pnl),
+        "fillPx": plain(done.price),
+        "fillSz": contracts(done.symbol, done.quantity),
+        "fillTime": at,
+        "instId": IDS[done.symbol],
+        "instType": "SWAP",
+        "ordId": order_id(fill.order_number),
+        "posSide": _side(done, mode),
+        "side": done.side.value,
+        "subType": sub_type(fill, mode),
+        "tag": "",
+        "tradeId": done.venue_fill_id,
+        "ts": at,
+    }
+
+
+def forced_order(fill: WireFill, instrument: Instrument, mode: PositionMode) -> dict[str, Any]:
+    done = fill.fill
+    at, size = str(to_ms(done.at)), contracts(done.symbol, done.quantity)
+    return {
+        "accFillSz": size,
+        "algoClOrdId": "",
+        "algoId": "",
+        "avgPx": plain(done.price),
+        "cTime": at,
+        "category": CATEGORIES[fill.cause],
+        "clOrdId": "",
+        "fee": plain(ZERO - done.fee),
+        "feeCcy": instrument.settle,
+        "fillPx": plain(done.price),
+        "fillSz": size,
+        "fillTime": at,
+        "instId": IDS[done.symbol],
+        "instType": "SWAP",
+        "ordId": order_id(fill.order_number),
+        "ordType": "market",
+        "pnl": plain(done.realized_pnl),
+        "posSide": _side(done, mode),
+        "px": "",
+        "reduceOnly": "true",
+        "side": done.side.value,
+        "state": "filled",
+        "sz": size,
+        "tdMode": "cross",
+        "tradeId": done.venue_fill_id,
+        "uTime": at,
+    }
+
+
+def _side(done: Fill, mode: PositionMode) -> str:
+    return "net" if mode is PositionMode.ONE_WAY else done.position_side.value
+
+
+def funding_bill(payment: FundingPayment, quantity: Decimal, mark: Decimal, settle: str) -> dict[str, Any]:
+    """Positive: received. The leg is not named; the sign beside the rate tells it."""
+    number = int(payment.at.timestamp()) * 10 + (1 if payment.side is PositionSide.LONG else 2)
+    amount = plain(payment.amount)
+    return {
+        "bal": "0",
+        "balChg": amount,
+        "billId": f"61{sum(map(ord, payment.symbol)):04d}{number:012d}",
+        "ccy": settle,
+        "clOrdId": "",
+        "execType": "",
+        "fee": "0",
+        "fillTime": "",
+        "from": "",
+        "instId": IDS[payment.symbol],
+        "instType": "SWAP",
+        "interest": "0",
+        "mgnMode": "cross",
+        "notes": "",
+        "ordId": "",
+        "pnl": amount,
+        "posBal": "0",
+        "posBalChg": "0",
+        "px": plain(mark),
+        "subType": "174" if payment.amount > 0 else "173",
+        "sz": contracts(payment.symbol, quantity),
+        "tag": "",
+        "to": "",
+        "tradeId": "",
+        "ts": str(to_ms(payment.at)),
+        "type": "8",
+    }
