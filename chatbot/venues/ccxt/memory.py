@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from typing import TypeVar
 
 from chatbot.domain.instrument import Instrument, MarginMode, PositionMode, PositionSide, Symbol
 from chatbot.domain.order import FillCause
 
 LegKey = tuple[Symbol, PositionSide]
 MOST_NAMES = 5_000
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +39,25 @@ class AccountMemory:
     instruments_at: datetime | None = None
     all_orders_at: datetime | None = None
     names: dict[str, OrderName] = field(default_factory=dict)
+    sent: dict[str, None] = field(default_factory=dict)
 
     def margin_mode(self, key: LegKey) -> MarginMode | None:
         """The position's own goes before what was wanted for the next one."""
         return (self.held or {}).get(key) or self.wanted.get(key)
 
     def learn(self, order_id: str, name: OrderName) -> None:
-        if len(self.names) >= MOST_NAMES:
-            self.names.pop(next(iter(self.names)))
-        self.names[order_id] = name
+        _bounded(self.names)[order_id] = name
+
+    def sends(self, client_order_id: str) -> bool:
+        """``False``: an order with this id was sent before. Some venues would carry it out twice."""
+        if client_order_id in self.sent:
+            return False
+        _bounded(self.sent)[client_order_id] = None
+        return True
+
+
+def _bounded(known: dict[str, Kept]) -> dict[str, Kept]:
+    """The oldest goes."""
+    if len(known) >= MOST_NAMES:
+        known.pop(next(iter(known)))
+    return known

@@ -21,21 +21,18 @@ from chatbot.domain.order import (
     OrderStatus,
     Outcome,
     Rejected,
-    Unknown,
 )
 from chatbot.errors import InvalidOrder, VenueError, VenueRejected, VenueUnavailable
 from chatbot.ports import Credentials
 from chatbot.venues.ccxt import parse_account, parse_orders, placing
-from chatbot.venues.ccxt.access import STUMBLES, TooLate, together
+from chatbot.venues.ccxt.access import together
 from chatbot.venues.ccxt.dialects.common import Dialect, Found, Settings
-from chatbot.venues.ccxt.limiter import Urgency
-from chatbot.venues.ccxt.loading import errors as ccxt_errors
 from chatbot.venues.ccxt.marketplace import Marketplace, instrument_of
 from chatbot.venues.ccxt.memory import AccountMemory
-from chatbot.venues.ccxt.outcomes import NOT_SENT, body_of, order_outcome
+from chatbot.venues.ccxt.outcomes import NOT_SENT
 from chatbot.venues.ccxt.parse import with_fees
-from chatbot.venues.ccxt.quirks import Call, Fields
-from chatbot.venues.ccxt.reading import Answer, Garbled
+from chatbot.venues.ccxt.reading import Answer
+from chatbot.venues.ccxt.sending import Sender, margin_modes
 
 CURRENCY = "USDT"
 FEES_ARE_FRESH_FOR = timedelta(hours=12)
@@ -78,7 +75,7 @@ class CcxtVenue:
             self._open_orders(dialect, wanted, asked=bool(symbols)),
             self._shown(dialect, known, wanted, depth),
         )
-        held = _margin_modes(dialect, rows)
+        held = margin_modes(dialect, rows)
         late = self._late(rows, known, wanted, held)
         if late:
             (_, more), (markets, books) = await together(
@@ -156,12 +153,8 @@ class CcxtVenue:
             known = await self._shared.instruments(dialect)
         except (VenueUnavailable, VenueRejected) as error:
             return tuple(Rejected(error.message, error.code, NOT_SENT) for _ in orders)
-        ready = await asyncio.gather(*(self._prepared(dialect, known, order) for order in orders))
-        sendable = [order for order in ready if isinstance(order, placing.Prepared)]
-        sent = await asyncio.gather(*(self._sent(dialect, group) for group in self._groups(sendable)))
-        answers = {name: answer for group in sent for name, answer in group.items()}
-        results = [o if isinstance(o, Rejected) else answers[o.request.client_order_id] for o in ready]
-        return tuple(await asyncio.gather(*(self._outcome(dialect, known, r) for r in results)))
+        answers = await Sender(dialect, self._shared, known).send(orders)
+        return tuple(await asyncio.gather(*(self._outcome(dialect, known, answer) for answer in answers)))
 
     async def cancel(self, symbol: Symbol, client_order_id: str) -> OrderReport | None:
         dialect, instrument = await self._of(symbol)
@@ -289,122 +282,6 @@ class CcxtVenue:
             await self._clock.sleep(PAUSE_AFTER_CANCEL)
         raise AssertionError
 
-    # --- placing --------------------------------------------------------------------------------
-
-    async def _prepared(
-        self, dialect: Dialect, known: Instruments, request: OrderRequest
-    ) -> placing.Prepared | Rejected:
-        instrument = known.get(request.symbol)
-        if instrument is None:
-            reason = f"{self._quirks.title} does not trade {request.symbol}."
-            return Rejected(reason, "", "InstrumentUnavailable")
-        objection = placing.objection(request, instrument)
-        if objection is not None:
-            return objection
-        try:
-            mark = (
-                (await self._shared.market(dialect, instrument)).mark_price if _needs_mark(request) else None
-            )
-            margin_mode = await self._margin_mode(dialect, known, request)
-            window = dialect.access.window_ms(request.valid_until)
-        except TooLate:
-            return placing.TOO_LATE
-        except VenueError as error:
-            return Rejected(error.message, error.code, NOT_SENT)
-        return placing.prepared(
-            request,
-            instrument,
-            self._quirks,
-            kind=request.type if mark is None else placing.stop_kind(request, mark),
-            margin_mode=margin_mode,
-            leverage=self._memory.leverage.get((request.symbol, request.position_side)),
-            window_ms=window,
-        )
-
-    async def _margin_mode(
-        self, dialect: Dialect, known: Instruments, request: OrderRequest
-    ) -> MarginMode | None:
-        """Where it travels with the order, that of the position; asked for when nobody looked yet."""
-        if not self._quirks.mode_param:
-            return None
-        if self._memory.held is None:
-            self._memory.held = _margin_modes(dialect, await dialect.positions())
-        key = (request.symbol, request.position_side)
-        return self._memory.margin_mode(key) or MarginMode.CROSS
-
-    def _groups(self, ready: Sequence[placing.Prepared]) -> Iterable[Sequence[placing.Prepared]]:
-        """Plain orders together as far as the venue takes them, conditional ones one by one."""
-        plain = [order for order in ready if not order.request.type.conditional]
-        for start in range(0, len(plain), self._quirks.batch):
-            yield plain[start : start + self._quirks.batch]
-        yield from ([order] for order in ready if order.request.type.conditional)
-
-    async def _sent(
-        self, dialect: Dialect, group: Sequence[placing.Prepared]
-    ) -> dict[str, Outcome | placing.Taken]:
-        """Once, whatever comes back."""
-        requests = [order.request for order in group]
-        access = dialect.access
-        try:
-            rows = [
-                dialect.body(Answer.of(self.venue_id, "order", row))
-                for row in await self._send(dialect, group)
-            ]
-        except TooLate:
-            return {r.client_order_id: placing.TOO_LATE for r in requests}
-        except (*STUMBLES, Garbled) as error:
-            return {
-                r.client_order_id: Unknown(f"{self._quirks.title}: {type(error).__name__}") for r in requests
-            }
-        except VenueUnavailable as error:
-            return {r.client_order_id: Rejected(error.message, "", NOT_SENT) for r in requests}
-        except ccxt_errors().BaseError as error:
-            access.pause_if_asked(error)
-            return self._refused(requests, error)
-        return placing.answered(requests, rows, self._quirks, self._fields)
-
-    async def _send(self, dialect: Dialect, group: Sequence[placing.Prepared]) -> Sequence[object]:
-        deadline = min(order.request.valid_until for order in group)
-        if len(group) == 1:
-            arguments = group[0].as_arguments()
-            return [
-                await dialect.access.send(
-                    Call.PLACE, "create_order", *arguments, urgency=Urgency.ORDER, valid_until=deadline
-                )
-            ]
-        rows = await dialect.access.send(
-            Call.PLACE,
-            "create_orders",
-            [order.as_dict() for order in group],
-            urgency=Urgency.ORDER,
-            valid_until=deadline,
-        )
-        if not isinstance(rows, list):
-            raise TypeError
-        return rows
-
-    def _refused(
-        self, requests: Sequence[OrderRequest], error: BaseException
-    ) -> dict[str, Outcome | placing.Taken]:
-        """A refusal of them all may carry one for each."""
-        body = body_of(error)
-        rows = body.get("data") if isinstance(body, Mapping) else None
-        if (
-            len(requests) > 1
-            and isinstance(rows, list)
-            and all(isinstance(row, Mapping) for row in rows)
-            and rows
-        ):
-            answers = [Answer(self.venue_id, "order", row) for row in rows]
-            return placing.answered(requests, answers, self._quirks, self._fields)
-        outcome = order_outcome(error, self._quirks, self._credentials)
-        if isinstance(outcome, Rejected) and outcome.kind == "WrongPositionMode":
-            self._memory.mode = None
-        return {request.client_order_id: outcome for request in requests}
-
-    def _fields(self, request: OrderRequest) -> Fields:
-        return self._quirks.stops if request.type.conditional else self._quirks.orders
-
     async def _outcome(
         self, dialect: Dialect, known: Instruments, result: Outcome | placing.Taken
     ) -> Outcome:
@@ -432,27 +309,8 @@ class CcxtVenue:
             )
 
 
-def _needs_mark(request: OrderRequest) -> bool:
-    return request.type.conditional
-
-
 def _holds_something(balance: Balance) -> bool:
     return bool(balance.wallet or balance.equity)
-
-
-def _margin_modes(
-    dialect: Dialect, rows: Iterable[tuple[Symbol, Answer]]
-) -> dict[tuple[Symbol, PositionSide], MarginMode]:
-    """Of the positions, where the venue tells it with them."""
-    fields = dialect.quirks.positions
-    if not fields.mode:
-        return {}
-    found = {}
-    for symbol, row in rows:
-        amount = row.decimal(fields.quantity)
-        if amount:
-            found[symbol, parse_account.side_of(row, fields, amount)] = row.one_of(fields.modes, fields.mode)
-    return found
 
 
 def _positions(

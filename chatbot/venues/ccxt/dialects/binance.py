@@ -129,9 +129,9 @@ class Binance(Dialect):
         """Newest thousand first, then further back by their ids: windows of time are a week at most there."""
         rows = await self._trades(instrument)
         while len(rows) % PAGE == 0 and rows and min(row.instant("time") for row in rows) >= since:
-            first = min(int(row.text("order_id")) for row in rows)
+            first = min(int(row.text("id")) for row in rows)
             older = await self._trades(instrument, fromId=max(0, first - PAGE))
-            fresh = [row for row in older if int(row.text("order_id")) < first]
+            fresh = [row for row in older if int(row.text("id")) < first]
             if not fresh:
                 break
             rows = fresh + rows
@@ -142,7 +142,7 @@ class Binance(Dialect):
     async def _native_fill(self, row: Answer, instrument: Instrument, names: Mapping[str, OrderName]) -> Fill:
         side, name = row.one_of(SIDES, "side"), names[row.text("orderId")]
         return Fill(
-            venue_fill_id=row.text("order_id"),
+            venue_fill_id=row.text("id"),
             symbol=instrument.symbol,
             side=side,
             position_side=UPPER_SIDES.get(row.text("positionSide")) or _one_way_leg(row),

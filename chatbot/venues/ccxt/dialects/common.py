@@ -64,7 +64,7 @@ class Dialect:
 
     def native(self, symbol: Symbol) -> str:
         """The venue's own name of it."""
-        return str(self.access.markets[symbol]["order_id"])
+        return str(self.access.markets[symbol]["id"])
 
     # --- public ---------------------------------------------------------------------------------
 
@@ -329,7 +329,7 @@ class Dialect:
             raise row.garbled("order", row.text("order"))
         opens = row.one_of(SIDES, "side") is name.leg.opening
         return Fill(
-            venue_fill_id=row.text("order_id"),
+            venue_fill_id=row.text("id"),
             symbol=instrument.symbol,
             side=name.leg.opening if opens else name.leg.closing,
             position_side=name.leg,
@@ -365,7 +365,7 @@ class Dialect:
             funding_payment(
                 row,
                 instrument,
-                id=row.text("order_id"),
+                id=row.text("id"),
                 amount=self.funding_amount(row),
                 at=row.instant("timestamp"),
                 rates=rates,
