@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
 import re
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any
 
-from chatbot.domain.instrument import MarginMode, OrderSide, PositionMode, PositionSide, Symbol
+from chatbot.domain.instrument import MarginMode, OrderSide, PositionMode, PositionSide
 from chatbot.domain.order import FillCause, OrderType
+from tests.wire.venues import binance_order_words as order_words
 from tests.wire.venues import binance_words as words
-from tests.wire.venues.binance_words import IDS, SYMBOLS
-from tests.wire.venues.core import EVER, Habits, VenueAccount
-from tests.wire.venues.faults import Endpoint, TooMany
+from tests.wire.venues.binance_market import BinanceMarket, named, symbol_of
+from tests.wire.venues.binance_words import IDS
+from tests.wire.venues.core import EVER, VenueAccount
+from tests.wire.venues.faults import Endpoint
 from tests.wire.venues.orders import WireOrder, Wish
-from tests.wire.venues.server import Answered, Call, Route, VenueRefusal, VenueServer, to_ms
+from tests.wire.venues.server import Call, Route, VenueRefusal, to_ms
 
 ORDER_SIDES = {"BUY": OrderSide.BUY, "SELL": OrderSide.SELL}
 POSITION_SIDES = {"LONG": PositionSide.LONG, "SHORT": PositionSide.SHORT}
@@ -28,42 +28,20 @@ TYPES = {
     "STOP_MARKET": OrderType.STOP_LOSS,
     "TAKE_PROFIT_MARKET": OrderType.TAKE_PROFIT,
 }
-INTERVALS = {"1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "1h": 60, "2h": 120, "4h": 240, "1d": 1440}
-USUAL_WINDOW = 5_000
 WEEK = timedelta(days=7)
 CLIENT_ID = re.compile(r"[.A-Z:/a-z0-9_-]{1,36}")
-USUAL_HOURS = timedelta(hours=8)
-WRONG_SIDE = VenueRefusal("-4061", "Order's position side does not match user's setting.")
-NO_ORDER = VenueRefusal("-2013", "Order does not exist.")
-NO_CANCEL = VenueRefusal("-2011", "Unknown order sent.")
-NOT_ALLOWED = VenueRefusal("-2015", "Invalid API-key, IP, or permissions for action.", 401)
+WRONG_SIDE = ("-4061", "Order's position side does not match user's setting.")
+NO_ORDER = ("-2013", "Order does not exist.")
+NO_CANCEL = ("-2011", "Unknown order sent.")
 
 
-class BinanceServer(VenueServer):
+class BinanceServer(BinanceMarket):
     """Client ids are unique among open orders; a fired stop makes a new order; stops outlive their leg."""
-
-    habits: ClassVar[Habits] = Habits()
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._public_routes()
         self._reading_routes()
         self._writing_routes()
-
-    def _public_routes(self) -> None:
-        def public(path: str, endpoint: Endpoint, handler: Any) -> None:
-            self.routes["GET", f"/fapi/v1/{path}"] = Route(endpoint, handler, signed=False)
-
-        public("ping", Endpoint.TIME, self._ping)
-        public("time", Endpoint.TIME, self._time)
-        public("exchangeInfo", Endpoint.MARKETS, self._exchange_info)
-        public("premiumIndex", Endpoint.PRICES, self._premium_index)
-        public("fundingInfo", Endpoint.PRICES, self._funding_info)
-        public("ticker/24hr", Endpoint.PRICES, self._tickers)
-        public("ticker/bookTicker", Endpoint.PRICES, self._book_tickers)
-        public("depth", Endpoint.BOOK, self._depth)
-        public("klines", Endpoint.CANDLES, self._klines)
-        public("markPriceKlines", Endpoint.CANDLES, self._klines)
 
     def _reading_routes(self) -> None:
         def read(path: str, endpoint: Endpoint, handler: Any) -> None:
@@ -102,120 +80,6 @@ class BinanceServer(VenueServer):
         write("POST", "leverage", Endpoint.SETTINGS, self._set_leverage)
         write("POST", "marginType", Endpoint.SETTINGS, self._set_margin_type)
         write("POST", "positionMargin", Endpoint.ADD_MARGIN, self._add_margin)
-
-    # --- keys and refusals ----------------------------------------------------------------------
-
-    def api_key_of(self, headers: Mapping[str, str]) -> str:
-        return headers.get("X-MBX-APIKEY", "")
-
-    def authenticate(self, call: Call, route: Route) -> VenueAccount:
-        api_key = call.received.api_key
-        if not api_key:
-            raise VenueRefusal("-2014", "API-key format invalid.", 401)
-        account = self.market.accounts.get(api_key)
-        if account is None:
-            raise NOT_ALLOWED
-        self._check_stamp(call)
-        self._check_signature(call, account.key.secret)
-        self._check_rights(call, route, account)
-        return account
-
-    def _check_stamp(self, call: Call) -> None:
-        now, stamp = to_ms(self.wire_now()), call.whole("timestamp", 0)
-        if stamp > now + 1000:
-            raise VenueRefusal("-1021", "Timestamp for this request was 1000ms ahead of the server's time.")
-        if now - stamp > call.whole("recvWindow", USUAL_WINDOW):
-            raise VenueRefusal("-1021", "Timestamp for this request is outside of the recvWindow.")
-
-    def _check_signature(self, call: Call, secret: str) -> None:
-        """Over the query and the body as they were sent, less the signature itself."""
-        signed, _, told = (call.query_string + call.body).rpartition("&signature=")
-        right = hmac.new(secret.encode(), signed.encode(), hashlib.sha256).hexdigest()
-        if not hmac.compare_digest(right, told):
-            raise VenueRefusal("-1022", "Signature for this request is not valid.")
-
-    def _check_rights(self, call: Call, route: Route, account: VenueAccount) -> None:
-        key = account.key
-        expired = key.expires_at is not None and key.expires_at <= self.market.now()
-        allowed = key.trade if route.trades else key.read
-        if expired or not allowed or not key.allows_ip(call.remote):
-            raise NOT_ALLOWED
-
-    def refusal(self, error: VenueRefusal) -> Answered:
-        body = {"code": int(error.code), "msg": error.message}
-        return Answered(error.status or 400, json.dumps(body).encode())
-
-    def too_many(self, fault: TooMany) -> Answered:
-        body = {"code": -1003, "msg": "Too many requests; current limit of IP is 2400 requests per minute."}
-        headers = {"Retry-After": str(fault.retry_after)}
-        return Answered(418 if fault.banned else 429, json.dumps(body).encode(), headers)
-
-    # --- public ---------------------------------------------------------------------------------
-
-    async def _ping(self, call: Call) -> Any:
-        return {}
-
-    async def _time(self, call: Call) -> Any:
-        return {"serverTime": to_ms(self.wire_now())}
-
-    async def _exchange_info(self, call: Call) -> Any:
-        instruments = await self.market.instruments()
-        return {
-            "timezone": "UTC",
-            "serverTime": to_ms(self.wire_now()),
-            "rateLimits": [
-                {"rateLimitType": "REQUEST_WEIGHT", "interval": "MINUTE", "intervalNum": 1, "limit": 2400}
-            ],
-            "exchangeFilters": [],
-            "assets": [{"asset": "USDT", "marginAvailable": True, "autoAssetExchange": "-10000"}],
-            "symbols": [words.market(instrument) for instrument in instruments.values()],
-        }
-
-    async def _premium_index(self, call: Call) -> Any:
-        return await self._one_or_all(call, self._premium)
-
-    async def _premium(self, symbol: Symbol) -> Any:
-        return words.premium_index(await self.market.state(symbol))
-
-    async def _tickers(self, call: Call) -> Any:
-        return await self._one_or_all(call, self._ticker)
-
-    async def _ticker(self, symbol: Symbol) -> Any:
-        return words.ticker(await self.market.state(symbol))
-
-    async def _book_tickers(self, call: Call) -> Any:
-        return await self._one_or_all(call, self._book_ticker)
-
-    async def _book_ticker(self, symbol: Symbol) -> Any:
-        return words.book_ticker(await self.market.book(symbol))
-
-    async def _one_or_all(self, call: Call, row: Any) -> Any:
-        if call.text("symbol"):
-            return await row(_symbol(call))
-        return [await row(symbol) for symbol in IDS]
-
-    async def _funding_info(self, call: Call) -> Any:
-        """Only those that differ from eight hours, as on the real one."""
-        instruments = await self.market.instruments()
-        return [words.funding_info(i) for i in instruments.values() if i.funding_interval != USUAL_HOURS]
-
-    async def _depth(self, call: Call) -> Any:
-        return words.depth(await self.market.book(_symbol(call), call.whole("limit", 500)))
-
-    async def _klines(self, call: Call) -> Any:
-        step = timedelta(minutes=INTERVALS[call.text("interval")])
-        rows = self.market.candles(
-            _symbol(call),
-            since=call.instant("startTime"),
-            until=call.instant("endTime"),
-            step=step,
-            limit=call.whole("limit", 500),
-        )
-        tail = ["0", 60, "0", "0", "0"]
-        return [
-            [to_ms(at), *(f"{price:f}" for price in prices), "0", to_ms(at + step) - 1, *tail]
-            for at, *prices in rows
-        ]
 
     # --- the account ----------------------------------------------------------------------------
 
@@ -262,14 +126,14 @@ class BinanceServer(VenueServer):
         return [row for row in rows if wanted in ("", row["symbol"])]
 
     async def _set_leverage(self, call: Call) -> Any:
-        symbol, leverage = _symbol(call), Decimal(call.text("leverage"))
+        symbol, leverage = symbol_of(call), Decimal(call.text("leverage"))
         with self.engine_refusals():
             for side in PositionSide:
                 await call.account.set_leg(symbol, side, leverage=leverage)
         return {"leverage": int(leverage), "maxNotionalValue": "5000000", "symbol": IDS[symbol]}
 
     async def _set_margin_type(self, call: Call) -> Any:
-        symbol = _symbol(call)
+        symbol = symbol_of(call)
         mode = MarginMode.ISOLATED if call.text("marginType") == "ISOLATED" else MarginMode.CROSS
         settings = (await call.account.view()).leg_settings
         if all(settings[symbol, side].margin_mode is mode for side in PositionSide):
@@ -286,7 +150,7 @@ class BinanceServer(VenueServer):
         sign = 1 if kind == "1" else -1
         with self.engine_refusals():
             side = POSITION_SIDES[call.text("positionSide")]
-            await call.account.add_margin(_symbol(call), side, sign * amount)
+            await call.account.add_margin(symbol_of(call), side, sign * amount)
         return {
             "amount": float(amount),
             "code": 200,
@@ -300,7 +164,7 @@ class BinanceServer(VenueServer):
         return [row for row in rows if wanted in ("", row["symbol"])]
 
     async def _commission(self, call: Call) -> Any:
-        instrument = (await self.market.instruments())[_symbol(call)]
+        instrument = (await self.market.instruments())[symbol_of(call)]
         return {
             "symbol": call.text("symbol"),
             "makerCommissionRate": f"{instrument.maker_fee_rate:f}",
@@ -315,7 +179,7 @@ class BinanceServer(VenueServer):
 
     async def _place(self, call: Call) -> Any:
         wish = await self._wish(call.account, call.params)
-        return words.order(await self.place(call.account, wish))
+        return order_words.order(await self.place(call.account, wish))
 
     async def _batch(self, call: Call) -> Any:
         """Each answered at its place; a refused one without any id."""
@@ -323,7 +187,7 @@ class BinanceServer(VenueServer):
         for params in json.loads(call.text("batchOrders")):
             try:
                 wish = await self._wish(call.account, params)
-                rows.append(words.order(await self.place(call.account, wish)))
+                rows.append(order_words.order(await self.place(call.account, wish)))
             except VenueRefusal as error:
                 rows.append({"code": int(error.code), "msg": error.message})
         return rows
@@ -332,7 +196,7 @@ class BinanceServer(VenueServer):
         params = {**call.params, "newClientOrderId": call.text("clientAlgoId")}
         if call.text("algoType") != "CONDITIONAL" or not call.text("triggerPrice"):
             raise VenueRefusal("-1102", "Mandatory parameter 'triggerPrice' was not sent or malformed.")
-        return words.algo_order(await self.place(call.account, await self._wish(call.account, params)))
+        return order_words.algo_order(await self.place(call.account, await self._wish(call.account, params)))
 
     async def _wish(self, account: VenueAccount, params: Mapping[str, Any]) -> Wish:
         kind = TYPES.get(str(params.get("type")))
@@ -341,7 +205,7 @@ class BinanceServer(VenueServer):
         mode = (await account.view()).position_mode
         side = POSITION_SIDES.get(str(params.get("positionSide", "BOTH")))
         if (side is None) is (mode is PositionMode.HEDGE):
-            raise WRONG_SIDE
+            raise VenueRefusal(*WRONG_SIDE)
         reduce_only = str(params.get("reduceOnly", "false")).lower() == "true"
         if side is not None and "reduceOnly" in params:
             raise VenueRefusal("-1106", "Parameter 'reduceonly' sent when not required.")
@@ -351,7 +215,7 @@ class BinanceServer(VenueServer):
             raise VenueRefusal("-4015", "Client order id is not valid.")
         return Wish(
             client_order_id=client_id,
-            symbol=_named(str(params.get("symbol"))),
+            symbol=named(str(params.get("symbol"))),
             side=ORDER_SIDES[str(params["side"])],
             position_side=side,
             type=kind,
@@ -366,31 +230,31 @@ class BinanceServer(VenueServer):
     async def _order(self, call: Call) -> Any:
         found = self.visible(_fits(call, self._normal(call.account), "origClientOrderId", "orderId"))
         if found:
-            return words.order(found[-1])
+            return order_words.order(found[-1])
         mode = (await call.account.view()).position_mode
-        forced = [words.forced_order(fill, mode) for fill in await self._forced(call)]
+        forced = [order_words.forced_order(fill, mode) for fill in await self._forced(call)]
         named = [row for row in forced if _names(call, row)]
         if not named:
-            raise NO_ORDER
+            raise VenueRefusal(*NO_ORDER)
         return named[0]
 
     async def _algo_order(self, call: Call) -> Any:
         found = self.visible(_fits(call, self._algos(call.account), "clientAlgoId", "algoId"))
         if not found:
-            raise NO_ORDER
-        return words.algo_order(found[-1])
+            raise VenueRefusal(*NO_ORDER)
+        return order_words.algo_order(found[-1])
 
     async def _cancel(self, call: Call) -> Any:
         found = _fits(call, self._normal(call.account), "origClientOrderId", "orderId")
         if not found or not found[-1].open:
-            raise NO_CANCEL
+            raise VenueRefusal(*NO_CANCEL)
         await call.account.cancel(found[-1])
-        return words.order(found[-1])
+        return order_words.order(found[-1])
 
     async def _cancel_algo(self, call: Call) -> Any:
         found = _fits(call, self._algos(call.account), "clientAlgoId", "algoId")
         if not found or not found[-1].open:
-            raise NO_CANCEL
+            raise VenueRefusal(*NO_CANCEL)
         await call.account.cancel(found[-1])
         order = found[-1]
         ids = {"algoId": order.number, "clientAlgoId": order.wish.client_order_id}
@@ -405,37 +269,37 @@ class BinanceServer(VenueServer):
 
     async def _open_orders(self, call: Call) -> Any:
         orders = self.visible(order for order in self._normal(call.account) if order.open)
-        return [words.order(order) for order in _of_symbol(call, orders)]
+        return [order_words.order(order) for order in _of_symbol(call, orders)]
 
     async def _open_algo_orders(self, call: Call) -> Any:
         orders = self.visible(order for order in self._algos(call.account) if order.open)
-        return [words.algo_order(order) for order in _of_symbol(call, orders)]
+        return [order_words.algo_order(order) for order in _of_symbol(call, orders)]
 
     async def _all_orders(self, call: Call) -> Any:
         orders = _of_symbol(call, self.visible(self._normal(call.account)))
-        rows = [words.order(order) for order in orders]
+        rows = [order_words.order(order) for order in orders]
         mode = (await call.account.view()).position_mode
-        rows += [words.forced_order(fill, mode) for fill in await self._forced(call)]
+        rows += [order_words.forced_order(fill, mode) for fill in await self._forced(call)]
         rows.sort(key=lambda row: (row["time"], row["orderId"]))
         return _latest([row for row in rows if row["time"] >= call.whole("startTime", 0)], call, 500)
 
     async def _all_algo_orders(self, call: Call) -> Any:
         orders = _of_symbol(call, self.visible(self._algos(call.account)))
-        return _latest([words.algo_order(order) for order in orders], call, 500)
+        return _latest([order_words.algo_order(order) for order in orders], call, 500)
 
     # --- history --------------------------------------------------------------------------------
 
     async def _user_trades(self, call: Call) -> Any:
-        symbol = _symbol(call)
+        symbol = symbol_of(call)
         instrument = (await self.market.instruments())[symbol]
         mode = (await call.account.view()).position_mode
         shown = {id(order) for order in self.visible(call.account.orders)}
         fills = [f for f in await call.account.fills(symbol) if f.order is None or id(f.order) in shown]
-        rows = [words.trade(fill, instrument, mode) for fill in fills]
+        rows = [order_words.trade(fill, instrument, mode) for fill in fills]
         return _latest(_chosen_trades(call, rows, self.market.now()), call, 500)
 
     async def _forced(self, call: Call) -> list[Any]:
-        symbols = [_symbol(call)] if call.text("symbol") else list(IDS)
+        symbols = [symbol_of(call)] if call.text("symbol") else list(IDS)
         since = call.instant("startTime") or EVER
         fills = [fill for symbol in symbols for fill in await call.account.fills(symbol, since)]
         return [fill for fill in fills if fill.cause is not FillCause.TRADE]
@@ -445,26 +309,18 @@ class BinanceServer(VenueServer):
         wanted = causes.get(call.text("autoCloseType"))
         mode = (await call.account.view()).position_mode
         fills = [fill for fill in await self._forced(call) if wanted in (None, fill.cause)]
-        return [words.forced_order(fill, mode) for fill in fills]
+        return [order_words.forced_order(fill, mode) for fill in fills]
 
     async def _income(self, call: Call) -> Any:
         if call.text("incomeType", "FUNDING_FEE") != "FUNDING_FEE":
             return []
-        symbols = [_symbol(call)] if call.text("symbol") else list(IDS)
+        symbols = [symbol_of(call)] if call.text("symbol") else list(IDS)
         since = call.instant("startTime") or EVER
         payments = [p for symbol in symbols for p in await call.account.funding(symbol, since)]
         payments.sort(key=lambda payment: payment.at)
-        return [words.income(p, "USDT") for p in payments if _until(call, p.at)][: call.whole("limit", 100)]
-
-
-def _named(name: str) -> Symbol:
-    if name not in SYMBOLS:
-        raise VenueRefusal("-1121", "Invalid symbol.")
-    return SYMBOLS[name]
-
-
-def _symbol(call: Call) -> Symbol:
-    return _named(call.text("symbol"))
+        return [order_words.income(p, "USDT") for p in payments if _until(call, p.at)][
+            : call.whole("limit", 100)
+        ]
 
 
 def _price(params: Mapping[str, Any], name: str) -> Decimal | None:

@@ -2,73 +2,39 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any
 
-from chatbot.domain.instrument import ZERO, MarginMode, OrderSide, PositionMode, PositionSide, Symbol
+from chatbot.domain.instrument import ZERO, MarginMode, OrderSide, PositionMode, PositionSide
 from chatbot.domain.order import FillCause, OrderType
+from tests.wire.venues import bybit_order_words as order_words
 from tests.wire.venues import bybit_words as words
+from tests.wire.venues.bybit_market import BybitMarket, of_name, symbol_of
 from tests.wire.venues.bybit_words import IDS, INDEXES, SYMBOLS
-from tests.wire.venues.core import Habits, VenueAccount
-from tests.wire.venues.faults import Endpoint, TooMany
+from tests.wire.venues.core import VenueAccount
+from tests.wire.venues.faults import Endpoint
 from tests.wire.venues.orders import WireOrder, Wish
-from tests.wire.venues.server import Answered, Call, Route, VenueRefusal, VenueServer, held_at, to_ms
+from tests.wire.venues.server import Call, Route, VenueRefusal, held_at, to_ms
 
 ORDER_SIDES = {"Buy": OrderSide.BUY, "Sell": OrderSide.SELL}
 SIDE_OF_INDEX = {index: side for side, index in INDEXES.items()}
 CAUSES = {name: cause for cause, name in words.EXEC_TYPES.items()}
-# The engine's codes and what Bybit says instead.
-CODES = {
-    "-2019": ("110007", "ab not enough for new order"),
-    "-2022": ("110017", "current position is zero, cannot fix reduce-only order qty"),
-    "-2027": ("110090", "Order placement failed as your position may exceed the max limit."),
-    "-4116": ("110072", "OrderLinkedID is duplicate"),
-    "-4164": ("110094", "Order does not meet minimum order value 5USDT"),
-    "-4051": ("110012", "Insufficient available balance."),
-    "-4001": ("110003", "Order price exceeds the allowable range."),
-    "-4028": ("110013", "cannot set leverage gt maxLeverage by risk limit"),
-    "-4161": ("110013", "cannot set leverage due to the open position"),
-    "-4048": ("110024", "You have an existing position."),
-    "-4047": ("110028", "You have existing open orders."),
-    "-4068": ("110024", "You have an existing position, so position mode cannot be switched."),
-    "-4067": ("110028", "You have existing open orders, so position mode cannot be switched."),
-}
 CLIENT_ID = re.compile(r"[A-Za-z0-9_-]{1,36}")
 WEEK = timedelta(days=7)
-WRONG_INDEX = VenueRefusal("10001", "position idx not match position mode")
-NO_ORDER = VenueRefusal("110001", "order not exists or too late to cancel")
+WRONG_INDEX = ("10001", "position idx not match position mode")
+NO_ORDER = ("110001", "order not exists or too late to cancel")
 
 
-class BybitServer(VenueServer):
+class BybitServer(BybitMarket):
     """Client ids are taken for ever; a fired stop stays the same order; stops end with their leg."""
-
-    habits: ClassVar[Habits] = Habits(
-        ids_unique_for_ever=True, trims_closes=True, stops_end_with_their_leg=True
-    )
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._public_routes()
         self._reading_routes()
         self._writing_routes()
-
-    def _public_routes(self) -> None:
-        def public(path: str, endpoint: Endpoint, handler: Callable[[Call], Awaitable[Any]]) -> None:
-            self.routes["GET", f"/v5/market/{path}"] = Route(endpoint, self._ok(handler), signed=False)
-
-        public("time", Endpoint.TIME, self._time)
-        public("instruments-info", Endpoint.MARKETS, self._instruments)
-        public("tickers", Endpoint.PRICES, self._tickers)
-        public("orderbook", Endpoint.BOOK, self._book)
-        public("kline", Endpoint.CANDLES, self._klines)
-        public("mark-price-kline", Endpoint.CANDLES, self._klines)
-        public("risk-limit", Endpoint.TIERS, self._risk_limits)
 
     def _reading_routes(self) -> None:
         def read(path: str, endpoint: Endpoint, handler: Callable[[Call], Awaitable[Any]]) -> None:
@@ -94,121 +60,6 @@ class BybitServer(VenueServer):
         write("account/set-margin-mode", Endpoint.SETTINGS, self._set_margin_mode)
         write("position/add-margin", Endpoint.ADD_MARGIN, self._add_margin)
         self.routes["POST", "/v5/order/create-batch"] = Route(Endpoint.PLACE, self._create_batch, trades=True)
-
-    # --- keys and refusals ----------------------------------------------------------------------
-
-    def _ok(self, handler: Callable[[Call], Awaitable[Any]]) -> Callable[[Call], Awaitable[Any]]:
-        async def answer(call: Call) -> Any:
-            return self._wrapped(await handler(call))
-
-        return answer
-
-    def _wrapped(self, result: Any, extra: Any = None) -> dict[str, Any]:
-        at = to_ms(self.wire_now())
-        return {"retCode": 0, "retMsg": "OK", "result": result, "retExtInfo": extra or {}, "time": at}
-
-    def api_key_of(self, headers: Mapping[str, str]) -> str:
-        return headers.get("X-BAPI-API-KEY", "")
-
-    def authenticate(self, call: Call, route: Route) -> VenueAccount:
-        account = self.market.accounts.get(call.received.api_key)
-        if account is None:
-            raise VenueRefusal("10003", "API key is invalid.")
-        self._check_stamp(call)
-        self._check_signature(call, account.key.secret)
-        self._check_rights(call, route, account)
-        return account
-
-    def _check_stamp(self, call: Call) -> None:
-        stamp = int(call.received.headers.get("X-BAPI-TIMESTAMP", "0"))
-        window = int(call.received.headers.get("X-BAPI-RECV-WINDOW", "5000"))
-        now = to_ms(self.wire_now())
-        if not now - window <= stamp < now + 1000:
-            raise VenueRefusal(
-                "10002",
-                "invalid request, please check your server timestamp or recv_window param. "
-                f"req_timestamp[{stamp}],server_timestamp[{now}],recv_window[{window}]",
-            )
-
-    def _check_signature(self, call: Call, secret: str) -> None:
-        headers = call.received.headers
-        payload = call.body if call.received.method == "POST" else call.query_string
-        signed = "".join(
-            [headers["X-BAPI-TIMESTAMP"], call.received.api_key, headers["X-BAPI-RECV-WINDOW"], payload]
-        )
-        right = hmac.new(secret.encode(), signed.encode(), hashlib.sha256).hexdigest()
-        if not hmac.compare_digest(right, headers.get("X-BAPI-SIGN", "")):
-            raise VenueRefusal("10004", "error sign! please check your signature generation algorithm.")
-
-    def _check_rights(self, call: Call, route: Route, account: VenueAccount) -> None:
-        key = account.key
-        if key.expires_at is not None and key.expires_at <= self.market.now():
-            raise VenueRefusal("33004", "Your api key has expired.")
-        if not key.allows_ip(call.remote):
-            raise VenueRefusal("10010", "Unmatched IP, please check your API key's bound IP addresses.")
-        # Any key may ask what it is allowed to do.
-        if route.endpoint is not Endpoint.PERMISSIONS and not (key.trade if route.trades else key.read):
-            raise VenueRefusal("10005", "Permission denied, please check your API key permissions.")
-
-    def refusal(self, error: VenueRefusal) -> Answered:
-        body = {
-            "retCode": int(error.code),
-            "retMsg": error.message,
-            "result": {},
-            "retExtInfo": {},
-            "time": to_ms(self.wire_now()),
-        }
-        return Answered(error.status or 200, json.dumps(body).encode())
-
-    def too_many(self, fault: TooMany) -> Answered:
-        if fault.banned:
-            return Answered(403, b"<html>access too frequent</html>", content_type="text/html")
-        reset = str(to_ms(self.wire_now()) + fault.retry_after * 1000)
-        answered = self.refusal(VenueRefusal("10006", "Too many visits. Exceeded the API Rate Limit."))
-        answered.headers = {"X-Bapi-Limit-Status": "0", "X-Bapi-Limit-Reset-Timestamp": reset}
-        return answered
-
-    def translated(self, code: str, reason: str) -> VenueRefusal:
-        return VenueRefusal(*CODES.get(code, ("10001", f"params error: {reason}")))
-
-    # --- public ---------------------------------------------------------------------------------
-
-    async def _time(self, call: Call) -> Any:
-        now = to_ms(self.wire_now())
-        return {"timeSecond": str(now // 1000), "timeNano": str(now * 1_000_000)}
-
-    async def _instruments(self, call: Call) -> Any:
-        listed = [] if call.text("status") == "PreLaunch" else (await self.market.instruments()).values()
-        rows = [words.market(instrument) for instrument in listed]
-        return {"category": "linear", "list": _of_name(call, rows), "nextPageCursor": ""}
-
-    async def _tickers(self, call: Call) -> Any:
-        symbols = [_symbol(call)] if call.text("symbol") else list(IDS)
-        rows = [words.ticker(await self.market.state(s), await self.market.book(s)) for s in symbols]
-        return {"category": "linear", "list": rows}
-
-    async def _book(self, call: Call) -> Any:
-        return words.depth(await self.market.book(_symbol(call), call.whole("limit", 25)))
-
-    async def _klines(self, call: Call) -> Any:
-        """The newest first."""
-        interval = call.text("interval")
-        step = timedelta(days=1) if interval == "D" else timedelta(minutes=int(interval))
-        rows = self.market.candles(
-            _symbol(call),
-            since=call.instant("start"),
-            until=call.instant("end"),
-            step=step,
-            limit=call.whole("limit", 200),
-        )
-        volumes = ["0", "0"] if call.received.path.endswith("/kline") else []
-        listed = [[str(to_ms(at)), *(f"{price:f}" for price in prices), *volumes] for at, *prices in rows]
-        return {"symbol": call.text("symbol"), "category": "linear", "list": listed[::-1]}
-
-    async def _risk_limits(self, call: Call) -> Any:
-        instruments = (await self.market.instruments()).values()
-        rows = [row for instrument in instruments for row in words.risk_limits(instrument)]
-        return {"category": "linear", "list": _of_name(call, rows), "nextPageCursor": ""}
 
     # --- the account ----------------------------------------------------------------------------
 
@@ -243,9 +94,9 @@ class BybitServer(VenueServer):
         rows = await self._rows(call)
         if not call.text("symbol"):
             return {"category": "linear", "list": rows, "nextPageCursor": ""}
-        symbol, view = _symbol(call), await call.account.view()
+        symbol, view = symbol_of(call), await call.account.view()
         hedge = view.position_mode is PositionMode.HEDGE
-        held = {row["positionIdx"]: row for row in _of_name(call, rows)}
+        held = {row["positionIdx"]: row for row in of_name(call, rows)}
         listed = [
             held.get(index) or words.empty_position(symbol, view.leg_settings[symbol, side], index)
             for side, index in (INDEXES.items() if hedge else [(PositionSide.LONG, 0)])
@@ -267,7 +118,7 @@ class BybitServer(VenueServer):
             }
             for instrument in (await self.market.instruments()).values()
         ]
-        return {"category": "linear", "list": _of_name(call, rows)}
+        return {"category": "linear", "list": of_name(call, rows)}
 
     async def _switch_mode(self, call: Call) -> Any:
         wanted = PositionMode.HEDGE if call.text("mode") == "3" else PositionMode.ONE_WAY
@@ -279,7 +130,7 @@ class BybitServer(VenueServer):
 
     async def _set_leverage(self, call: Call) -> Any:
         """Both sides in one request; in cross mode they have to be equal."""
-        symbol, view = _symbol(call), await call.account.view()
+        symbol, view = symbol_of(call), await call.account.view()
         wanted = {
             PositionSide.LONG: Decimal(call.text("buyLeverage")),
             PositionSide.SHORT: Decimal(call.text("sellLeverage")),
@@ -310,10 +161,10 @@ class BybitServer(VenueServer):
         return {"reasons": []}
 
     async def _add_margin(self, call: Call) -> Any:
-        symbol, side = _symbol(call), SIDE_OF_INDEX[call.whole("positionIdx", 0)]
+        symbol, side = symbol_of(call), SIDE_OF_INDEX[call.whole("positionIdx", 0)]
         with self.engine_refusals():
             await call.account.add_margin(symbol, side, Decimal(call.text("margin")))
-        rows = _of_name(call, await self._rows(call))
+        rows = of_name(call, await self._rows(call))
         return {"category": "linear", **next(row for row in rows if row["positionIdx"] == INDEXES[side])}
 
     # --- orders ---------------------------------------------------------------------------------
@@ -350,7 +201,7 @@ class BybitServer(VenueServer):
             raise VenueRefusal("10001", "params error: symbol invalid")
         hedge = (await account.view()).position_mode is PositionMode.HEDGE
         if hedge is (index == 0):
-            raise WRONG_INDEX
+            raise VenueRefusal(*WRONG_INDEX)
         side, position_side = ORDER_SIDES[str(params["side"])], SIDE_OF_INDEX.get(index)
         reduce_only = params.get("reduceOnly") is True
         if reduce_only and position_side is not None and side is position_side.opening:
@@ -375,7 +226,7 @@ class BybitServer(VenueServer):
     async def _cancel(self, call: Call) -> Any:
         found = [order for order in _fits(call, call.account.orders) if order.open]
         if not found:
-            raise NO_ORDER
+            raise VenueRefusal(*NO_ORDER)
         await call.account.cancel(found[0])
         return _ids(found[0])
 
@@ -388,17 +239,17 @@ class BybitServer(VenueServer):
     async def _history(self, call: Call) -> Any:
         """With those that the exchange made by itself."""
         forced = [f for symbol in IDS for f in await call.account.fills(symbol) if f.order is None]
-        rows = [words.forced_order(fill) for fill in forced]
+        rows = [order_words.forced_order(fill) for fill in forced]
         number, link = call.text("orderId"), call.text("orderLinkId")
-        named = [row for row in _of_name(call, rows) if number in ("", row["orderId"]) and not link]
+        named = [row for row in of_name(call, rows) if number in ("", row["orderId"]) and not link]
         own = await self._rows_of(call, (o for o in call.account.orders if not o.open))
         return _page(call, sorted([*named, *own], key=lambda row: row["createdTime"], reverse=True), 20)
 
     async def _rows_of(self, call: Call, orders: Iterable[WireOrder]) -> list[dict[str, Any]]:
         instruments = await self.market.instruments()
         chosen = _fits(call, self.visible(orders))
-        rows = [words.order(order, instruments[order.wish.symbol]) for order in reversed(chosen)]
-        return [row for row in _of_name(call, rows) if self._in_window(call, int(row["createdTime"]))]
+        rows = [order_words.order(order, instruments[order.wish.symbol]) for order in reversed(chosen)]
+        return [row for row in of_name(call, rows) if self._in_window(call, int(row["createdTime"]))]
 
     def _in_window(self, call: Call, stamp: int) -> bool:
         """Seven days at most; the last ones unless told."""
@@ -432,8 +283,8 @@ class BybitServer(VenueServer):
                 if self._in_window(call, to_ms(fill.fill.at))
             ]
             known = [fill for fill in fills if fill.order is None or id(fill.order) in shown]
-            rows += [words.execution(fill, instrument) for fill in known if cause in (None, fill.cause)]
-        return _of_link(call, _of_name(call, rows))
+            rows += [order_words.execution(fill, instrument) for fill in known if cause in (None, fill.cause)]
+        return _of_link(call, of_name(call, rows))
 
     async def _funding(self, call: Call) -> list[dict[str, Any]]:
         rows = []
@@ -443,8 +294,8 @@ class BybitServer(VenueServer):
                 if self._in_window(call, to_ms(payment.at)):
                     quantity = held_at(fills, payment)
                     mark = abs(payment.amount / (payment.rate * quantity)) if payment.rate else ZERO
-                    rows.append(words.funding(payment, quantity, mark))
-        return _of_link(call, _of_name(call, rows))
+                    rows.append(order_words.funding(payment, quantity, mark))
+        return _of_link(call, of_name(call, rows))
 
 
 def _kind(params: Mapping[str, Any], side: OrderSide) -> OrderType:
@@ -468,16 +319,6 @@ def _price(params: Mapping[str, Any], name: str) -> Decimal | None:
 
 def _ids(order: WireOrder) -> dict[str, str]:
     return {"orderId": words.order_id(order.number), "orderLinkId": order.wish.client_order_id}
-
-
-def _symbol(call: Call) -> Symbol:
-    if call.text("symbol") not in SYMBOLS:
-        raise VenueRefusal("10001", "params error: symbol invalid")
-    return SYMBOLS[call.text("symbol")]
-
-
-def _of_name(call: Call, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [row for row in rows if call.text("symbol") in ("", row["symbol"])]
 
 
 def _of_link(call: Call, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -2,96 +2,41 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import hmac
-import json
 import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any, ClassVar
+from typing import Any
 
-from chatbot.domain.instrument import ZERO, MarginMode, OrderSide, PositionMode, PositionSide, Symbol
+from chatbot.domain.instrument import ZERO, MarginMode, OrderSide, PositionMode, PositionSide
 from chatbot.domain.order import FillCause, OrderType
+from tests.wire.venues import okx_order_words as order_words
 from tests.wire.venues import okx_words as words
-from tests.wire.venues.core import EVER, Habits, VenueAccount
-from tests.wire.venues.faults import Endpoint, TooMany
-from tests.wire.venues.okx_words import CONTRACT_SIZES, FAMILIES, IDS, SYMBOLS
+from tests.wire.venues.core import EVER, VenueAccount
+from tests.wire.venues.faults import Endpoint
+from tests.wire.venues.okx_account import WRONG_SIDE, OkxAccount
+from tests.wire.venues.okx_market import Answering, of_name, ok
+from tests.wire.venues.okx_words import CONTRACT_SIZES, SYMBOLS
 from tests.wire.venues.orders import WireFill, WireOrder, Wish
-from tests.wire.venues.server import Answered, Call, Route, VenueRefusal, VenueServer, held_at, to_ms
+from tests.wire.venues.server import Call, Route, VenueRefusal, held_at, to_ms
 
-Answering = Callable[[Call], Awaitable[list[Any]]]
 CLIENT_ID = re.compile(r"[A-Za-z0-9]{1,32}")
-BARS = {"1m": 1, "3m": 3, "5m": 5, "15m": 15, "30m": 30, "1H": 60, "2H": 120, "4H": 240, "1Dutc": 1440}
-NEARLY = timedelta(milliseconds=1)
 LIMITED = {"limit", "post_only", "ioc", "fok"}
-# The engine's codes and what OKX says instead.
-CODES = {
-    "-2019": ("51008", "Order failed. Your available margin is too low."),
-    "-2022": ("51112", "Close order size exceeds available amount."),
-    "-2027": ("51004", "Order failed. The position would exceed the limit at this leverage."),
-    "-4116": ("51016", "Client order ID already exists."),
-    "-4003": ("51020", "Your order should meet or exceed the minimum order amount."),
-    "-4004": ("51020", "Your order should meet or exceed the minimum order amount."),
-    "-4164": ("51020", "Your order should meet or exceed the minimum order amount."),
-    "-4005": ("51202", "Market order amount exceeds the maximum amount."),
-    "-1111": ("51121", "Order quantity must be a multiple of the lot size."),
-    "-4001": ("51006", "Order price is not within the price limit."),
-    "-4051": ("59301", "Margin adjustment failed for exceeding the max limit."),
-    "-4054": ("59300", "Margin call failed. Position does not exist."),
-    "-1121": ("51001", "Instrument ID doesn't exist."),
-    "-4028": ("59102", "Leverage exceeds the maximum limit. Please lower the leverage."),
-    "-4161": ("59102", "Leverage can't be adjusted with an open isolated position."),
-    "-4047": ("59101", "Leverage can't be modified. Please cancel all pending orders."),
-    "-4068": ("59000", "Setting failed. Cancel any open orders and close positions first."),
-    "-4067": ("59000", "Setting failed. Cancel any open orders and close positions first."),
-}
-NO_ORDER = VenueRefusal("51603", "Order does not exist.")
-WRONG_SIDE = VenueRefusal("51000", "Parameter posSide error")
-NOTHING_HELD = VenueRefusal("51169", "Order failed because you don't have any positions to reduce or close.")
+NO_ORDER = ("51603", "Order does not exist.")
+NOTHING_HELD = ("51169", "Order failed because you don't have any positions to reduce or close.")
 
 
-class OkxServer(VenueServer):
-    """Client ids are taken for ever; a fired stop makes a new order; stops outlive their leg.
-
-    Leverage is kept for each margin mode, as OKX has it; a leg has one margin mode at a time here.
-    """
-
-    habits: ClassVar[Habits] = Habits(ids_unique_for_ever=True)
+class OkxServer(OkxAccount):
+    """Client ids are taken for ever; a fired stop makes a new order; stops outlive their leg."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
-        self._levers: dict[tuple[str, Symbol, PositionSide, MarginMode], Decimal] = {}
-        self._public_routes()
         self._reading_routes()
         self._writing_routes()
 
-    def _public_routes(self) -> None:
-        def public(path: str, endpoint: Endpoint, handler: Answering) -> None:
-            self.routes["GET", f"/api/v5/{path}"] = Route(endpoint, _ok(handler), signed=False)
-
-        public("public/time", Endpoint.TIME, self._time)
-        public("public/instruments", Endpoint.MARKETS, self._instruments)
-        public("public/funding-rate", Endpoint.PRICES, self._funding_rate)
-        public("public/mark-price", Endpoint.PRICES, self._mark_price)
-        public("market/ticker", Endpoint.PRICES, self._tickers)
-        public("market/tickers", Endpoint.PRICES, self._tickers)
-        public("market/index-tickers", Endpoint.PRICES, self._index_tickers)
-        public("market/books", Endpoint.BOOK, self._book)
-        public("public/position-tiers", Endpoint.TIERS, self._tiers)
-        for path in ("candles", "history-candles", "mark-price-candles", "history-mark-price-candles"):
-            public(f"market/{path}", Endpoint.CANDLES, self._candles)
-
     def _reading_routes(self) -> None:
         def read(path: str, endpoint: Endpoint, handler: Answering) -> None:
-            self.routes["GET", f"/api/v5/{path}"] = Route(endpoint, _ok(handler))
+            self.routes["GET", f"/api/v5/{path}"] = Route(endpoint, ok(handler))
 
-        read("account/config", Endpoint.PERMISSIONS, self._config)
-        read("account/positions", Endpoint.POSITIONS, self._positions)
-        read("account/balance", Endpoint.BALANCE, self._balance)
-        read("account/leverage-info", Endpoint.SETTINGS, self._leverage_info)
-        read("account/trade-fee", Endpoint.FEES, self._trade_fee)
         read("account/bills", Endpoint.FUNDING, self._bills)
         read("account/bills-archive", Endpoint.FUNDING, self._bills)
         read("trade/order", Endpoint.LOOKUP, self._order)
@@ -113,202 +58,6 @@ class OkxServer(VenueServer):
         write("trade/order-algo", Endpoint.PLACE, self._place_algo)
         write("trade/cancel-order", Endpoint.CANCEL, self._cancel)
         write("trade/cancel-algos", Endpoint.CANCEL, self._cancel_algos)
-        write("account/set-position-mode", Endpoint.MODE, _ok(self._set_mode))
-        write("account/set-leverage", Endpoint.SETTINGS, _ok(self._set_leverage))
-        write("account/position/margin-balance", Endpoint.ADD_MARGIN, _ok(self._margin_balance))
-
-    # --- keys and refusals ----------------------------------------------------------------------
-
-    def api_key_of(self, headers: Mapping[str, str]) -> str:
-        return headers.get("OK-ACCESS-KEY", "")
-
-    def authenticate(self, call: Call, route: Route) -> VenueAccount:
-        if not call.received.api_key:
-            raise VenueRefusal("50103", 'Request header "OK-ACCESS-KEY" can not be empty.', 401)
-        account = self.market.accounts.get(call.received.api_key)
-        if account is None:
-            raise VenueRefusal("50111", "Invalid OK-ACCESS-KEY", 401)
-        self._check_stamp(call)
-        self._check_signature(call, account)
-        self._check_rights(call, route, account)
-        return account
-
-    def _check_stamp(self, call: Call) -> None:
-        stamp = datetime.fromisoformat(call.received.headers["OK-ACCESS-TIMESTAMP"])
-        if abs(self.wire_now() - stamp) > timedelta(seconds=30):
-            raise VenueRefusal("50102", "Timestamp request expired", 401)
-        deadline = call.received.headers.get("expTime")
-        if deadline is not None and to_ms(self.wire_now()) > int(deadline):
-            raise VenueRefusal("50102", "Timestamp request expired", 401)
-
-    def _check_signature(self, call: Call, account: VenueAccount) -> None:
-        headers, received = call.received.headers, call.received
-        if headers.get("OK-ACCESS-PASSPHRASE") != account.key.passphrase:
-            raise VenueRefusal("50105", 'Request header "OK-ACCESS-PASSPHRASE" incorrect.', 401)
-        query = f"?{call.query_string}" if call.query_string else ""
-        signed = f"{headers['OK-ACCESS-TIMESTAMP']}{received.method}{received.path}{query}{call.body}"
-        digest = hmac.new(account.key.secret.encode(), signed.encode(), hashlib.sha256).digest()
-        if not hmac.compare_digest(base64.b64encode(digest).decode(), headers.get("OK-ACCESS-SIGN", "")):
-            raise VenueRefusal("50113", "Invalid Sign", 401)
-
-    def _check_rights(self, call: Call, route: Route, account: VenueAccount) -> None:
-        key = account.key
-        if key.expires_at is not None and key.expires_at <= self.market.now():
-            raise VenueRefusal("50119", "API key doesn't exist", 401)
-        if not key.allows_ip(call.remote):
-            raise VenueRefusal("50110", f"Your IP {call.remote} is not included in your API key's list", 401)
-        if not (key.trade if route.trades else key.read):
-            raise VenueRefusal("50114", "Invalid Authorization", 401)
-
-    def refusal(self, error: VenueRefusal) -> Answered:
-        body = {"code": error.code, "msg": error.message, "data": []}
-        return Answered(error.status or 200, json.dumps(body).encode())
-
-    def too_many(self, fault: TooMany) -> Answered:
-        if fault.banned:
-            return Answered(429, b"error code: 1015", content_type="text/html")
-        return self.refusal(VenueRefusal("50011", "Too Many Requests", 429))
-
-    def translated(self, code: str, reason: str) -> VenueRefusal:
-        return VenueRefusal(*CODES.get(code, ("51000", f"Parameter error: {reason}")))
-
-    # --- public ---------------------------------------------------------------------------------
-
-    async def _time(self, call: Call) -> list[Any]:
-        return [{"ts": str(to_ms(self.wire_now()))}]
-
-    async def _instruments(self, call: Call) -> list[Any]:
-        rows = [words.market(instrument) for instrument in (await self.market.instruments()).values()]
-        return _of_name(call, rows)
-
-    async def _funding_rate(self, call: Call) -> list[Any]:
-        symbols = list(IDS) if call.text("instId") == "ANY" else [_symbol(call)]
-        return [words.funding_rate(await self.market.state(symbol)) for symbol in symbols]
-
-    async def _mark_price(self, call: Call) -> list[Any]:
-        return [words.mark_price(await self.market.state(symbol)) for symbol in _symbols(call)]
-
-    async def _tickers(self, call: Call) -> list[Any]:
-        symbols = _symbols(call)
-        return [words.ticker(await self.market.state(s), await self.market.book(s)) for s in symbols]
-
-    async def _index_tickers(self, call: Call) -> list[Any]:
-        rows = [words.index_ticker(await self.market.state(symbol)) for symbol in IDS]
-        return _of_name(call, rows)
-
-    async def _book(self, call: Call) -> list[Any]:
-        return [words.depth(await self.market.book(_symbol(call), call.whole("sz", 1)))]
-
-    async def _tiers(self, call: Call) -> list[Any]:
-        family = call.text("instFamily") or call.text("uly")
-        return [
-            row
-            for symbol, instrument in (await self.market.instruments()).items()
-            for row in words.tiers(instrument)
-            if FAMILIES[symbol] in family.split(",")
-        ]
-
-    async def _candles(self, call: Call) -> list[Any]:
-        """The newest first; ``before`` and ``after`` exclude the instants that they name."""
-        before, after = call.instant("before"), call.instant("after")
-        rows = self.market.candles(
-            _symbol(call),
-            since=before + NEARLY if before else None,
-            until=after - NEARLY if after else None,
-            step=timedelta(minutes=BARS[call.text("bar", "1m")]),
-            limit=call.whole("limit", 100),
-        )
-        tail = ["1"] if "mark" in call.received.path else ["0", "0", "0", "1"]
-        return [[str(to_ms(at)), *(f"{price:f}" for price in prices), *tail] for at, *prices in rows][::-1]
-
-    # --- the account ----------------------------------------------------------------------------
-
-    async def _config(self, call: Call) -> list[Any]:
-        return [words.config(call.account.key, (await call.account.view()).position_mode)]
-
-    async def _positions(self, call: Call) -> list[Any]:
-        view, instruments = await self.positions_view(call), await self.market.instruments()
-        rows = []
-        for position in view.positions:
-            mark = (await self.market.state(position.symbol)).mark_price
-            instrument, ratio = instruments[position.symbol], view.balance.margin_ratio
-            at = to_ms(view.at)
-            rows.append(words.position(position, instrument, mark, view.position_mode, at, ratio))
-        wanted = call.text("instId")
-        return [row for row in rows if not wanted or row["instId"] in wanted.split(",")]
-
-    async def _balance(self, call: Call) -> list[Any]:
-        rows = await self._positions(call)
-        maintained = sum((Decimal(row["mmr"]) for row in rows), ZERO)
-        return [words.balance(await call.account.view(), maintained)]
-
-    async def _trade_fee(self, call: Call) -> list[Any]:
-        instruments = list((await self.market.instruments()).values())
-        return [words.trade_fee(instruments[0], to_ms(self.wire_now()))]
-
-    async def _set_mode(self, call: Call) -> list[Any]:
-        wanted = call.text("posMode")
-        with self.engine_refusals():
-            mode = PositionMode.HEDGE if wanted == "long_short_mode" else PositionMode.ONE_WAY
-            await call.account.set_position_mode(mode)
-        return [{"posMode": wanted}]
-
-    async def _set_leverage(self, call: Call) -> list[Any]:
-        symbol, margin_mode = _symbol(call), MarginMode(call.text("mgnMode"))
-        leverage, named = Decimal(call.text("lever")), call.text("posSide", "net")
-        hedge = (await call.account.view()).position_mode is PositionMode.HEDGE
-        if margin_mode is MarginMode.ISOLATED and hedge and named == "net":
-            raise WRONG_SIDE
-        sides = list(PositionSide) if named == "net" else [PositionSide(named)]
-        if margin_mode is MarginMode.CROSS:
-            sides = list(PositionSide)
-        for side in sides:
-            await self._keep_leverage(call.account, symbol, side, margin_mode, leverage)
-        row = {"instId": IDS[symbol], "lever": call.text("lever"), "mgnMode": margin_mode.value}
-        return [{**row, "posSide": named if margin_mode is MarginMode.ISOLATED else ""}]
-
-    async def _keep_leverage(
-        self,
-        account: VenueAccount,
-        symbol: Symbol,
-        side: PositionSide,
-        margin_mode: MarginMode,
-        leverage: Decimal,
-    ) -> None:
-        """A leg held in the other mode keeps its own."""
-        position = (await account.view()).position(symbol, side)
-        if position is None or position.margin_mode is margin_mode:
-            with self.engine_refusals():
-                await account.set_leg(symbol, side, leverage=leverage, margin_mode=margin_mode)
-        self._levers[account.key.key, symbol, side, margin_mode] = leverage
-
-    def _leverage(
-        self, account: VenueAccount, symbol: Symbol, side: PositionSide, mode: MarginMode
-    ) -> Decimal:
-        return self._levers.get((account.key.key, symbol, side, mode), Decimal(10))
-
-    async def _leverage_info(self, call: Call) -> list[Any]:
-        symbol, margin_mode = _symbol(call), MarginMode(call.text("mgnMode"))
-        hedge = (await call.account.view()).position_mode is PositionMode.HEDGE
-        apart = margin_mode is MarginMode.ISOLATED and hedge
-        return [
-            {
-                "ccy": "",
-                "instId": IDS[symbol],
-                "mgnMode": margin_mode.value,
-                "posSide": side.value if apart else "net",
-                "lever": f"{self._leverage(call.account, symbol, side, margin_mode):f}",
-            }
-            for side in (PositionSide if apart else [PositionSide.LONG])
-        ]
-
-    async def _margin_balance(self, call: Call) -> list[Any]:
-        sign = 1 if call.text("type") == "add" else -1
-        symbol, side = _symbol(call), PositionSide(call.text("posSide"))
-        with self.engine_refusals():
-            await call.account.add_margin(symbol, side, sign * Decimal(call.text("amt")))
-        names = ("amt", "instId", "posSide", "type")
-        return [{**{name: call.text(name) for name in names}, "ccy": "USDT", "leverage": ""}]
 
     # --- orders ---------------------------------------------------------------------------------
 
@@ -361,10 +110,10 @@ class OkxServer(VenueServer):
     async def _accepted(self, account: VenueAccount, wish: Wish, params: Mapping[str, Any]) -> WireOrder:
         view = await account.view()
         if (wish.position_side is None) is (view.position_mode is PositionMode.HEDGE):
-            raise WRONG_SIDE
+            raise VenueRefusal(*WRONG_SIDE)
         closing = wish.position_side is not None and not wish.opens
         if closing and view.position(wish.symbol, wish.position_side or PositionSide.LONG) is None:
-            raise NOTHING_HELD
+            raise VenueRefusal(*NOTHING_HELD)
         await self._take_mode(account, wish, str(params.get("tdMode")))
         try:
             return await self.place(account, wish)
@@ -383,24 +132,24 @@ class OkxServer(VenueServer):
             if position is not None and position.margin_mode is not mode:
                 raise VenueRefusal("51000", "Parameter tdMode error: the leg is held in the other mode")
             if position is None:
-                lever = self._leverage(account, wish.symbol, side, mode)
+                lever = self.leverage(account, wish.symbol, side, mode)
                 with self.engine_refusals():
                     await account.set_leg(wish.symbol, side, leverage=lever, margin_mode=mode)
 
     async def _order(self, call: Call) -> list[Any]:
         found = self.visible(_fits(call.params, _normal(call.account), "clOrdId", "ordId"))
         if found:
-            return [words.order(found[-1], "USDT")]
+            return [order_words.order(found[-1], "USDT")]
         forced = [row for row in await self._forced(call.account) if row["ordId"] == call.text("ordId")]
         if not forced:
-            raise NO_ORDER
+            raise VenueRefusal(*NO_ORDER)
         return forced
 
     async def _order_algo(self, call: Call) -> list[Any]:
         found = self.visible(_fits(call.params, _algos(call.account), "algoClOrdId", "algoId"))
         if not found:
-            raise NO_ORDER
-        return [words.algo_order(found[-1])]
+            raise VenueRefusal(*NO_ORDER)
+        return [order_words.algo_order(found[-1])]
 
     async def _cancel(self, call: Call) -> Any:
         found = _fits(call.params, _normal(call.account), "clOrdId", "ordId")
@@ -429,7 +178,7 @@ class OkxServer(VenueServer):
 
     async def _pending(self, call: Call) -> list[Any]:
         orders = self.visible(order for order in _normal(call.account) if order.open)
-        return _page(call, _of_name(call, [words.order(order, "USDT") for order in orders]), "ordId")
+        return _page(call, of_name(call, [order_words.order(order, "USDT") for order in orders]), "ordId")
 
     async def _algo_pending(self, call: Call) -> list[Any]:
         orders = self.visible(order for order in _algos(call.account) if order.open)
@@ -449,7 +198,7 @@ class OkxServer(VenueServer):
     async def _forced(self, account: VenueAccount) -> list[Any]:
         mode = (await account.view()).position_mode
         return [
-            words.forced_order(fill, instrument, mode)
+            order_words.forced_order(fill, instrument, mode)
             for symbol, instrument in (await self.market.instruments()).items()
             for fill in await account.fills(symbol)
             if fill.cause is not FillCause.TRADE
@@ -458,13 +207,11 @@ class OkxServer(VenueServer):
     async def _history(self, call: Call) -> list[Any]:
         """Final ones, with those that the exchange made by itself."""
         final = self.visible(order for order in _normal(call.account) if not order.open)
-        rows = [words.order(order, "USDT") for order in final] + await self._forced(call.account)
+        rows = [order_words.order(order, "USDT") for order in final] + await self._forced(call.account)
         rows.sort(key=lambda row: (int(row["cTime"]), row["ordId"]))
         state = call.text("state")
         fits = [
-            row
-            for row in _of_name(call, rows)
-            if state in ("", row["state"]) and _in_time(call, row["cTime"])
+            row for row in of_name(call, rows) if state in ("", row["state"]) and _in_time(call, row["cTime"])
         ]
         return _page(call, fits, "ordId")
 
@@ -477,11 +224,11 @@ class OkxServer(VenueServer):
         for symbol, instrument in (await self.market.instruments()).items():
             fills = await call.account.fills(symbol)
             known = [fill for fill in fills if fill.order is None or id(fill.order) in shown]
-            rows += [words.fill(fill, instrument, mode) for fill in known]
+            rows += [order_words.fill(fill, instrument, mode) for fill in known]
         rows.sort(key=lambda row: row["billId"])
         wanted = call.text("ordId")
         fits = [
-            row for row in _of_name(call, rows) if wanted in ("", row["ordId"]) and _in_time(call, row["ts"])
+            row for row in of_name(call, rows) if wanted in ("", row["ordId"]) and _in_time(call, row["ts"])
         ]
         return _page(call, fits, "billId")
 
@@ -494,20 +241,10 @@ class OkxServer(VenueServer):
             for payment in await call.account.funding(symbol):
                 quantity = held_at(fills, payment)
                 mark = abs(payment.amount / (payment.rate * quantity)) if payment.rate else ZERO
-                rows.append(words.funding_bill(payment, quantity, mark, instrument.settle))
+                rows.append(order_words.funding_bill(payment, quantity, mark, instrument.settle))
         rows.sort(key=lambda row: (int(row["ts"]), row["billId"]))
-        fits = [row for row in _of_name(call, rows) if _in_time(call, row["ts"])]
+        fits = [row for row in of_name(call, rows) if _in_time(call, row["ts"])]
         return _page(call, fits, "billId")
-
-
-# --- small change -------------------------------------------------------------------------------
-
-
-def _ok(handler: Answering) -> Callable[[Call], Awaitable[Any]]:
-    async def answer(call: Call) -> Any:
-        return {"code": "0", "msg": "", "data": await handler(call)}
-
-    return answer
 
 
 def _bulk(rows: list[Any]) -> dict[str, Any]:
@@ -580,24 +317,10 @@ def _fits(
     return found
 
 
-def _symbol(call: Call) -> Symbol:
-    if call.text("instId") not in SYMBOLS:
-        raise VenueRefusal("51001", "Instrument ID doesn't exist.")
-    return SYMBOLS[call.text("instId")]
-
-
-def _symbols(call: Call) -> list[Symbol]:
-    return [_symbol(call)] if call.text("instId") else list(IDS)
-
-
-def _of_name(call: Call, rows: list[Any]) -> list[Any]:
-    return [row for row in rows if call.text("instId") in ("", row["instId"])]
-
-
 def _algo_rows(call: Call, orders: list[WireOrder]) -> list[Any]:
     kinds = call.text("ordType").split(",")
     client_id = call.text("algoClOrdId")
-    rows = _of_name(call, [words.algo_order(order) for order in orders])
+    rows = of_name(call, [order_words.algo_order(order) for order in orders])
     return [row for row in rows if row["ordType"] in kinds and client_id in ("", row["algoClOrdId"])]
 
 

@@ -11,12 +11,14 @@ import pytest
 from chatbot.domain.instrument import PositionSide
 from chatbot.venues.feeds import ETH, SOL
 from tests.wire.venues.binance import BinanceServer
+from tests.wire.venues.fault_contract import FaultContract
 from tests.wire.venues.faults import Endpoint, Refuse
 from tests.wire.venues.server import VenueServer
-from tests.wire.venues.venue_contract import LONG, SHORT, Desk, LoopbackContract
+from tests.wire.venues.suite import LONG, SHORT, Desk
+from tests.wire.venues.venue_contract import VenueContract
 
 
-class TestBinance(LoopbackContract):
+class TestBinance(VenueContract, FaultContract):
     server_class: ClassVar[type[VenueServer]] = BinanceServer
     place_name = "POST /fapi/v1/order"
     too_many = ccxt.DDoSProtection

@@ -14,12 +14,14 @@ from chatbot.venues.feeds import ETH
 from tests.wire.venues.bybit import BybitServer
 from tests.wire.venues.clients import ccxt_client
 from tests.wire.venues.core import START
+from tests.wire.venues.fault_contract import FaultContract
 from tests.wire.venues.faults import Endpoint, Refuse
 from tests.wire.venues.server import VenueServer
-from tests.wire.venues.venue_contract import LONG, SHORT, Desk, LoopbackContract
+from tests.wire.venues.suite import LONG, SHORT, Desk
+from tests.wire.venues.venue_contract import VenueContract
 
 
-class TestBybit(LoopbackContract):
+class TestBybit(VenueContract, FaultContract):
     server_class: ClassVar[type[VenueServer]] = BybitServer
     place_name = "POST /v5/order/create"
     too_many = ccxt.RateLimitExceeded

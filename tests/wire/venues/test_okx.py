@@ -10,15 +10,17 @@ import pytest
 
 from chatbot.domain.instrument import PositionSide
 from chatbot.venues.feeds import BTC, ETH, SOL
+from tests.wire.venues.fault_contract import FaultContract
 from tests.wire.venues.faults import Endpoint, Refuse
 from tests.wire.venues.okx import OkxServer
 from tests.wire.venues.server import VenueServer
-from tests.wire.venues.venue_contract import LONG, SHORT, Desk, LoopbackContract
+from tests.wire.venues.suite import LONG, SHORT, Desk
+from tests.wire.venues.venue_contract import VenueContract
 
 STOPS = {"trigger": True, "ordType": "conditional"}
 
 
-class TestOkx(LoopbackContract):
+class TestOkx(VenueContract, FaultContract):
     server_class: ClassVar[type[VenueServer]] = OkxServer
     place_name = "POST /api/v5/trade/batch-orders"
     too_many = ccxt.RateLimitExceeded

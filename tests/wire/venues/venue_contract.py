@@ -2,107 +2,25 @@
 
 from __future__ import annotations
 
-import abc
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, ClassVar
 
-import aiohttp
 import ccxt.async_support as ccxt
 import pytest
 
-from chatbot.domain.instrument import PositionSide
 from chatbot.venues.feeds import BTC, ETH, SOL
 from chatbot.venues.paper import PaperVenue
 from tests.wire.venues.clients import ccxt_client, tls_context, tls_session
-from tests.wire.venues.core import VenueAccount
 from tests.wire.venues.faults import (
-    CutBody,
-    Down,
-    Endpoint,
-    Garbage,
-    LostReply,
-    LostRequest,
     PartialFill,
-    Slow,
-    Stale,
-    TooMany,
 )
 from tests.wire.venues.server import VenueServer
-
-LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
-
-
-@dataclass(slots=True)
-class Desk:
-    """A connected trader."""
-
-    server: VenueServer
-    account: VenueAccount
-    client: Any
-
-    async def held(self) -> dict[str, Decimal]:
-        """In base units; legs of size zero are left out."""
-        rows = await self.client.fetch_positions([ETH])
-        sizes = {row["side"]: Decimal(row["contracts"]) * Decimal(row["contractSize"]) for row in rows}
-        return {side: size for side, size in sizes.items() if size}
-
-    def contracts(self, quantity: str) -> str:
-        return f"{Decimal(quantity) / Decimal(self.client.market(ETH)['contractSize']):f}"
+from tests.wire.venues.suite import LONG, SHORT, Desk, VenueSuite
 
 
-class LoopbackContract(abc.ABC):
-    server_class: ClassVar[type[VenueServer]]
-    place_name: ClassVar[str]  # method and path of a single order
-    too_many: ClassVar[type[Exception]]
-    banned: ClassVar[type[Exception]]
-    closing_too_much: ClassVar[type[Exception] | None]  # None: trimmed
-
-    @abc.abstractmethod
-    def order_params(self, side: PositionSide, client_id: str) -> dict[str, Any]:
-        """Names the leg natively and carries our id."""
-
-    @abc.abstractmethod
-    def stop_params(self, side: PositionSide, client_id: str, trigger: str) -> dict[str, Any]: ...
-
-    @abc.abstractmethod
-    async def lookup(self, desk: Desk, client_id: str) -> dict[str, Any] | None: ...
-
-    @abc.abstractmethod
-    async def open_stops(self, desk: Desk) -> list[str]:
-        """Client ids."""
-
-    # --- fixtures -------------------------------------------------------------------------------
-
-    @pytest.fixture
-    async def server(self) -> AsyncIterator[VenueServer]:
-        async with self.server_class() as server:
-            yield server
-            assert server.unknown == []
-
-    @pytest.fixture
-    async def desk(self, server: VenueServer) -> AsyncIterator[Desk]:
-        account = server.create_account()
-        async with ccxt_client(server, account) as client:
-            yield Desk(server, account, client)
-
-    async def trade(
-        self, desk: Desk, side: PositionSide, quantity: str, client_id: str, *, opens: bool = True
-    ) -> Any:
-        order_side = side.opening if opens else side.closing
-        params = self.order_params(side, client_id)
-        amount = desk.contracts(quantity)
-        return await desk.client.create_order(ETH, "market", order_side.value, amount, None, params)
-
-    async def stop(self, desk: Desk, side: PositionSide, quantity: str, client_id: str, trigger: str) -> Any:
-        params = self.stop_params(side, client_id, trigger)
-        amount = desk.contracts(quantity)
-        return await desk.client.create_order(ETH, "market", side.closing.value, amount, None, params)
-
+class VenueContract(VenueSuite):
     # --- reading --------------------------------------------------------------------------------
 
     async def test_markets_load_without_a_key(self, server: VenueServer) -> None:
@@ -148,9 +66,6 @@ class LoopbackContract(abc.ABC):
         assert Decimal(tiers[0]["maxLeverage"]) == 100
         assert Decimal(fee["taker"]) == Decimal("0.0005")
         assert Decimal(ticker["last"]) == 2000
-
-    async def tiers(self, desk: Desk) -> Any:
-        return await desk.client.fetch_market_leverage_tiers(ETH)
 
     async def test_the_clock_can_be_asked(self, server: VenueServer) -> None:
         server.skew = timedelta(hours=1)
@@ -199,10 +114,6 @@ class LoopbackContract(abc.ABC):
             assert await self.permissions(client) == (True, False, False)
         async with ccxt_client(server, rich) as client:
             assert await self.permissions(client) == (True, True, True)
-
-    @abc.abstractmethod
-    async def permissions(self, client: Any) -> tuple[bool, bool, bool]:
-        """May trade; may move funds; bound to addresses."""
 
     # --- legs -----------------------------------------------------------------------------------
 
@@ -261,10 +172,6 @@ class LoopbackContract(abc.ABC):
         await self.rest(desk, "twice1", "1500")
         with pytest.raises(ccxt.InvalidOrder):
             await self.rest(desk, "twice1", "1400")
-
-    async def rest(self, desk: Desk, client_id: str, price: str) -> Any:
-        params = self.order_params(LONG, client_id)
-        return await desk.client.create_order(ETH, "limit", "buy", desk.contracts("1"), price, params)
 
     async def test_a_resting_order_is_listed_filled_or_canceled(self, desk: Desk) -> None:
         await self.rest(desk, "resting1", "1900")
@@ -327,9 +234,6 @@ class LoopbackContract(abc.ABC):
         with pytest.raises(ccxt.ExchangeError):
             await desk.client.set_leverage(1000, ETH, self.leverage_params())
 
-    def leverage_params(self) -> dict[str, Any]:
-        return {}
-
     @pytest.mark.skipif(not hasattr(PaperVenue, "add_margin"), reason="the paper venue adds no margin yet")
     async def test_margin_can_be_added_to_an_isolated_leg(self, desk: Desk) -> None:
         await self.open_isolated(desk, LONG, "1")
@@ -338,17 +242,6 @@ class LoopbackContract(abc.ABC):
         assert await self.margin(desk) == before + Decimal("50.5")
         with pytest.raises(ccxt.ExchangeError):
             await self.add_margin(desk, LONG, "1000000")
-
-    async def margin(self, desk: Desk) -> Decimal:
-        rows = await desk.client.fetch_positions([ETH])
-        (leg,) = (row for row in rows if row["side"] == "long")
-        return Decimal(leg["positionMargin"])
-
-    @abc.abstractmethod
-    async def open_isolated(self, desk: Desk, side: PositionSide, quantity: str) -> None: ...
-
-    @abc.abstractmethod
-    async def add_margin(self, desk: Desk, side: PositionSide, amount: str) -> None: ...
 
     # --- stops ----------------------------------------------------------------------------------
 
@@ -371,9 +264,6 @@ class LoopbackContract(abc.ABC):
         (payment,) = await desk.client.fetch_funding_history(ETH)
         assert Decimal(payment["amount"]) == self.funding_paid_by_the_long(Decimal("0.2"))
 
-    def funding_paid_by_the_long(self, amount: Decimal) -> Decimal:
-        return -amount
-
     async def test_a_liquidation_leaves_its_mark(self, desk: Desk) -> None:
         await self.trade(desk, LONG, "40", "doomed1")
         await desk.server.market.price(ETH, "1750")
@@ -385,91 +275,6 @@ class LoopbackContract(abc.ABC):
         await desk.account.deleverage(ETH, LONG, Decimal("0.5"))
         assert await desk.held() == {"long": Decimal("1.5")}
         assert await self.forced_causes(desk) == ["adl"]
-
-    @abc.abstractmethod
-    async def forced_causes(self, desk: Desk) -> list[str]:
-        """ "liquidation" and "adl", as the venue's own fields tell them."""
-
-    # --- faults ---------------------------------------------------------------------------------
-
-    async def test_a_lost_request_did_nothing(self, desk: Desk) -> None:
-        desk.server.faults.on(Endpoint.PLACE, LostRequest())
-        with pytest.raises(ccxt.ExchangeNotAvailable):
-            await self.trade(desk, LONG, "1", "lost1")
-        assert desk.account.orders == []
-        assert desk.server.faults.spent
-
-    @pytest.mark.parametrize(
-        ("fault", "raised"),
-        [
-            (LostReply(), ccxt.ExchangeNotAvailable),
-            (CutBody(), ccxt.ExchangeError),
-            (Down(503, acted=True), ccxt.ExchangeNotAvailable),
-            (Down(504, acted=True), ccxt.RequestTimeout),
-        ],
-        ids=lambda value: type(value).__name__ if not isinstance(value, type) else value.__name__,
-    )
-    async def test_what_was_acted_on_may_look_like_a_failure(
-        self, desk: Desk, fault: Any, raised: type[Exception]
-    ) -> None:
-        desk.server.faults.on(Endpoint.PLACE, fault)
-        with pytest.raises(raised) as caught:
-            await self.trade(desk, LONG, "1", "lost1")
-        assert type(caught.value) is raised
-        if isinstance(fault, CutBody):
-            assert isinstance(caught.value.__cause__, aiohttp.ClientPayloadError)
-        assert await desk.held() == {"long": Decimal(1)}
-        assert desk.server.faults.done == {type(fault).__name__: 1}
-
-    async def test_a_server_error_before_acting_did_nothing(self, desk: Desk) -> None:
-        desk.server.faults.on(Endpoint.PLACE, Down(502))
-        with pytest.raises(ccxt.ExchangeNotAvailable):
-            await self.trade(desk, LONG, "1", "lost1")
-        assert await desk.held() == {}
-
-    @pytest.mark.parametrize("body", ["<html>hello</html>", ""], ids=["garbage", "empty"])
-    async def test_garbage_looks_like_an_order_without_an_id(self, desk: Desk, body: str) -> None:
-        desk.server.faults.on(Endpoint.PLACE, Garbage(body))
-        order = await self.trade(desk, LONG, "1", "garbage1")
-        assert order["id"] is None
-        assert await desk.held() == {"long": Decimal(1)}
-
-    @pytest.mark.parametrize("banned", [False, True], ids=["slow down", "banned"])
-    async def test_too_many_requests_are_told_the_venues_way(self, desk: Desk, banned: bool) -> None:
-        desk.server.faults.on(Endpoint.PLACE, TooMany(banned))
-        with pytest.raises(self.banned if banned else self.too_many):
-            await self.trade(desk, LONG, "1", "tomany1")
-        assert desk.account.orders == []
-
-    async def test_a_slow_answer_times_out_after_the_deed(self, desk: Desk) -> None:
-        slow = Slow()
-        desk.server.faults.on(Endpoint.PLACE, slow)
-        desk.client.timeout = 100
-        with pytest.raises(ccxt.RequestTimeout):
-            await self.trade(desk, LONG, "1", "slow1")
-        slow.gate.set()
-        desk.client.timeout = 10_000
-        assert await desk.held() == {"long": Decimal(1)}
-
-    async def test_a_new_order_may_be_invisible_for_some_reads(self, desk: Desk) -> None:
-        desk.server.faults.hide_new_orders(reads=self.reads_per_lookup * 2)
-        await self.trade(desk, LONG, "1", "shy1")
-        assert [await self.lookup(desk, "shy1") is not None for _ in range(3)] == [False, False, True]
-
-    reads_per_lookup: ClassVar[int] = 1
-
-    async def test_a_new_order_may_be_invisible_for_some_time(self, desk: Desk) -> None:
-        desk.server.faults.hide_new_orders(seconds=5)
-        await self.trade(desk, LONG, "1", "shy1")
-        assert await self.lookup(desk, "shy1") is None
-        await desk.server.market.pass_time(5)
-        assert await self.lookup(desk, "shy1") is not None
-
-    async def test_positions_may_lag_behind_the_last_order(self, desk: Desk) -> None:
-        await self.trade(desk, LONG, "1", "first1")
-        await self.trade(desk, LONG, "1", "second1")
-        desk.server.faults.on(Endpoint.POSITIONS, Stale())
-        assert [await desk.held(), await desk.held()] == [{"long": Decimal(1)}, {"long": Decimal(2)}]
 
     # --- the venue's own addresses --------------------------------------------------------------
 
