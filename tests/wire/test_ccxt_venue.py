@@ -1,0 +1,340 @@
+"""What the contract of a venue does not ask: how it looks on the wire, what the venues do by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from decimal import Decimal
+
+import pytest
+
+from chatbot.domain.account import LegSetting
+from chatbot.domain.instrument import MarginMode, PositionMode
+from chatbot.domain.order import Accepted, FillCause, OrderStatus, OrderType, Rejected, Unknown
+from chatbot.errors import InvalidOrder, RateLimited, VenueUnavailable
+from chatbot.venues.feeds import BTC, ETH
+from tests.contract.venue_contract import EVER
+from tests.wire.ccxt_rig import LONG, MAJORS, SHORT, Connected, loopback
+from tests.wire.venues.faults import (
+    CutBody,
+    Down,
+    Endpoint,
+    Garbage,
+    LostReply,
+    Refuse,
+    RequestFault,
+    TooMany,
+)
+from tests.wire.venues.orders import Wish
+
+BATCHES = {
+    "binance": "POST /fapi/v1/batchOrders",
+    "bybit": "POST /v5/order/create-batch",
+    "okx": "POST /api/v5/trade/batch-orders",
+}
+
+
+@pytest.fixture(params=MAJORS)
+async def desk(request: pytest.FixtureRequest) -> AsyncIterator[Connected]:
+    async with loopback(request.param) as server:
+        connected = Connected(request.param, server)
+        yield connected
+        await connected.exchanges.close()
+        assert server.unknown == []
+
+
+# --- orders -------------------------------------------------------------------------------------
+
+
+async def test_both_legs_travel_in_one_request(desk: Connected) -> None:
+    outcomes = await desk.venue.place([desk.order(LONG, "1", id="a1"), desk.order(SHORT, "1", id="b1")])
+
+    assert all(isinstance(outcome, Accepted) for outcome in outcomes)
+    (sent,) = desk.server.requests(BATCHES[desk.venue.venue_id])
+    assert len(sent.params["batch"]) == 2
+
+
+async def test_the_refused_one_of_two_is_found_though_it_carries_no_id(desk: Connected) -> None:
+    long, short = await desk.venue.place(
+        [desk.order(LONG, "1000", id="big1"), desk.order(SHORT, "1", id="small1")]
+    )
+
+    assert isinstance(long, Rejected)
+    assert long.kind == "InsufficientMargin"
+    assert isinstance(short, Accepted)
+    assert short.report.filled_quantity == 1
+
+
+async def test_two_refused_ones_are_both_refused(desk: Connected) -> None:
+    outcomes = await desk.venue.place(
+        [desk.order(LONG, "1000", id="big1"), desk.order(SHORT, "1000", id="big2")]
+    )
+
+    assert [o.kind for o in outcomes if isinstance(o, Rejected)] == ["InsufficientMargin"] * 2
+
+
+async def test_nothing_is_sent_after_its_time(desk: Connected) -> None:
+    await desk.venue.instruments()
+    before = len(desk.server.log)
+
+    (outcome,) = await desk.venue.place([desk.order(LONG, "1", valid_for=-1)])
+
+    assert isinstance(outcome, Rejected)
+    assert len(desk.server.log) == before
+
+
+async def test_the_venue_is_told_until_when_an_order_is_wanted(desk: Connected) -> None:
+    await desk.place(desk.order(LONG, "1", valid_for=3))
+
+    sent = next(r for r in desk.server.log if r.method == "POST")
+    window = sent.params.get("recvWindow") or sent.headers.get("X-BAPI-RECV-WINDOW")
+    if window is None:
+        window = int(sent.headers["expTime"]) - desk.clock.now().timestamp() * 1000
+    assert 1000 < float(window) <= 3000
+
+
+async def test_a_request_that_comes_late_is_refused_by_the_venue(desk: Connected) -> None:
+    await desk.venue.instruments()
+    desk.server.skew = timedelta(seconds=60)
+
+    (outcome,) = await desk.venue.place([desk.order(LONG, "1", valid_for=3)])
+
+    assert not isinstance(outcome, Accepted)
+    assert (await desk.holder.held(ETH)).get(LONG, Decimal(0)) == 0
+
+
+@pytest.mark.parametrize(
+    "fault", [LostReply(), CutBody(), Garbage(), Garbage(""), Down(502, acted=True), Down(504, acted=True)]
+)
+async def test_whatever_proves_nothing_is_unknown_and_sent_once(
+    desk: Connected, fault: RequestFault
+) -> None:
+    await desk.venue.instruments()
+    desk.server.faults.on(Endpoint.PLACE, fault)
+
+    (outcome,) = await desk.venue.place([desk.order(LONG, "1", id="once1")])
+
+    assert isinstance(outcome, Unknown)
+    assert (await desk.holder.held(ETH))[LONG] == 1
+    found = await desk.venue.order(ETH, "once1")
+    assert found is not None
+    assert found.filled_quantity == 1
+
+
+@pytest.mark.parametrize("banned", [False, True])
+async def test_too_many_requests_pause_the_reads_and_repeat_no_order(desk: Connected, banned: bool) -> None:
+    await desk.venue.instruments()
+    desk.server.faults.on(Endpoint.PLACE, TooMany(banned=banned))
+
+    await desk.venue.place([desk.order(LONG, "1")])
+
+    with pytest.raises(RateLimited) as caught:
+        await desk.venue.view()
+    assert caught.value.retry_after > 1
+    assert (await desk.holder.held(ETH)).get(LONG, Decimal(0)) == 0
+
+
+async def test_nobody_at_the_address_means_surely_not_sent(desk: Connected) -> None:
+    await desk.venue.instruments()
+    await desk.server.__aexit__(None, None, None)
+
+    (outcome,) = await desk.venue.place([desk.order(LONG, "1")])
+
+    assert isinstance(outcome, Rejected)
+    assert outcome.kind == "VenueUnavailable"
+    with pytest.raises(VenueUnavailable):
+        await desk.venue.view()
+
+
+async def test_a_failed_look_after_an_accepted_order_leaves_it_accepted(desk: Connected) -> None:
+    await desk.venue.instruments()
+    desk.server.faults.on(Endpoint.LOOKUP, *[Down(503)] * 4)
+
+    report = await desk.place(desk.order(LONG, "1", id="blind1"))
+
+    assert report.status is OrderStatus.OPEN
+    assert report.filled_quantity == 0
+    told = await desk.venue.order(ETH, "blind1")
+    assert told is not None
+    assert told.status is OrderStatus.FILLED
+
+
+# --- stops --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("side", "type", "price", "moved"),
+    [
+        (LONG, OrderType.STOP_LOSS, "1900", "1890"),
+        (LONG, OrderType.TAKE_PROFIT, "2100", "2110"),
+        (LONG, OrderType.TRIGGER, "1900", "1890"),
+        (LONG, OrderType.TRIGGER, "2100", "2110"),
+        (SHORT, OrderType.STOP_LOSS, "2100", "2110"),
+        (SHORT, OrderType.TAKE_PROFIT, "1900", "1890"),
+        (SHORT, OrderType.TRIGGER, "2100", "2110"),
+    ],
+)
+async def test_a_stop_closes_its_own_leg_and_keeps_its_id(
+    desk: Connected, side: str, type: OrderType, price: str, moved: str
+) -> None:
+    await desk.open(LONG, id="long1")
+    await desk.open(SHORT, id="short1")
+    leg = LONG if side == LONG else SHORT
+    resting = await desk.place(desk.order(leg, "1", opens=False, id="stop1", type=type, price=price))
+    assert resting.status is OrderStatus.OPEN
+
+    await desk.server.market.price(ETH, moved)
+
+    told = await desk.venue.order(ETH, "stop1")
+    assert told is not None
+    assert (told.status, told.filled_quantity) == (OrderStatus.FILLED, 1)
+    assert told.fee > 0
+    view = await desk.venue.view()
+    assert [position.side for position in view.positions] == [leg.opposite]
+    fills = [f for f in await desk.venue.fills(ETH, EVER) if f.client_order_id == "stop1"]
+    assert sum(f.quantity for f in fills) == 1
+    assert {f.position_side for f in fills} == {leg}
+
+
+async def test_a_resting_stop_can_be_canceled(desk: Connected) -> None:
+    await desk.open(LONG)
+    stop = desk.order(LONG, "1", opens=False, id="stop1", type=OrderType.STOP_LOSS, price="1900")
+    await desk.place(stop)
+
+    canceled = await desk.venue.cancel(ETH, "stop1")
+
+    assert canceled is not None
+    assert canceled.status is OrderStatus.CANCELED
+    assert (await desk.venue.view()).open_orders == ()
+
+
+# --- what others do -----------------------------------------------------------------------------
+
+
+async def test_a_liquidation_is_told_as_one(desk: Connected) -> None:
+    await desk.venue.set_leg(ETH, LONG, LegSetting(Decimal(20), MarginMode.ISOLATED))
+    await desk.open(LONG)
+
+    await desk.server.market.price(ETH, "1850")
+
+    last = (await desk.venue.fills(ETH, EVER))[-1]
+    assert last.cause is FillCause.LIQUIDATION
+    assert (last.position_side, last.client_order_id) == (LONG, None)
+    assert not last.opens
+    assert last.realized_pnl < 0
+
+
+async def test_deleveraging_is_told_as_such(desk: Connected) -> None:
+    await desk.open(SHORT)
+
+    await desk.holder.deleverage(ETH, SHORT, Decimal("0.4"))
+
+    last = (await desk.venue.fills(ETH, EVER))[-1]
+    assert (last.cause, last.position_side, last.quantity) == (
+        FillCause.AUTO_DELEVERAGING,
+        SHORT,
+        Decimal("0.4"),
+    )
+
+
+async def test_another_hand_has_no_id_of_ours(desk: Connected) -> None:
+    await desk.open(LONG)
+    await desk.holder.trade_elsewhere(
+        Wish("", ETH, LONG.closing, LONG, OrderType.MARKET, Decimal("0.3"))
+    )
+
+    mine, other = await desk.venue.fills(ETH, EVER)
+
+    assert mine.client_order_id == "in1"
+    assert other.client_order_id is None or not other.client_order_id.startswith("in")
+    assert (other.cause, other.opens) == (FillCause.TRADE, False)
+
+
+async def test_funding_is_told_leg_by_leg_with_our_sign(desk: Connected) -> None:
+    await desk.open(LONG, "2", id="long1")
+    await desk.open(SHORT, "1", id="short1")
+    await desk.server.market.price(ETH, funding_rate=Decimal("0.0004"))
+
+    await desk.server.market.pass_time(8 * 3600)
+
+    payments = {p.side: p for p in await desk.venue.funding_payments(ETH, EVER)}
+    assert payments[LONG].amount < 0 < payments[SHORT].amount
+    assert {p.rate for p in payments.values()} == {Decimal("0.0004")}
+
+
+# --- settings and readings ----------------------------------------------------------------------
+
+
+async def test_what_is_so_already_is_not_asked_for(desk: Connected) -> None:
+    setting = LegSetting(Decimal(7), MarginMode.CROSS)
+    await desk.venue.set_leg(ETH, LONG, setting)
+    written = [r for r in desk.server.log if r.method == "POST"]
+
+    await desk.venue.set_leg(ETH, LONG, setting)
+    await desk.venue.set_position_mode(PositionMode.HEDGE)
+
+    assert [r for r in desk.server.log if r.method == "POST"] == written
+
+
+async def test_margin_is_added_to_an_isolated_leg(desk: Connected) -> None:
+    await desk.venue.set_leg(ETH, LONG, LegSetting(Decimal(10), MarginMode.ISOLATED))
+    await desk.open(LONG)
+    before = (await desk.venue.view()).position(ETH, LONG)
+
+    await desk.venue.add_margin(ETH, LONG, Decimal("12.5"))
+
+    after = (await desk.venue.view()).position(ETH, LONG)
+    assert before is not None
+    assert after is not None
+    assert after.margin is not None
+    assert before.margin is not None
+    assert after.margin - before.margin == Decimal("12.5")
+
+
+async def test_no_margin_is_no_margin(desk: Connected) -> None:
+    with pytest.raises(InvalidOrder):
+        await desk.venue.add_margin(ETH, LONG, Decimal(0))
+
+
+async def test_prices_of_the_past_end_with_the_price_of_now(desk: Connected) -> None:
+    begin = desk.server.market.now()
+    for price in ("2010", "1990", "2025"):
+        await desk.server.market.price(ETH, price)
+        await desk.server.market.pass_time(1200)
+
+    points = await desk.venue.price_history(ETH, begin, points=50)
+
+    assert 2 <= len(points) <= 50
+    assert [p.at for p in points] == sorted(p.at for p in points)
+    assert points[-1].price == 2025
+
+
+async def test_a_view_is_one_round_of_questions_and_one_more_for_what_is_new(desk: Connected) -> None:
+    await desk.open(LONG)
+    await desk.venue.view([BTC])
+    before = len(desk.server.log)
+
+    view = await desk.venue.view([BTC])
+
+    assert set(view.markets) == {BTC, ETH}
+    asked = desk.server.log[before:]
+    assert len(asked) == len({(r.name, str(sorted(r.params.items()))) for r in asked}) or len(asked) < 25
+    assert {r.method for r in asked} == {"GET"}
+
+
+async def test_a_garbled_answer_is_an_error_and_no_empty_account(desk: Connected) -> None:
+    await desk.open(LONG)
+    for endpoint in (Endpoint.POSITIONS, Endpoint.BALANCE, Endpoint.OPEN_ORDERS, Endpoint.PRICES):
+        desk.server.faults.on(endpoint, Garbage("{}"))
+        with pytest.raises(VenueUnavailable):
+            await desk.venue.view()
+    assert (await desk.venue.view()).positions != ()
+
+
+async def test_a_refusal_that_nobody_listed_proves_nothing(desk: Connected) -> None:
+    await desk.venue.instruments()
+    desk.server.faults.on(Endpoint.PLACE, Refuse("-99999" if desk.venue.venue_id == "binance" else "99999"))
+
+    (outcome,) = await desk.venue.place([desk.order(LONG, "1")])
+
+    assert isinstance(outcome, Unknown)
