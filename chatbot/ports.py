@@ -70,6 +70,10 @@ class Venue(Protocol):
         """Leverage and margin mode of the next orders of this side."""
         ...
 
+    async def add_margin(self, symbol: Symbol, side: PositionSide, amount: Decimal) -> None:
+        """Moves ``amount`` (settlement currency, positive) from the free margin into an isolated leg."""
+        ...
+
     async def place(self, orders: Sequence[OrderRequest]) -> tuple[Outcome, ...]:
         """All of them in one request where the venue has one, else in parallel; outcomes in the order
         given.

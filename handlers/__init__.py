@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from handlers.adjust import adjust, margin
 from handlers.adopt import adopt
 from handlers.alerts import alerts
 from handlers.close import close
@@ -44,9 +45,25 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "/close",
         "closes: offset first, both at once, or the offset only",
-        "/close [SYMBOL|#ID] [50%] [at PRICE]",
+        "/close [SYMBOL|#ID] [50%] [at PRICE|off]",
         "/close #3 50%",
         close,
+    ),
+    Command(
+        "/adjust",
+        "grows or shrinks legs, makes them equal, moves stops",
+        "/adjust #ID primary|offset|both +SIZE|-SIZE|±%, /adjust #ID rebalance, /adjust #ID sl|tp PRICE|off",
+        "/adjust #3 both +10%",
+        adjust,
+        more="`long` and `short` name a leg too. A stop-loss under the price is the long's, one above it "
+        "the short's.",
+    ),
+    Command(
+        "/margin",
+        "adds margin to an isolated leg",
+        "/margin #ID primary|offset AMOUNT",
+        "/margin #3 offset 60",
+        margin,
     ),
     Command(
         "/alerts",

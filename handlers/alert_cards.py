@@ -31,6 +31,7 @@ from handlers.alert_words import (
     Words,
     away,
     close,
+    equalize,
     exposure_of,
     hedge,
     name_of,
@@ -136,8 +137,26 @@ def _liquidation_near(figures: LiquidationNear) -> Words:
     mark = price(figures.mark_price, figures.instrument)
     numbers = f"Mark {mark}, liquidation {sourced(figures.liquidation, figures.instrument)}."
     hedgeable = figures.left is None and not figures.joint
-    actions = (*((hedge(figures),) if hedgeable else ()), close(figures))
-    return Words(head, f"{numbers} {_if_it_goes(figures)}".rstrip(), actions)
+    actions = (*_add_margin(figures), *((hedge(figures),) if hedgeable else ()), close(figures))
+    return Words(head, " ".join(filter(None, (numbers, _if_it_goes(figures), _with_more(figures)))), actions)
+
+
+def _add_margin(figures: LiquidationNear) -> tuple[tuple[str, str], ...]:
+    if figures.top_up is None:
+        return ()
+    amount = plain(figures.top_up)
+    command = f"/margin {named(figures)} {figures.side} {amount}"
+    return ((f"Add {amount} {figures.instrument.settle}", command),)
+
+
+def _with_more(figures: LiquidationNear) -> str:
+    if figures.top_up is None or figures.with_top_up is None:
+        return ""
+    amount = sum_of_money(figures.top_up, figures.instrument.settle, sign=False)
+    then = figures.with_top_up
+    if then.price is None:
+        return f"Adding {amount} takes its liquidation away."
+    return f"Adding {amount} moves it to ~{price(then.price, figures.instrument)} ({away(then)})."
 
 
 def _what_is_near(figures: LiquidationNear) -> str:
@@ -151,7 +170,7 @@ def _if_it_goes(figures: LiquidationNear) -> str:
         way = "rising" if figures.side is PositionSide.SHORT else "falling"
         return f"Both legs are in cross margin: a {way} price takes them together."
     if figures.left is None:
-        return "Hedging it, closing a part or adding margin on the exchange moves it away."
+        return "Hedging it, closing a part or adding margin moves it away."
     exposure = exposure_of(figures.left, figures.instrument)
     return f"If it goes, you are {exposure}{next_liquidation(figures.left, figures.instrument)}."
 
@@ -247,7 +266,7 @@ def _unequal(figures: Unequal) -> Words:
     worth = sum_of_money(instrument.notional(net, figures.mark_price), instrument.settle, sign=False)
     body = f"Net {side} {amount_of(net, instrument)} (~{worth}) is not hedged and moves with the price."
     head = f"{name_of(figures)}: the legs differ by {percent(figures.ratio)}"
-    return Words(head, body, (hedge(figures, "Make equal"), close(figures)))
+    return Words(head, body, (equalize(figures), close(figures)))
 
 
 def _funding_soon(figures: FundingSoon) -> Words:
@@ -257,7 +276,7 @@ def _funding_soon(figures: FundingSoon) -> Words:
     rate = f"Rate {funding_rate(outlook.rate)} per {hours(outlook.interval_hours)}."
     body = f"{_who_pays(figures)} {rate}{_paid_so_far(figures)}"
     pair = bool(outlook.long_receives and outlook.short_receives)
-    return Words(head, body, (hedge(figures, "Make equal" if pair else "Hedge now"),))
+    return Words(head, body, (equalize(figures) if pair else hedge(figures),))
 
 
 def _who_pays(figures: FundingSoon) -> str:

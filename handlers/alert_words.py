@@ -56,6 +56,10 @@ def hedge(figures: OnMarket, label: str = "Hedge now") -> tuple[str, str]:
     return label, f"/hedge {named(figures)}"
 
 
+def equalize(figures: OnMarket) -> tuple[str, str]:
+    return "Rebalance", f"/adjust {named(figures)} rebalance"
+
+
 def status(figures: OnMarket) -> tuple[str, str]:
     return "Status", f"/status {named(figures)}"
 

@@ -8,8 +8,11 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import time, timedelta
 from decimal import Decimal
+from itertools import pairwise
+from typing import Literal
 
 from chatbot.domain.instrument import ContractKind, Instrument, MarginMode, PositionSide, Symbol
 from chatbot.domain.quote import Size, SizeUnit
@@ -35,6 +38,8 @@ _SIDES = {
 }
 _MARGIN_MODES = {"isolated": MarginMode.ISOLATED, "iso": MarginMode.ISOLATED, "cross": MarginMode.CROSS}
 _MONEY = frozenset({"usdt", "usd", "usdc"})
+_SIGNS = ("+", "-", "−", "–")
+_OFF = frozenset({"off", "none", "remove", "no"})
 STOP_LOSS = ("sl", "stop", "stoploss", "stop-loss")
 TAKE_PROFIT = ("tp", "target", "takeprofit", "take-profit")
 
@@ -182,6 +187,21 @@ def _nearest(word: str, instruments: Mapping[Symbol, Instrument]) -> str:
     return f"I trade {listing([f'`{name}`' for name in bases[:5]], last='and')}."
 
 
+@dataclass(frozen=True, slots=True)
+class Money:
+    """``unit`` as typed, in small letters; empty: none."""
+
+    amount: Decimal
+    unit: str
+
+    def in_currency(self, currency: str) -> Decimal:
+        """:raises BadArgument: typed in another one; ``usd`` stands for every dollar"""
+        fits = self.unit in ("", currency.lower()) or (self.unit == "usd" and currency.lower() in _MONEY)
+        if not fits:
+            raise BadArgument(f"The margin of this market is in {currency}, not in {self.unit.upper()}.")
+        return self.amount
+
+
 # --- a whole line -------------------------------------------------------------------------------
 
 
@@ -235,6 +255,16 @@ class Arguments:
         del self._words[index : index + 2]
         return positive_of(word, f"The price of {what}")
 
+    def price_or_off(self, names: Collection[str], what: str) -> Decimal | Literal["off"] | None:
+        """``sl 1900`` or ``sl off``"""
+        for index, pair in enumerate(pairwise(self._words)):
+            if pair[0].lower() in names and pair[1].lower() in _OFF:
+                del self._words[index : index + 2]
+                if any(word.lower() in names for word in self._words):
+                    raise BadArgument(f"You named {what} twice.")
+                return "off"
+        return self.price_after(names, what)
+
     def stop_loss(self) -> Decimal | None:
         return self.price_after(STOP_LOSS, "the stop-loss")
 
@@ -268,13 +298,50 @@ class Arguments:
         self._join_money()
         words = self._take_all(self._looks_like_size)
         if len(words) + (fraction is not None) > 1:
-            seen = listing([f"`{echo(word)}`" for word in words[:3]], last="and")
             raise BadArgument(
-                f"I see more than one size: {seen}. Leverage is written `10x`, a stop `sl 1900`."
+                f"I see more than one size: {_quoted(words)}. Leverage is written `10x`, a stop `sl 1900`."
             )
         if fraction is not None:
             return Size(SizeUnit.SHARE, fraction)
         return self._size_of(words[0]) if words else None
+
+    def signed_size(self) -> tuple[bool, Size] | None:
+        """``+0.5``, ``-10%``, ``+1000usdt``: whether it grows, and by how much."""
+        words = self._take_all(lambda word: word[:1] in _SIGNS)
+        if len(words) > 1:
+            raise BadArgument(
+                f"I see more than one size: {listing([f'`{echo(word)}`' for word in words[:3]])}."
+            )
+        if not words:
+            self._complain_of_unsigned()
+            return None
+        sign, number = words[0][0], words[0][1:]
+        if number[:1] in _SIGNS:
+            raise BadArgument(f"`{echo(words[0])}` has two signs.")
+        if number.endswith("%"):
+            share = positive_of(number.removesuffix("%") or "%", "The share") / 100
+            return sign == "+", Size(SizeUnit.SHARE, share)
+        return sign == "+", self._size_of(number or words[0])
+
+    def _complain_of_unsigned(self) -> None:
+        bare = next((word for word in self._words if word.endswith("%") or self._looks_like_size(word)), None)
+        if bare is not None:
+            word = echo(bare)
+            raise BadArgument(f"Grow or shrink? Write `+{word}` or `-{word}`.")
+
+    def money(self) -> Money | None:
+        """``60``, ``60usdt``, ``$60``"""
+        self._join_money()
+        words = self._take_all(self._looks_like_size)
+        if len(words) > 1:
+            raise BadArgument(f"I see more than one amount: {_quoted(words)}.")
+        if not words:
+            return None
+        match = _SIZE.fullmatch(words[0])
+        if match is None:
+            raise BadArgument(_complaint_about(words[0]))
+        dollars = "usd" if "$" in match["number"] else match["unit"].lower()
+        return Money(positive_of(match["number"].replace("$", "", 1), "The amount"), dollars)
 
     def symbol(self) -> Symbol | None:
         """The word that names a market. A word that names none is complained about as if it were meant to.
@@ -352,6 +419,10 @@ class Arguments:
         if taken:
             self._words = [word for word in self._words if not wanted(word)]
         return taken
+
+
+def _quoted(words: Sequence[str]) -> str:
+    return listing([f"`{echo(word)}`" for word in words[:3]], last="and")
 
 
 def _complaint_about(word: str) -> str:

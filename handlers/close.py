@@ -5,39 +5,40 @@ from __future__ import annotations
 from decimal import Decimal
 
 from chatbot.chat import Reply, Text
-from chatbot.domain.quote import CloseRequest
+from chatbot.domain.intent import Purpose
+from chatbot.domain.quote import CloseRequest, StopsRequest
 from chatbot.services.reporting import StatusReport
 from handlers.context import Call
 from handlers.figures import subject_name
 from handlers.quote_cards import quote_card
-from handlers.subjects import Subject, arguments_of, subject_of
+from handlers.subjects import arguments_of, live_subjects, subject_of
 
 
 async def close(call: Call) -> Reply:
     arguments = await arguments_of(call)
-    at = arguments.price_after(("at",), "the closing price")
+    at = arguments.price_or_off(("at",), "the closing price")
     fraction = arguments.percent("the share to close")
     subject = await subject_of(call, arguments)
     arguments.done()
     if subject is None:
         report = await call.services.reporting.status(call.user)
-        live = _live(report)
+        live = live_subjects(report)
         if len(live) != 1:
             return _choice(call, report)
         subject = live[0]
-    request = CloseRequest(subject.symbol, fraction or Decimal(1), at)
-    quote = await call.services.hedging.offer_close(call.user, call.request.chat, request)
+    hedging, chat = call.services.hedging, call.request.chat
+    if at == "off":
+        taken_back = StopsRequest(subject.symbol, remove=(Purpose.CLOSE_AT_PRICE,))
+        quote = await hedging.offer_stops(call.user, chat, taken_back)
+    else:
+        request = CloseRequest(subject.symbol, fraction or Decimal(1), at)
+        quote = await hedging.offer_close(call.user, chat, request)
     instruments = await call.services.hedging.instruments(call.user)
     return quote_card(call.look, quote, instruments)
 
 
-def _live(report: StatusReport) -> list[Subject]:
-    hedges = [Subject(hedge.symbol, hedge.number) for hedge in report.hedges]
-    return hedges + [Subject(position.symbol, position.number) for position in report.positions]
-
-
 def _choice(call: Call, report: StatusReport) -> Reply:
-    live = _live(report)
+    live = live_subjects(report)
     if not live:
         return Reply(
             blocks=(Text("**There is nothing to close.** `/open BTC long 0.05 10x` opens a position."),)

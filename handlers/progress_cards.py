@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from chatbot.chat import Button, Reply, Severity, Text
 from chatbot.domain.hedge import Hedge, HedgeStatus
 from chatbot.domain.instrument import ZERO, Instrument
+from chatbot.domain.intent import Purpose
 from chatbot.domain.operation import Operation, OperationKind, OperationStatus, Target
+from chatbot.domain.quote import LegAction
 from chatbot.ports import Progress
 from handlers.figures import Block, subject_name
 from handlers.look import Look
@@ -13,7 +17,22 @@ from handlers.results import lock_of, part_result, whole_result
 from handlers.tables import table
 from handlers.text import amount_of, listing, plain, price, seconds, sentence, sum_of_money
 
-_DOING = {OperationKind.OPEN: "Opening", OperationKind.HEDGE: "Hedging", OperationKind.CLOSE: "Closing"}
+_DOING = {
+    OperationKind.OPEN: "Opening",
+    OperationKind.HEDGE: "Hedging",
+    OperationKind.CLOSE: "Closing",
+    OperationKind.ADJUST: "Adjusting",
+    OperationKind.STOPS: "Setting the stops of",
+    OperationKind.MARGIN: "Adding margin to",
+}
+_NOT_DONE = {
+    OperationKind.OPEN: "not opened",
+    OperationKind.HEDGE: "not hedged",
+    OperationKind.CLOSE: "not closed",
+    OperationKind.ADJUST: "not adjusted",
+    OperationKind.STOPS: "stops not changed",
+    OperationKind.MARGIN: "no margin added",
+}
 
 
 def progress_card(look: Look, progress: Progress) -> Reply:
@@ -54,6 +73,10 @@ def _side(target: Target, hedge: Hedge) -> str:
 
 
 def _state(operation: Operation, target: Target, instrument: Instrument) -> str:
+    if target.top_up is not None:
+        return f"sending {sum_of_money(target.top_up.amount, instrument.settle, sign=False)}"
+    if target.guards:
+        return "sending its stops" if (target.stop_loss or target.take_profit) else "removing its stops"
     wanted = amount_of(target.quantity, instrument)
     if target.filled >= target.quantity > 0:
         return f"filled {wanted}{_at(target, instrument)}"
@@ -99,21 +122,22 @@ def _trimmed(progress: Progress) -> str:
 
 def _failed(look: Look, progress: Progress) -> Reply:
     operation = progress.operation
-    what = {
-        OperationKind.OPEN: "not opened",
-        OperationKind.HEDGE: "not hedged",
-        OperationKind.CLOSE: "not closed",
-    }
     reason = operation.reason or "the order was not filled in time"
     filled = [target for target in operation.targets if target.filled]
-    fate = "\n".join(_leg_so_far(operation, target, progress) for target in filled) or "Nothing was filled."
-    words = f"**⚠️ {_name(progress)} {what[operation.kind]}**: {sentence(reason)}\n{fate}"
+    fate = "".join(f"\n{_leg_so_far(operation, target, progress)}" for target in filled)
+    fate = fate or _nothing(operation)
+    words = f"**⚠️ {_name(progress)} {_NOT_DONE[operation.kind]}**: {sentence(reason)}{fate}"
     return Reply(
         blocks=(Text(words),),
         buttons=((look.button("Status", "/status"),),),
         severity=Severity.WARNING,
         slot=operation.slot,
     )
+
+
+def _nothing(operation: Operation) -> str:
+    trades = operation.kind not in (OperationKind.STOPS, OperationKind.MARGIN)
+    return "\nNothing was filled." if trades else ""
 
 
 def _frozen(look: Look, progress: Progress) -> Reply:
@@ -133,7 +157,14 @@ def _frozen(look: Look, progress: Progress) -> Reply:
 
 
 def _done(look: Look, progress: Progress) -> Reply:
-    blocks = {OperationKind.OPEN: _opened, OperationKind.HEDGE: _hedged, OperationKind.CLOSE: _closed}
+    blocks = {
+        OperationKind.OPEN: _opened,
+        OperationKind.HEDGE: _hedged,
+        OperationKind.CLOSE: _closed,
+        OperationKind.ADJUST: _adjusted,
+        OperationKind.STOPS: _stops_set,
+        OperationKind.MARGIN: _margin_added,
+    }
     operation = progress.operation
     trimmed = [Text(f"⚠️ {_trimmed(progress)}{_because(operation)}.")] if operation.trim_quantity else []
     noted = (
@@ -259,3 +290,51 @@ def _partly_closed(progress: Progress) -> list[Block]:
     rest = f"Left open: {listing(left, last='and')}." + ("" if hedge.paired else " It is not hedged now.")
     told = f"{head}\n{_fills(progress, with_fee=False)}{_already_gone(progress)}"
     return [Text(told), table(result.lines), Text(rest)]
+
+
+# --- adjusted -----------------------------------------------------------------------------------
+
+
+def _adjusted(progress: Progress) -> list[Block]:
+    hedge, instrument = progress.hedge, progress.instrument
+    legs = [f"{leg.side} {amount_of(leg.quantity, instrument)}" for leg in hedge.legs if leg.quantity]
+    head = f"**✅ {_name(progress)} adjusted: {listing(legs, last='and')}**"
+    closes = any(target.action is LegAction.CLOSE for target in progress.operation.targets)
+    blocks: list[Block] = [Text(f"{head}\n{_fills(progress, with_fee=not closes)}")]
+    if closes:
+        blocks.append(table(part_result(progress).lines))
+    if hedge.paired:
+        blocks.append(table(lock_of(progress).lines))
+    return [*blocks, *_stops(progress)]
+
+
+def _stops_set(progress: Progress) -> list[Block]:
+    target = progress.operation.targets[0]
+    if Purpose.CLOSE_AT_PRICE in target.replaces:
+        return [Text(f"**✅ {_name(progress)} no longer closes by itself at a price**")]
+    side = progress.hedge.leg(target.role).side
+    gone = [name for purpose, name in _STOP_NAMES.items() if purpose in target.replaces]
+    removed = [n for n, at in zip(gone, _prices_of(target), strict=True) if at is None]
+    words = f"\nNo {listing(removed, last='and')} any more." if removed else ""
+    head = f"**✅ {_name(progress)}: the stops of the {side} are changed**{words}"
+    return [Text(head), *_stops(progress)]
+
+
+_STOP_NAMES = {Purpose.STOP_LOSS: "stop-loss", Purpose.TAKE_PROFIT: "take-profit"}
+
+
+def _prices_of(target: Target) -> list[Decimal | None]:
+    """Of the stops that were to change, in the order of their names."""
+    prices = {Purpose.STOP_LOSS: target.stop_loss, Purpose.TAKE_PROFIT: target.take_profit}
+    return [price for purpose, price in prices.items() if purpose in target.replaces]
+
+
+def _margin_added(progress: Progress) -> list[Block]:
+    (target,) = progress.operation.targets
+    side, top_up, instrument = progress.hedge.leg(target.role).side, target.top_up, progress.instrument
+    if top_up is None:
+        return []
+    amount = sum_of_money(top_up.amount, instrument.settle, sign=False)
+    end = top_up.liquidation_price
+    where = "" if end is None else f"\nIts liquidation is at {price(end, instrument)} now (exchange)."
+    return [Text(f"**✅ {_name(progress)}: {amount} added to the {side}**{where}")]

@@ -7,8 +7,17 @@ from decimal import Decimal
 
 from chatbot.chat import Button, Reply, Severity, Text
 from chatbot.domain.instrument import Instrument, PositionSide, Symbol
-from chatbot.domain.quote import CloseAllQuote, CloseQuote, HedgeQuote, OpenQuote, Quote
-from handlers.buttons import CANCEL, CONFIRM
+from chatbot.domain.quote import (
+    AdjustQuote,
+    CloseAllQuote,
+    CloseQuote,
+    HedgeQuote,
+    MarginQuote,
+    OpenQuote,
+    Quote,
+    StopsQuote,
+)
+from handlers.adjust_cards import adjust_blocks, adjust_buttons, confirm_buttons, margin_blocks, stops_blocks
 from handlers.close_cards import close_all_blocks, close_all_buttons, close_blocks, close_buttons
 from handlers.figures import (
     Block,
@@ -67,6 +76,12 @@ def _blocks(look: Look, quote: Quote, instruments: Instruments) -> list[Block]:
             return close_blocks(offer, instruments[offer.symbol])
         case CloseAllQuote() as offer:
             return close_all_blocks(offer, instruments)
+        case AdjustQuote() as offer:
+            return adjust_blocks(look, offer, instruments[offer.symbol])
+        case StopsQuote() as offer:
+            return stops_blocks(offer, instruments[offer.symbol])
+        case MarginQuote() as offer:
+            return margin_blocks(look, offer, instruments[offer.symbol])
 
 
 def _buttons(look: Look, quote: Quote, instruments: Instruments) -> Rows:
@@ -75,9 +90,10 @@ def _buttons(look: Look, quote: Quote, instruments: Instruments) -> Rows:
             return close_buttons(look, quote.id, offer, instruments[offer.symbol])
         case CloseAllQuote():
             return close_all_buttons(look, quote.id)
+        case AdjustQuote() as offer:
+            return adjust_buttons(look, quote.id, offer)
         case _:
-            confirm = look.buttons.offer("Confirm", quote.id, CONFIRM)
-            return ((confirm, look.buttons.offer("Cancel", quote.id, CANCEL)),)
+            return confirm_buttons(look, quote.id)
 
 
 def _validity(quote: Quote, instruments: Instruments) -> str:

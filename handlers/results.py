@@ -29,7 +29,7 @@ def lock_of(progress: Progress) -> Sum:
         ("funding so far", lock.funding),
     ]
     if lock.realized:
-        parts.append(("realized before", lock.realized))
+        parts.append(("realized so far", lock.realized))
     return Sum(("gross lock", lock.gross), tuple(parts), "net lock ~", instrument.settle)
 
 

@@ -222,7 +222,10 @@ def _hedge_buttons(look: Look, hedge: HedgeReport) -> Rows:
         return ((refresh, look.button("Adopt what the exchange says", f"/adopt {number}")),)
     if any(not leg.quantity for leg in hedge.legs):
         return ((refresh, look.button("Restore the hedge", f"/hedge {number}"), close),)
-    return ((refresh, close),)
+    adjust = look.button("Adjust", f"/adjust {number}")
+    if any(leg.top_up is not None and distance(leg.liquidation).endswith("!") for leg in hedge.legs):
+        return ((refresh, look.button("Add margin", f"/margin {number}")), (adjust, close))
+    return ((refresh,), (adjust, close))
 
 
 def _severity(hedge: HedgeReport) -> Severity:
@@ -305,8 +308,8 @@ def _position_buttons(look: Look, position: PositionReport) -> Rows:
         (
             look.button("Refresh", f"/status {named}", replaces=True),
             hedge_button(look, position),
-            look.button("Close…", f"/close {named}"),
         ),
+        (look.button("Adjust", f"/adjust {named}"), look.button("Close…", f"/close {named}")),
     )
 
 

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 
 from chatbot.domain.hedge import Hedge
 from chatbot.domain.instrument import Symbol
-from chatbot.errors import LimitExceeded, NotFound
+from chatbot.errors import BadArgument, LimitExceeded, NotFound
+from chatbot.services.reporting import StatusReport
 from handlers.arguments import Arguments
 from handlers.context import Call
+from handlers.text import listing
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,22 @@ async def subject_of(call: Call, arguments: Arguments) -> Subject | None:
         return None if symbol is None else Subject(symbol)
     hedge = await live_hedge(call, number)
     return Subject(hedge.symbol, number)
+
+
+def live_subjects(report: StatusReport) -> list[Subject]:
+    hedges = [Subject(hedge.symbol, hedge.number) for hedge in report.hedges]
+    return hedges + [Subject(position.symbol, position.number) for position in report.positions]
+
+
+async def named_subject(call: Call) -> Subject:
+    """The only thing that is open, where the words named none."""
+    live = live_subjects(await call.services.reporting.status(call.user))
+    if len(live) == 1:
+        return live[0]
+    if not live:
+        raise NotFound("Nothing is open. `/open BTC long 0.05 10x` opens a position.")
+    names = [f"#{s.number}" if s.number is not None else str(s.symbol) for s in live]
+    raise BadArgument(f"Which one? You have {listing(names, last='and')}.")
 
 
 async def live_hedge(call: Call, number: int) -> Hedge:

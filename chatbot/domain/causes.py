@@ -13,7 +13,7 @@ from chatbot.domain.intent import IntentStatus, OrderIntent, Purpose
 from chatbot.domain.ledger import venue_quantity
 from chatbot.domain.operation import Operation, OperationKind, OperationStatus
 from chatbot.domain.order import Fill, FillCause
-from chatbot.domain.quote import CloseWay
+from chatbot.domain.quote import CloseWay, LegAction
 from chatbot.domain.risk import LegCause
 from chatbot.domain.saga import GONE
 from chatbot.domain.scene import Exposure, LegEvidence
@@ -124,12 +124,29 @@ def _gap(operation: Operation, hedge: Hedge, view: AccountView) -> tuple[LegRole
     if operation.status is OperationStatus.TRIMMING:
         role = operation.trim_role or LegRole.PRIMARY
         return role, operation.trim_quantity - operation.trim_filled
+    if operation.kind is OperationKind.ADJUST and len(operation.targets) > 1:
+        return _ahead(operation, hedge, view)
     pairwise = operation.way in (CloseWay.OFFSET_FIRST, CloseWay.AT_ONCE)
     if operation.kind is not OperationKind.CLOSE or not pairwise:
         return LegRole.PRIMARY, ZERO
     closed = {role: _closed(operation, hedge, view, role) for role in LegRole}
     ahead = closed[LegRole.OFFSET] - closed[LegRole.PRIMARY]
     return (LegRole.PRIMARY, ahead) if ahead >= 0 else (LegRole.OFFSET, -ahead)
+
+
+def _ahead(operation: Operation, hedge: Hedge, view: AccountView) -> tuple[LegRole, Decimal]:
+    """Legs that change together: which one is too large as long as the other has not followed."""
+    opens = operation.targets[0].action is LegAction.OPEN
+    done = _opened if opens else _closed
+    short = {r: operation.target(r).quantity - done(operation, hedge, view, r) for r in LegRole}
+    less, more = sorted(LegRole, key=lambda role: short[role])
+    return (less if opens else more), short[more] - short[less]
+
+
+def _opened(operation: Operation, hedge: Hedge, view: AccountView, role: LegRole) -> Decimal:
+    target = operation.target(role)
+    at_venue = venue_quantity(view, hedge, role) - (hedge.leg(role).quantity - target.filled)
+    return min(max(target.filled, at_venue), target.quantity)
 
 
 def _closed(operation: Operation, hedge: Hedge, view: AccountView, role: LegRole) -> Decimal:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from chatbot.domain.account import AccountView, Position
 from chatbot.domain.hedge import Hedge, LegRole
 from chatbot.domain.instrument import ZERO, Instrument, OrderSide, PositionSide
+from chatbot.domain.intent import Purpose
 from chatbot.domain.margin import leg_liquidation, pair_liquidation
 from chatbot.domain.market import FillEstimate, MarketState, OrderBook
 from chatbot.domain.pnl import fee, totals, unrealized_pnl
@@ -20,6 +21,7 @@ from chatbot.domain.quote import (
     CloseWayQuote,
     LegAction,
     LegLiquidation,
+    LegName,
     LegPlan,
 )
 from chatbot.domain.refusals import book_of, market_of, price_on_grid
@@ -74,6 +76,8 @@ class _Closing:
             leverage=self.position.leverage,
             margin_mode=self.position.margin_mode,
             trigger_price=self.trigger,
+            # One price at a time: an earlier one goes once the new orders stand.
+            replaces=() if self.trigger is None else (Purpose.CLOSE_AT_PRICE,),
         )
 
 
@@ -120,6 +124,29 @@ def _positions(view: AccountView, instrument: Instrument) -> list[Position]:
     if not here:
         raise NotFound(f"There is nothing to close on {market_name(instrument)}: no position is open.")
     return here
+
+
+def legs_held(view: AccountView, instrument: Instrument, hedge: Hedge | None) -> dict[LegRole, Position]:
+    """What is open on the market, by the role it has in its hedge, the primary first.
+
+    Raises NotFound when nothing is.
+    """
+    positions = [p for p in view.positions if p.symbol == instrument.symbol and p.quantity > 0]
+    if not positions:
+        raise NotFound(f"Nothing is open on {market_name(instrument)}.")
+    roles = _roles(positions, hedge)
+    return {role: p for role in LegRole for p in positions if roles[p.side] is role}
+
+
+def leg_named(
+    name: LegName, legs: Mapping[LegRole, Position], instrument: Instrument
+) -> tuple[LegRole, Position]:
+    """Of ``legs_held``, by its role or by its side."""
+    found = next(((role, p) for role, p in legs.items() if name in (role, p.side)), None)
+    if found is None:
+        what = name if isinstance(name, PositionSide) else f"{name} leg"
+        raise NotFound(f"You hold no {what} on {market_name(instrument)}.")
+    return found
 
 
 def _roles(positions: Sequence[Position], hedge: Hedge | None) -> dict[PositionSide, LegRole]:
@@ -224,14 +251,15 @@ def _after(desk: _Desk, closed: Sequence[_Closing]) -> AccountView:
     view = desk.view
     for leg in closed:
         received = leg.pnl(desk.instrument) - leg.fee(desk.instrument)
-        view = view_after(view, desk.instrument, _smaller(leg), received=received)
+        view = view_after(
+            view, desk.instrument, smaller_position(leg.position, leg.quantity), received=received
+        )
     return view
 
 
-def _smaller(leg: _Closing) -> Position:
+def smaller_position(position: Position, closed: Decimal) -> Position:
     """A venue frees the margin of an isolated position in step with its quantity."""
-    position = leg.position
-    left = position.quantity - leg.quantity
+    left = position.quantity - closed
     margin = None if position.margin is None else position.margin * left / position.quantity
     return replace(position, quantity=left, margin=margin)
 

@@ -6,6 +6,7 @@ Each rule is one function. Whether a finding is told is decided in ``episodes.py
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -50,6 +51,7 @@ from chatbot.domain.scene import (
     raised,
     rising,
 )
+from chatbot.domain.topping_up import liquidation_with, suggested_top_up
 
 NAKED_AFTER = timedelta(seconds=5)
 TRIMS_BEFORE_WORSE = 5
@@ -91,7 +93,7 @@ def liquidation_near(scene: Scene, limits: AlertPreferences) -> Iterator[Finding
                 scene,
                 AlertKind.LIQUIDATION,
                 falling(figures.liquidation.distance, levels),
-                figures,
+                _with_way_out(scene, figures, levels),
                 detail="pair" if figures.joint else figures.side.value,
                 levels=len(levels),
             )
@@ -115,6 +117,17 @@ def _danger(scene: Scene, position: Position, *, joint: bool) -> LiquidationNear
         joint=joint,
         left=left,
     )
+
+
+def _with_way_out(scene: Scene, figures: LiquidationNear, levels: Sequence[Decimal]) -> LiquidationNear:
+    position = scene.view.position(figures.instrument.symbol, figures.side)
+    if position is None or figures.joint:
+        return figures
+    amount = suggested_top_up(figures.instrument, position, scene.view, levels)
+    if amount is None:
+        return figures
+    then = liquidation_with(figures.instrument, position, scene.view, amount)
+    return replace(figures, top_up=amount, with_top_up=then)
 
 
 def _distance(figures: LiquidationNear) -> Decimal:

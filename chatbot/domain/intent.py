@@ -160,3 +160,8 @@ _PURPOSE_LETTER = {
 def client_order_id(hedge_id: HedgeId, leg: LegRole, purpose: Purpose, attempt: int) -> str:
     """At most 28 of ``[0-9A-Za-z]``: every venue takes that. The same wish always has the same id."""
     return f"HR{hedge_id}{_LEG_LETTER[leg]}{_PURPOSE_LETTER[purpose]}{attempt}"
+
+
+def placed_for(hedge_id: HedgeId, client_order_id: str) -> bool:
+    """Whether an order that the venue lists was placed for this hedge."""
+    return client_order_id.startswith(f"HR{hedge_id}")

@@ -9,15 +9,20 @@ from enum import StrEnum
 
 from chatbot.domain.hedge import AccountId, HedgeId, LegRole, UserId
 from chatbot.domain.instrument import ZERO, Symbol
-from chatbot.domain.intent import OperationId
+from chatbot.domain.intent import OperationId, Purpose
 from chatbot.domain.pnl import ClosingCosts
 from chatbot.domain.quote import CloseWay, LegAction, QuoteId
+
+MAX_ATTEMPTS = 3  # at one and the same order
 
 
 class OperationKind(StrEnum):
     OPEN = "open"
     HEDGE = "hedge"
     CLOSE = "close"
+    ADJUST = "adjust"
+    STOPS = "stops"
+    MARGIN = "margin"
 
 
 class OperationStatus(StrEnum):
@@ -30,6 +35,22 @@ class OperationStatus(StrEnum):
     @property
     def final(self) -> bool:
         return self in (OperationStatus.DONE, OperationStatus.FAILED, OperationStatus.FROZEN)
+
+
+@dataclass(frozen=True, slots=True)
+class TopUp:
+    """Margin on its way into an isolated leg: written down before it is sent, told by the leg's own margin.
+
+    ``before`` and ``seen_at`` (venue time) are the reading that it was sent on; ``sent_at`` is ours,
+    ``None``: not sent. ``liquidation_price`` is the exchange's afterwards, where it was told.
+    """
+
+    amount: Decimal
+    before: Decimal | None = None
+    seen_at: datetime | None = None
+    sent_at: datetime | None = None
+    arrived: bool = False
+    liquidation_price: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +74,9 @@ class Target:
     take_profit: Decimal | None = None
     trigger_price: Decimal | None = None
     closing_costs: ClosingCosts | None = None
+    guards: Decimal = ZERO  # what the stops are to cover where nothing is traded
+    replaces: tuple[Purpose, ...] = ()  # resting stops of these kinds go once the new ones stand
+    top_up: TopUp | None = None
 
     @property
     def left(self) -> Decimal:

@@ -11,6 +11,7 @@ from typing import NewType
 from chatbot.domain.account import LegSetting
 from chatbot.domain.hedge import AccountId, HedgeId, LegRole, UserId
 from chatbot.domain.instrument import ZERO, MarginMode, OrderSide, PositionSide, Symbol
+from chatbot.domain.intent import Purpose
 
 QuoteId = NewType("QuoteId", str)  # 22 of [0-9A-Za-z_-], unguessable
 
@@ -64,9 +65,53 @@ class CloseRequest:
     trigger_price: Decimal | None = None  # both legs, at this price
 
 
+LegName = LegRole | PositionSide  # how people name a leg
+
+
+class AdjustWay(StrEnum):
+    SCALE = "scale"  # as asked
+    TRIM = "trim"  # the larger leg down to the smaller
+    ADD = "add"  # the smaller leg up to the larger
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustRequest:
+    """Grow or shrink these legs (none named: both) by ``size``; without a size: make the legs equal."""
+
+    symbol: Symbol
+    legs: tuple[LegName, ...] = ()
+    size: Size | None = None  # a share is of each leg
+    grow: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class StopsRequest:
+    """Set, move or remove the stops of one leg; ``leg`` is ``None`` where the price itself tells it.
+
+    Removing ``CLOSE_AT_PRICE`` is about both legs.
+    """
+
+    symbol: Symbol
+    leg: LegName | None = None
+    stop_loss: Decimal | None = None
+    take_profit: Decimal | None = None
+    remove: tuple[Purpose, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MarginRequest:
+    """Move ``amount`` of the settlement currency into an isolated leg."""
+
+    symbol: Symbol
+    leg: LegName
+    amount: Decimal
+
+
 class LegAction(StrEnum):
     OPEN = "open"
     CLOSE = "close"
+    KEEP = "keep"  # only its stops change
+    TOP_UP = "top_up"  # only its margin changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +130,8 @@ class LegPlan:
     stop_loss: Decimal | None = None
     take_profit: Decimal | None = None
     trigger_price: Decimal | None = None
+    replaces: tuple[Purpose, ...] = ()  # resting stops of these kinds make room for the new ones
+    margin: Decimal = ZERO  # to be added to an isolated leg
 
     @property
     def setting(self) -> LegSetting:
@@ -244,8 +291,96 @@ class CloseAllQuote:
     closes: tuple[CloseQuote, ...]
 
 
-AnyRequest = OpenRequest | HedgeRequest | CloseRequest
-AnyQuote = OpenQuote | HedgeQuote | CloseQuote | CloseAllQuote
+@dataclass(frozen=True, slots=True)
+class LegPreview:
+    """A leg as it is or would be."""
+
+    role: LegRole
+    side: PositionSide
+    quantity: Decimal
+    entry_price: Decimal
+    liquidation: LegLiquidation
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustWayQuote:
+    """``fees`` negative; ``realized`` by what is closed, without fees; the lock is ``None`` without a pair.
+
+    ``fees_to_close`` and ``spread_cost`` are those of closing the whole pair afterwards, negative.
+    """
+
+    way: AdjustWay
+    plans: tuple[LegPlan, ...]
+    legs: tuple[LegPreview, ...]  # afterwards
+    fees: Decimal
+    realized: Decimal
+    margin_needed: Decimal
+    exposure_after: Decimal
+    pair_after: LegLiquidation
+    net_lock: Decimal | None
+    paired_quantity: Decimal
+    fees_to_close: Decimal
+    spread_cost: Decimal
+    funding: FundingOutlook
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AdjustQuote:
+    symbol: Symbol
+    hedge_id: HedgeId | None
+    hedge_number: int | None
+    mark_price: Decimal
+    legs: tuple[LegPreview, ...]  # now
+    net_lock: Decimal | None  # now
+    margin_free: Decimal
+    ways: tuple[AdjustWayQuote, ...]
+    lock_currency: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class StopChange:
+    """``before``: trigger prices that rest now; ``after`` ``None``: removed. ``result`` of the leg there."""
+
+    purpose: Purpose
+    before: tuple[Decimal, ...]
+    after: Decimal | None
+    result: Decimal | None
+
+
+@dataclass(frozen=True, slots=True)
+class StopsQuote:
+    """Nothing is traded."""
+
+    symbol: Symbol
+    hedge_id: HedgeId | None
+    hedge_number: int | None
+    plans: tuple[LegPlan, ...]  # one leg, or both that were to close at a price
+    mark_price: Decimal
+    changes: tuple[StopChange, ...]
+    liquidation: LegLiquidation  # of the leg, or the nearer of both
+    lock_currency: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class MarginQuote:
+    symbol: Symbol
+    hedge_id: HedgeId | None
+    hedge_number: int | None
+    plan: LegPlan
+    mark_price: Decimal
+    margin_before: Decimal
+    margin_free: Decimal
+    liquidation_before: LegLiquidation
+    liquidation_after: LegLiquidation
+    lock_currency: str
+    warnings: tuple[str, ...] = ()
+
+
+AnyRequest = OpenRequest | HedgeRequest | CloseRequest | AdjustRequest | StopsRequest | MarginRequest
+AnyQuote = OpenQuote | HedgeQuote | CloseQuote | CloseAllQuote | AdjustQuote | StopsQuote | MarginQuote
 
 
 class QuoteKind(StrEnum):
@@ -253,6 +388,9 @@ class QuoteKind(StrEnum):
     HEDGE = "hedge"
     CLOSE = "close"
     CLOSE_ALL = "close_all"
+    ADJUST = "adjust"
+    STOPS = "stops"
+    MARGIN = "margin"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,13 +8,24 @@ from __future__ import annotations
 from decimal import Decimal
 
 from chatbot.domain.account import AccountView
+from chatbot.domain.adjusting import quote_adjust
 from chatbot.domain.closing import quote_close
 from chatbot.domain.locking import quote_hedge
 from chatbot.domain.opening import quote_open
 from chatbot.domain.quote import Quote
+from chatbot.domain.stopping import quote_stops
+from chatbot.domain.topping_up import quote_margin
 from chatbot.domain.wording import percent, symbol_name
 
-__all__ = ["plan_unchanged", "quote_close", "quote_hedge", "quote_open"]
+__all__ = [
+    "plan_unchanged",
+    "quote_adjust",
+    "quote_close",
+    "quote_hedge",
+    "quote_margin",
+    "quote_open",
+    "quote_stops",
+]
 
 
 def plan_unchanged(quote: Quote, view: AccountView) -> str | None:

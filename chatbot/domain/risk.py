@@ -98,13 +98,18 @@ class OnMarket:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiquidationNear(OnMarket):
-    """``joint``: the whole cross account goes at this price, both legs of it. ``left`` would stand alone."""
+    """``joint``: the whole cross account goes at this price, both legs of it. ``left`` would stand alone.
+
+    ``top_up`` is margin that would help an isolated leg, ``with_top_up`` its liquidation then.
+    """
 
     side: PositionSide
     mark_price: Decimal
     liquidation: LegLiquidation
     joint: bool = False
     left: NakedLeg | None = None
+    top_up: Decimal | None = None
+    with_top_up: LegLiquidation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ that died anywhere goes on exactly where the journal says.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -15,11 +15,11 @@ from enum import StrEnum
 from chatbot.domain.hedge import Hedge, LegRole
 from chatbot.domain.instrument import ZERO
 from chatbot.domain.intent import IntentStatus, OrderIntent, Purpose
-from chatbot.domain.operation import Operation, OperationKind, OperationStatus, Target
-from chatbot.domain.quote import CloseWay
+from chatbot.domain.operation import MAX_ATTEMPTS, Operation, OperationKind, OperationStatus, Target
+from chatbot.domain.protection import stops_left_over, stops_missing, stops_replaced
+from chatbot.domain.quote import CloseWay, LegAction
 from chatbot.errors import InvariantBroken
 
-MAX_ATTEMPTS = 3
 ALARM_AFTER_TRIMS = 5
 GONE = "the leg is gone"
 NOTHING_TO_HEDGE = "the leg to be hedged is gone"
@@ -31,7 +31,9 @@ class Situation(StrEnum):
     GAVE_UP = "gave_up"  # a target that can be tried no more
     STAGE_DONE = "stage_done"
     STOPS_MISSING = "stops_missing"
-    STOPS_LEFT_OVER = "stops_left_over"  # resting orders larger than their leg
+    STOPS_LEFT_OVER = "stops_left_over"  # resting orders larger than their leg, or replaced by newer ones
+    MARGIN_DUE = "margin_due"
+    MARGIN_SENT = "margin_sent"  # without an answer
     ALL_DONE = "all_done"
 
 
@@ -43,6 +45,8 @@ class Step(StrEnum):
     FALL_BACK = "fall_back"
     PROTECT = "protect"
     TIDY = "tidy"
+    ADD_MARGIN = "add_margin"
+    FIND_MARGIN = "find_margin"
     FINISH = "finish"
     REST = "rest"
 
@@ -56,6 +60,8 @@ STEPS: dict[tuple[OperationStatus, Situation], Step] = {
     (_S.RUNNING, _T.STAGE_DONE): Step.ENTER_NEXT_STAGE,
     (_S.RUNNING, _T.STOPS_MISSING): Step.PROTECT,
     (_S.RUNNING, _T.STOPS_LEFT_OVER): Step.TIDY,
+    (_S.RUNNING, _T.MARGIN_DUE): Step.ADD_MARGIN,
+    (_S.RUNNING, _T.MARGIN_SENT): Step.FIND_MARGIN,
     (_S.RUNNING, _T.ALL_DONE): Step.FINISH,
     # Trimming never gives up: an unequal pair is not left alone.
     (_S.TRIMMING, _T.IN_FLIGHT): Step.SETTLE,
@@ -97,7 +103,8 @@ def _situation(
         return trading
     if stops_missing(operation, intents):
         return Situation.STOPS_MISSING
-    return Situation.STOPS_LEFT_OVER if stops_left_over(hedge, intents) else Situation.ALL_DONE
+    left_over = stops_left_over(hedge, intents) or stops_replaced(operation, intents)
+    return Situation.STOPS_LEFT_OVER if left_over else Situation.ALL_DONE
 
 
 def _trimming(operation: Operation) -> Situation:
@@ -106,6 +113,8 @@ def _trimming(operation: Operation) -> Situation:
 
 
 def _running(operation: Operation, now: datetime) -> Situation:
+    if operation.kind is OperationKind.MARGIN:
+        return _topping_up(operation.targets[0], operation, now)
     left = [target for target in operation.current if not complete(target)]
     if any(_exhausted(operation, target, now) for target in left):
         # Those that can still be tried go first: falling back is for when nothing else can be done.
@@ -115,6 +124,18 @@ def _running(operation: Operation, now: datetime) -> Situation:
         return Situation.LEFT_TO_SEND
     last = max(target.stage for target in operation.targets)
     return Situation.STAGE_DONE if operation.stage < last else Situation.ALL_DONE
+
+
+def _topping_up(target: Target, operation: Operation, now: datetime) -> Situation:
+    """Sent without an answer is looked up, however late it has become; only the unsent grows too old."""
+    top_up = target.top_up
+    if top_up is None:
+        raise InvariantBroken(f"operation {operation.id} adds margin and does not say how much")
+    if top_up.arrived:
+        return Situation.ALL_DONE
+    if top_up.sent_at is not None and not target.given_up:
+        return Situation.MARGIN_SENT
+    return Situation.GAVE_UP if _exhausted(operation, target, now) else Situation.MARGIN_DUE
 
 
 def complete(target: Target) -> bool:
@@ -139,75 +160,6 @@ def to_place(operation: Operation, now: datetime) -> tuple[Target, ...]:
 def back_off(attempts: int) -> float:
     """Seconds to wait before the next try of the same thing."""
     return 0.0 if attempts == 0 else min(60.0, 0.5 * 2 ** (attempts - 1))
-
-
-# --- stops --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Stop:
-    role: LegRole
-    purpose: Purpose
-    trigger_price: Decimal
-    quantity: Decimal
-
-
-def stops_missing(operation: Operation, intents: Sequence[OrderIntent]) -> tuple[Stop, ...]:
-    """Stops that the plan promises and that are still to be set: never sent, or lost on the way.
-
-    A refused one is not tried again.
-    """
-    return tuple(s for s in _promised(operation) if _worth_a_try(_tries(operation, s, intents)))
-
-
-def stops_lost(operation: Operation, intents: Sequence[OrderIntent]) -> tuple[Stop, ...]:
-    """Stops that the plan promises and that never reached the venue, however often they were sent."""
-    tries = ((stop, _tries(operation, stop, intents)) for stop in _promised(operation))
-    return tuple(stop for stop, tried in tries if all(i.status is IntentStatus.ABSENT for i in tried))
-
-
-def _promised(operation: Operation) -> list[Stop]:
-    return [stop for target in operation.targets for stop in _stops_of(target)]
-
-
-def _tries(operation: Operation, stop: Stop, intents: Sequence[OrderIntent]) -> list[OrderIntent]:
-    ours = (i for i in intents if i.operation_id == operation.id)
-    return [i for i in ours if (i.leg, i.purpose) == (stop.role, stop.purpose)]
-
-
-def _worth_a_try(tries: Sequence[OrderIntent]) -> bool:
-    """Only what never arrived is sent again."""
-    return len(tries) < MAX_ATTEMPTS and all(i.status is IntentStatus.ABSENT for i in tries)
-
-
-def _stops_of(target: Target) -> list[Stop]:
-    if target.trigger_price is not None:
-        return [Stop(target.role, Purpose.CLOSE_AT_PRICE, target.trigger_price, target.quantity)]
-    prices = ((Purpose.STOP_LOSS, target.stop_loss), (Purpose.TAKE_PROFIT, target.take_profit))
-    return [
-        Stop(target.role, purpose, price, target.filled)
-        for purpose, price in prices
-        if price is not None and target.filled > 0
-    ]
-
-
-def stops_left_over(hedge: Hedge, intents: Sequence[OrderIntent]) -> tuple[OrderIntent, ...]:
-    """Resting orders that would close more than their leg holds: they would hit a later position."""
-    return tuple(
-        i
-        for i in intents
-        if i.purpose.protective and i.status is IntentStatus.OPEN and i.left > hedge.leg(i.leg).quantity
-    )
-
-
-def needs_replacement(
-    operation: Operation, stop: OrderIntent, held: Decimal, intents: Sequence[OrderIntent]
-) -> bool:
-    """Before a stop larger than its leg goes, one that fits is set: a leg is never without its stop."""
-    like = (stop.leg, stop.purpose, stop.trigger_price)
-    ours = (i for i in intents if i.operation_id == operation.id and i.quantity <= held)
-    fitting = [i for i in ours if (i.leg, i.purpose, i.trigger_price) == like]
-    return held > 0 and _worth_a_try(fitting)
 
 
 # --- folds --------------------------------------------------------------------------------------
@@ -250,7 +202,7 @@ def filled(
 def refused(operation: Operation, intent: OrderIntent, reason: str, *, hopeless: bool) -> Operation:
     """Proven: the venue did nothing. ``hopeless``: trying again cannot help."""
     noted = replace(operation, reason=reason)
-    if intent.purpose in (Purpose.TRIM, Purpose.STOP_LOSS, Purpose.TAKE_PROFIT) or not hopeless:
+    if intent.purpose is Purpose.TRIM or intent.purpose.protective or not hopeless:
         return noted
     return noted.with_target(replace(noted.target(intent.leg), given_up=reason))
 
@@ -275,10 +227,35 @@ def _recounted(target: Target, ours: Sequence[OrderIntent]) -> Target:
 
 def hedge_fits(operation: Operation, hedge: Hedge) -> Operation:
     """The leg to be hedged holds less than when it was confirmed: the other one never outgrows it."""
-    if operation.kind is not OperationKind.HEDGE or operation.status is not _S.RUNNING:
+    if operation.status is not _S.RUNNING:
         return operation
-    (wanted,) = operation.targets
-    room = hedge.leg(wanted.role.counterpart).quantity - hedge.leg(wanted.role).quantity
+    if operation.kind is OperationKind.HEDGE:
+        (wanted,) = operation.targets
+        return _within(operation, wanted, _room(hedge, wanted.role))
+    if operation.kind is OperationKind.ADJUST:
+        for wanted in (t for t in operation.targets if t.action is LegAction.OPEN):
+            operation = _within(operation, wanted, _room_to_grow(operation, hedge, wanted))
+    return operation
+
+
+def _room(hedge: Hedge, role: LegRole) -> Decimal:
+    return hedge.leg(role.counterpart).quantity - hedge.leg(role).quantity
+
+
+def _room_to_grow(operation: Operation, hedge: Hedge, wanted: Target) -> Decimal:
+    """An offset grows up to its primary, with what that one still gets; a primary beside a leg it lost not.
+
+    A primary alone may grow as it was confirmed.
+    """
+    partner = next((t for t in operation.targets if t.role is wanted.role.counterpart), None)
+    coming = partner.left if partner is not None and not partner.given_up else ZERO
+    if wanted.role is LegRole.OFFSET:
+        return _room(hedge, wanted.role) + max(ZERO, coming)
+    alone = partner is not None and hedge.leg(wanted.role.counterpart).quantity == 0
+    return ZERO if alone else wanted.left
+
+
+def _within(operation: Operation, wanted: Target, room: Decimal) -> Operation:
     if wanted.left <= room:
         return operation
     if room <= 0 and wanted.filled == 0:
@@ -317,8 +294,7 @@ def fall_back(operation: Operation, now: datetime) -> Operation:
         return replace(operation, status=_S.TRIMMING, trim_role=role, trim_quantity=gap)
     if any(target.filled > 0 for target in operation.targets):
         return _content_with_less(operation)
-    reason = operation.reason or "the order was not filled in time"
-    return replace(operation, status=_S.FAILED, finished_at=now, reason=reason)
+    return fail(operation, operation.reason or "the order was not filled in time", now)
 
 
 def _gap(operation: Operation) -> tuple[LegRole, Decimal]:
@@ -326,12 +302,24 @@ def _gap(operation: Operation) -> tuple[LegRole, Decimal]:
     if operation.kind is OperationKind.HEDGE:
         (wanted,) = operation.targets  # the offset, or the primary where that one is to be restored
         return wanted.role.counterpart, wanted.left if wanted.filled > 0 else ZERO
+    if operation.kind is OperationKind.ADJUST and len(operation.targets) > 1:
+        return _gap_of_adjustment(operation)
     if operation.way not in (CloseWay.OFFSET_FIRST, CloseWay.AT_ONCE):
         return LegRole.PRIMARY, ZERO
     ahead = _closed(operation, LegRole.OFFSET) - _closed(operation, LegRole.PRIMARY)
     behind = LegRole.PRIMARY if ahead >= 0 else LegRole.OFFSET
     # Of unequal legs unequal parts were to be closed: never more of one than was confirmed.
     return behind, min(abs(ahead), max(ZERO, operation.target(behind).left))
+
+
+def _gap_of_adjustment(operation: Operation) -> tuple[LegRole, Decimal]:
+    """Legs that were to change together and did not: what grew is cut back, what shrank is followed."""
+    short = {role: operation.target(role).quantity - _closed(operation, role) for role in LegRole}
+    less, more = sorted(LegRole, key=lambda role: short[role])
+    gap = short[more] - short[less]
+    if operation.targets[0].action is LegAction.OPEN:
+        return less, min(gap, operation.target(less).filled)
+    return more, min(gap, max(ZERO, operation.target(more).left))
 
 
 def _closed(operation: Operation, role: LegRole) -> Decimal:
@@ -355,6 +343,10 @@ def _as_filled(target: Target) -> Target:
 
 def finish(operation: Operation, now: datetime) -> Operation:
     return replace(operation, status=_S.DONE, finished_at=now)
+
+
+def fail(operation: Operation, reason: str, now: datetime) -> Operation:
+    return replace(operation, status=_S.FAILED, reason=reason, finished_at=now)
 
 
 def freeze(operation: Operation, reason: str, now: datetime) -> Operation:

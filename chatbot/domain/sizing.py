@@ -76,7 +76,7 @@ def quantity_of(
     if size.unit is SizeUnit.SHARE:
         wanted = _of_budget(size.value, instrument, budget, book, side)
     else:
-        wanted = _of_units(size, instrument, price)
+        wanted = units_of(size, instrument, price)
     if wanted > instrument.max_quantity:
         # Before rounding: a number of a thousand digits need not be brought to the grid.
         require_quantity(instrument, wanted, price)
@@ -87,7 +87,8 @@ def quantity_of(
     return quantity
 
 
-def _of_units(size: Size, instrument: Instrument, price: Decimal) -> Decimal:
+def units_of(size: Size, instrument: Instrument, price: Decimal) -> Decimal:
+    """Of a size in base units or notional, before rounding."""
     linear = instrument.kind is ContractKind.LINEAR
     if size.unit is SizeUnit.BASE:
         return size.value if linear else size.value * price

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TypeVar
 
 from chatbot.chat import OutboxMessage, Priority
-from chatbot.domain import saga
+from chatbot.domain import protection, saga
 from chatbot.domain.hedge import HedgeStatus, LegRole
 from chatbot.domain.intent import (
     IntentEvent,
@@ -34,6 +34,7 @@ from chatbot.ports import (
     Store,
     Venues,
 )
+from chatbot.services import topping_up
 from chatbot.services.bookkeeping import Bookkeeper
 from chatbot.services.evidence import Contradiction, Evidence, Found, settled_ids
 from chatbot.services.locks import AccountLocks
@@ -85,6 +86,8 @@ class Driver:
             Step.FALL_BACK: self._fall_back,
             Step.PROTECT: self._protect,
             Step.TIDY: self._tidy,
+            Step.ADD_MARGIN: self._add_margin,
+            Step.FIND_MARGIN: self._find_margin,
             Step.FINISH: self._finish,
         }
 
@@ -151,7 +154,7 @@ class Driver:
         return await self._send(run, [Order(role, Purpose.TRIM, left)])
 
     async def _protect(self, run: Run) -> Run:
-        stops = saga.stops_missing(run.operation, run.intents)
+        stops = protection.stops_missing(run.operation, run.intents)
         orders = [Order(s.role, s.purpose, s.quantity, s.trigger_price) for s in stops]
         return await self._send(run, orders)
 
@@ -267,6 +270,19 @@ class Driver:
         hedge = replace(run.hedge, status=HedgeStatus.FROZEN, reason=reason)
         return await self._save(replace(run, operation=operation, hedge=hedge), card=True)
 
+    # --- margin -----------------------------------------------------------------------------
+
+    async def _add_margin(self, run: Run) -> Run:
+        """Journaled before it is sent, like an order."""
+        await self._clock.sleep(saga.back_off(run.operation.targets[0].attempts))
+        run = await self._save(replace(run, operation=await topping_up.prepare(run, self._clock)))
+        if self._next(run) is not Step.FIND_MARGIN:
+            return run
+        return await self._save(replace(run, operation=await topping_up.send(run)))
+
+    async def _find_margin(self, run: Run) -> Run:
+        return await self._save(replace(run, operation=await topping_up.look_up(run, self._clock)))
+
     # --- moving on --------------------------------------------------------------------------
 
     async def _enter_next_stage(self, run: Run) -> Run:
@@ -279,10 +295,12 @@ class Driver:
         return await self._finish(replace(run, operation=operation))
 
     async def _tidy(self, run: Run) -> Run:
-        """Stops larger than their leg are canceled; where a leg is left, one of its size is set before."""
-        for stop in saga.stops_left_over(run.hedge, run.intents):
+        """Replaced stops go; larger ones than their leg too, after one of its size has been set instead."""
+        for stop in protection.stops_replaced(run.operation, run.intents):
+            run = await self._cancel_stop(run, stop)
+        for stop in protection.stops_left_over(run.hedge, run.intents):
             left = run.hedge.leg(stop.leg).quantity
-            if saga.needs_replacement(run.operation, stop, left, run.intents):
+            if protection.needs_replacement(run.operation, stop, left, run.intents):
                 return await self._send(run, [Order(stop.leg, stop.purpose, left, stop.trigger_price)])
             run = await self._cancel_stop(run, stop)
         return run
@@ -301,8 +319,11 @@ class Driver:
             # Nobody looks at a closed hedge again: funding settled a moment ago is booked now.
             run = await self._catch_up(run)
         operation = run.operation
+        now = self._clock.now()
+        if not operation.status.final and protection.stops_refused(operation, run.intents):
+            operation = saga.fail(operation, operation.reason or protection.STOP_NOT_SET, now)
         if not operation.status.final:
-            operation = saga.finish(with_lost_stops(operation, run.intents), self._clock.now())
+            operation = saga.finish(with_lost_stops(operation, run.intents), now)
         return await self._conclude(replace(run, operation=operation))
 
     async def _undo_half_a_pair(self, run: Run) -> Run:
@@ -325,7 +346,9 @@ class Driver:
     async def _conclude(self, run: Run) -> Run:
         """The last word of an operation and the card that says it are written together."""
         at = run.fills[-1].fill.at if run.fills else run.hedge.opened_at
-        if not saga.stops_left_over(run.hedge, run.intents):  # else the watch cancels them, then closes it
+        if not protection.stops_left_over(
+            run.hedge, run.intents
+        ):  # else the watch cancels them, then closes it
             run = replace(run, hedge=closed_if_flat(run.hedge, at))
         return await self._save(run, card=True)
 

@@ -11,13 +11,16 @@ from chatbot.domain.instrument import Instrument, Symbol
 from chatbot.domain.ledger import differences
 from chatbot.domain.operation import Operation
 from chatbot.domain.quote import (
+    AdjustRequest,
     CloseRequest,
     HedgeRequest,
     LegAction,
+    MarginRequest,
     OpenRequest,
     Quote,
     QuoteId,
     QuoteKind,
+    StopsRequest,
 )
 from chatbot.domain.quoting import plan_unchanged
 from chatbot.errors import Busy, Conflict, NotFound, QuoteExpired
@@ -122,6 +125,15 @@ class HedgeService:
     async def offer_close(self, user: User, chat: ChatRef, request: CloseRequest) -> Quote:
         return await self._offers.offer(user, chat, QuoteKind.CLOSE, request)
 
+    async def offer_adjust(self, user: User, chat: ChatRef, request: AdjustRequest) -> Quote:
+        return await self._offers.offer(user, chat, QuoteKind.ADJUST, request)
+
+    async def offer_stops(self, user: User, chat: ChatRef, request: StopsRequest) -> Quote:
+        return await self._offers.offer(user, chat, QuoteKind.STOPS, request)
+
+    async def offer_margin(self, user: User, chat: ChatRef, request: MarginRequest) -> Quote:
+        return await self._offers.offer(user, chat, QuoteKind.MARGIN, request)
+
     async def offer_close_all(self, user: User, chat: ChatRef) -> Quote:
         """NotFound when there is nothing to close."""
         return await self._offers.offer(user, chat, QuoteKind.CLOSE_ALL, None)
@@ -138,7 +150,7 @@ class HedgeService:
         request_id: str,
         card: str | None = None,
     ) -> Started | Requoted:
-        """``choice`` is "confirm", or the ``CloseWay`` for a close; ``card`` the message of the button.
+        """``choice`` is "confirm", or the way of a close or an adjustment; ``card`` the button's message.
 
         On ``Started`` the card itself ("sending…", and every edit after it) is on its way through the
         outbox, in the transaction that journaled the operation: the handler answers with a toast only.

@@ -12,17 +12,27 @@ from chatbot.domain.account import AccountView
 from chatbot.domain.hedge import Hedge, HedgeStatus
 from chatbot.domain.instrument import ZERO, Instrument, Symbol
 from chatbot.domain.quote import (
+    AdjustRequest,
     AnyQuote,
     AnyRequest,
     CloseAllQuote,
     CloseRequest,
     HedgeRequest,
+    MarginRequest,
     OpenRequest,
     PositionPrint,
     Quote,
     QuoteKind,
+    StopsRequest,
 )
-from chatbot.domain.quoting import quote_close, quote_hedge, quote_open
+from chatbot.domain.quoting import (
+    quote_adjust,
+    quote_close,
+    quote_hedge,
+    quote_margin,
+    quote_open,
+    quote_stops,
+)
 from chatbot.errors import BadArgument, LimitExceeded, NotFound
 from chatbot.ports import Account, Changes, Clock, IdSource, Store, User, Venue, Venues
 from chatbot.services.bookkeeping import Bookkeeper
@@ -133,14 +143,28 @@ class Offers:
         hedge = desk.hedge_on(request.symbol)
         instrument = desk.instrument(request.symbol)
         caps, used = desk.user.preferences.caps, desk.hedges_margin(instrument.settle)
-        if isinstance(request, CloseRequest):
-            _require_agreement(hedge)
-            return quote_close(request, hedge, desk.view, instrument)
-        _require_running(desk)
-        if isinstance(request, HedgeRequest):
-            return quote_hedge(request, hedge, desk.view, instrument, caps, used)
-        _require_room(request, hedge)
-        return quote_open(request, desk.view, instrument, caps, used)
+        match request:
+            case CloseRequest():
+                _require_agreement(hedge)
+                return quote_close(request, hedge, desk.view, instrument)
+            case StopsRequest():
+                _require_agreement(hedge)
+                return quote_stops(request, hedge, desk.view, instrument)
+            case MarginRequest():
+                _require_agreement(hedge)
+                return quote_margin(request, hedge, desk.view, instrument)
+            case AdjustRequest():
+                _require_agreement(hedge)
+                return quote_adjust(
+                    request, hedge, desk.view, instrument, caps, used, stopped=_why_stopped(desk)
+                )
+            case HedgeRequest():
+                _require_running(desk)
+                return quote_hedge(request, hedge, desk.view, instrument, caps, used)
+            case OpenRequest():
+                _require_running(desk)
+                _require_room(request, hedge)
+                return quote_open(request, desk.view, instrument, caps, used)
 
     def _close_all(self, desk: Desk) -> CloseAllQuote:
         symbols = sorted({position.symbol for position in desk.view.positions})
@@ -154,18 +178,28 @@ class Offers:
 
 
 def _require_running(desk: Desk) -> None:
+    if why := _why_stopped(desk):
+        raise LimitExceeded(why)
+
+
+def _why_stopped(desk: Desk) -> str:
+    """Why nothing may be opened on this account just now; empty: it may."""
     if desk.user.preferences.paused:
-        raise LimitExceeded("Trading is paused by /panic. `/panic off` resumes it.")
+        return "Trading is paused by /panic. `/panic off` resumes it."
     stuck = next((hedge for hedge in desk.hedges if hedge.status is HedgeStatus.FROZEN), None)
-    _require_agreement(stuck)
+    return "" if stuck is None else _frozen(stuck)
 
 
 def _require_agreement(hedge: Hedge | None) -> None:
     if hedge is not None and hedge.status is HedgeStatus.FROZEN:
-        raise LimitExceeded(
-            f"#{hedge.number} is frozen: {hedge.reason}. "
-            f"`/adopt #{hedge.number}` takes over what the exchange says."
-        )
+        raise LimitExceeded(_frozen(hedge))
+
+
+def _frozen(hedge: Hedge) -> str:
+    return (
+        f"#{hedge.number} is frozen: {hedge.reason}. "
+        f"`/adopt #{hedge.number}` takes over what the exchange says."
+    )
 
 
 def _require_room(request: OpenRequest, hedge: Hedge | None) -> None:

@@ -5,28 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from chatbot.domain.account import AccountView
 from chatbot.domain.hedge import Hedge, HedgeId, Leg, LegRole
 from chatbot.domain.instrument import ZERO, PositionSide, Symbol
 from chatbot.domain.intent import IntentStatus, OperationId, OrderIntent, Purpose
 from chatbot.domain.ledger import adopted_leg
-from chatbot.domain.operation import Operation, OperationKind, OperationStatus, Target
+from chatbot.domain.operation import Operation, OperationKind, OperationStatus, Target, TopUp
 from chatbot.domain.pnl import ClosingCosts
 from chatbot.domain.quote import (
+    AdjustQuote,
     CloseAllQuote,
     CloseQuote,
     CloseWay,
     HedgeQuote,
     LegAction,
     LegPlan,
+    MarginQuote,
     OpenQuote,
     Quote,
+    StopsQuote,
 )
 from chatbot.errors import InvariantBroken, NotFound
 
 DEADLINE = timedelta(seconds=30)
 CONFIRM = "confirm"
+NO_SUCH_WAY = "That button is not part of this offer."
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +42,7 @@ class Plan:
     symbol: Symbol
     legs: tuple[LegPlan, ...]
     way: CloseWay | None = None
+    later: ClosingCosts | None = None  # of closing the pair afterwards, per unit, as the offer shows them
 
 
 def plans_of(quote: Quote, choice: str) -> tuple[Plan, ...]:
@@ -44,19 +50,47 @@ def plans_of(quote: Quote, choice: str) -> tuple[Plan, ...]:
     offer = quote.offer
     if isinstance(offer, CloseQuote):
         return (_close_plan(offer, choice),)
+    if isinstance(offer, AdjustQuote):
+        return (_adjust_plan(offer, choice),)
     if choice != CONFIRM:
-        raise NotFound("That button is not part of this offer.")
-    if isinstance(offer, CloseAllQuote):
-        return tuple(_close_plan(close, close.ways[0].way) for close in offer.closes)
-    kind = OperationKind.OPEN if isinstance(offer, OpenQuote) else OperationKind.HEDGE
-    return (Plan(kind, offer.symbol, offer.plans),)
+        raise NotFound(NO_SUCH_WAY)
+    return _confirmed(offer)
+
+
+def _confirmed(
+    offer: OpenQuote | HedgeQuote | CloseAllQuote | StopsQuote | MarginQuote,
+) -> tuple[Plan, ...]:
+    match offer:
+        case CloseAllQuote():
+            return tuple(_close_plan(close, close.ways[0].way) for close in offer.closes)
+        case OpenQuote():
+            return (Plan(OperationKind.OPEN, offer.symbol, offer.plans),)
+        case HedgeQuote():
+            later = _per_unit(offer.fees_to_close, offer.spread_cost, offer.paired_quantity)
+            return (Plan(OperationKind.HEDGE, offer.symbol, offer.plans, later=later),)
+        case StopsQuote():
+            return (Plan(OperationKind.STOPS, offer.symbol, offer.plans),)
+        case MarginQuote():
+            return (Plan(OperationKind.MARGIN, offer.symbol, (offer.plan,)),)
 
 
 def _close_plan(offer: CloseQuote, choice: str) -> Plan:
     quoted = next((way for way in offer.ways if way.way == choice), None)
     if quoted is None:
-        raise NotFound("That button is not part of this offer.")
+        raise NotFound(NO_SUCH_WAY)
     return Plan(OperationKind.CLOSE, offer.symbol, quoted.plans, quoted.way)
+
+
+def _adjust_plan(offer: AdjustQuote, choice: str) -> Plan:
+    quoted = next((way for way in offer.ways if way.way == choice), None)
+    if quoted is None:
+        raise NotFound(NO_SUCH_WAY)
+    later = _per_unit(quoted.fees_to_close, quoted.spread_cost, quoted.paired_quantity)
+    return Plan(OperationKind.ADJUST, offer.symbol, quoted.plans, later=later)
+
+
+def _per_unit(fees: Decimal, spread: Decimal, quantity: Decimal) -> ClosingCosts | None:
+    return ClosingCosts(fees, spread).times(1 / quantity) if quantity > 0 else None
 
 
 def symbols_of(quote: Quote) -> tuple[Symbol, ...]:
@@ -78,7 +112,7 @@ def operation_of(
         symbol=plan.symbol,
         quote_id=quote.id,
         chat=quote.chat,
-        targets=tuple(_target(plan, index, leg, _later_costs(quote)) for index, leg in enumerate(plan.legs)),
+        targets=tuple(_target(plan, index, leg) for index, leg in enumerate(plan.legs)),
         started_at=now,
         deadline_at=now + DEADLINE,
         way=plan.way,
@@ -86,25 +120,21 @@ def operation_of(
     )
 
 
-def _later_costs(quote: Quote) -> ClosingCosts | None:
-    """What the offer to hedge says that closing the pair will cost: the card of the result says the same."""
-    offer = quote.offer
-    if not isinstance(offer, HedgeQuote) or offer.paired_quantity <= 0:
-        return None
-    return ClosingCosts(offer.fees_to_close, offer.spread_cost).times(1 / offer.paired_quantity)
-
-
-def _target(plan: Plan, index: int, leg: LegPlan, later: ClosingCosts | None) -> Target:
+def _target(plan: Plan, index: int, leg: LegPlan) -> Target:
+    trades = leg.action in (LegAction.OPEN, LegAction.CLOSE)
     return Target(
         role=leg.role,
         action=leg.action,
-        quantity=leg.quantity,
+        quantity=leg.quantity if trades else ZERO,
         expected_price=leg.expected_price,
         stage=index if plan.way is CloseWay.OFFSET_FIRST else 0,
         stop_loss=leg.stop_loss,
         take_profit=leg.take_profit,
         trigger_price=leg.trigger_price,
-        closing_costs=later,
+        closing_costs=plan.later,
+        guards=leg.quantity if leg.action is LegAction.KEEP else ZERO,
+        replaces=leg.replaces,
+        top_up=TopUp(leg.margin) if leg.action is LegAction.TOP_UP else None,
     )
 
 

@@ -18,6 +18,7 @@ from chatbot.domain.margin import leg_liquidation, nearer, position_margin_ratio
 from chatbot.domain.order import OrderReport, OrderType
 from chatbot.domain.pnl import Lock, lock_now, totals, unrealized_pnl
 from chatbot.domain.quote import FundingOutlook, LegLiquidation
+from chatbot.domain.topping_up import suggested_top_up
 from chatbot.errors import NotFound
 from chatbot.ports import Account, AlertEpisode, Clock, Store, User, Venues
 from chatbot.services.bookkeeping import Bookkeeper
@@ -39,6 +40,7 @@ class LegReport:
     liquidation: LegLiquidation
     leverage: Decimal
     margin_mode: MarginMode
+    top_up: Decimal | None = None  # margin that would help an isolated leg that is near its liquidation
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,7 @@ class _Desk:
     view: AccountView
     instruments: Mapping[Symbol, Instrument]
     episodes: tuple[AlertEpisode, ...]
+    levels: tuple[Decimal, ...]  # liquidation distances that the user is warned of
 
     def mark(self, symbol: Symbol) -> Decimal:
         return self.view.markets[symbol].mark_price
@@ -162,7 +165,9 @@ class Reporting:
         symbols = {hedge.symbol for hedge in hedges} | ({symbol} if symbol else set())
         view = await venue.view(symbols, depth=BOOK_DEPTH)
         hedges = await self._bookkeeper.follow(account, hedges, view)
-        desk = _Desk(view, await venue.instruments(), await self._store.active_episodes(user.id))
+        levels = user.preferences.alerts.liquidation_distances
+        episodes = await self._store.active_episodes(user.id)
+        desk = _Desk(view, await venue.instruments(), episodes, levels)
         return _report(account, desk, hedges, self._clock.now(), symbol)
 
 
@@ -257,6 +262,7 @@ def _held(role: LegRole, position: Position, desk: _Desk, instrument: Instrument
         liquidation=leg_liquidation(instrument, position, desk.view),
         leverage=position.leverage,
         margin_mode=position.margin_mode,
+        top_up=suggested_top_up(instrument, position, desk.view, desk.levels),
     )
 
 

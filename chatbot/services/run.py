@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from chatbot.chat import ChatRef, OutboxMessage, Platform, Priority
-from chatbot.domain import saga
+from chatbot.domain import protection, saga
 from chatbot.domain.hedge import Hedge, LegRole
 from chatbot.domain.instrument import Instrument
 from chatbot.domain.intent import IntentEvent, OrderIntent, Purpose, client_order_id
@@ -139,7 +139,7 @@ def with_lost_stops(operation: Operation, intents: Sequence[OrderIntent]) -> Ope
     """A leg without the stop that was promised is told."""
     lost = [
         f"the {stop.purpose.replace('_', '-')} of the {stop.role} leg"
-        for stop in saga.stops_lost(operation, intents)
+        for stop in protection.stops_lost(operation, intents)
     ]
     return (
         replace(operation, reason=f"{' and '.join(lost)} never reached the exchange") if lost else operation

@@ -11,6 +11,8 @@ from chatbot.domain.operation import Operation
 from chatbot.domain.order import Fill, FundingPayment
 from chatbot.domain.preferences import Preferences
 from chatbot.domain.quote import (
+    AdjustQuote,
+    AdjustRequest,
     AnyQuote,
     AnyRequest,
     CloseAllQuote,
@@ -18,10 +20,14 @@ from chatbot.domain.quote import (
     CloseRequest,
     HedgeQuote,
     HedgeRequest,
+    MarginQuote,
+    MarginRequest,
     OpenQuote,
     OpenRequest,
     Quote,
     QuoteKind,
+    StopsQuote,
+    StopsRequest,
 )
 from chatbot.errors import InvariantBroken
 from chatbot.ports import (
@@ -136,11 +142,17 @@ _OFFERS: dict[QuoteKind, type[AnyQuote]] = {
     QuoteKind.HEDGE: HedgeQuote,
     QuoteKind.CLOSE: CloseQuote,
     QuoteKind.CLOSE_ALL: CloseAllQuote,
+    QuoteKind.ADJUST: AdjustQuote,
+    QuoteKind.STOPS: StopsQuote,
+    QuoteKind.MARGIN: MarginQuote,
 }
 _REQUESTS: dict[QuoteKind, type[AnyRequest]] = {
     QuoteKind.OPEN: OpenRequest,
     QuoteKind.HEDGE: HedgeRequest,
     QuoteKind.CLOSE: CloseRequest,
+    QuoteKind.ADJUST: AdjustRequest,
+    QuoteKind.STOPS: StopsRequest,
+    QuoteKind.MARGIN: MarginRequest,
 }
 
 

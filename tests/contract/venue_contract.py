@@ -19,7 +19,7 @@ from chatbot.domain.order import (
     Rejected,
     Unknown,
 )
-from chatbot.errors import InvalidOrder, WrongPositionMode
+from chatbot.errors import InsufficientMargin, InvalidOrder, VenueRejected, WrongPositionMode
 from chatbot.ports import Clock, Venue
 
 EVER = datetime(2000, 1, 1, tzinfo=UTC)
@@ -241,6 +241,39 @@ class VenueContract:
             await subject.venue.set_leg(
                 subject.symbol, PositionSide.LONG, LegSetting(Decimal(100_000), MarginMode.CROSS)
             )
+
+    async def test_added_margin_moves_the_liquidation_of_an_isolated_leg(
+        self, subject: VenueUnderTest
+    ) -> None:
+        setting = LegSetting(Decimal(10), MarginMode.ISOLATED)
+        await subject.venue.set_leg(subject.symbol, PositionSide.SHORT, setting)
+        await subject.venue.place([self.order(subject, PositionSide.SHORT, "1")])
+        before = await subject.venue.view({subject.symbol})
+        await subject.venue.add_margin(subject.symbol, PositionSide.SHORT, Decimal(50))
+        after = await subject.venue.view({subject.symbol})
+        was, leg = (v.position(subject.symbol, PositionSide.SHORT) for v in (before, after))
+        assert was is not None and leg is not None
+        assert was.margin is not None and leg.margin is not None
+        assert leg.margin - was.margin == 50
+        assert was.liquidation_price is not None and leg.liquidation_price is not None
+        assert leg.liquidation_price > was.liquidation_price
+        assert before.balance.free - after.balance.free == pytest.approx(Decimal(50), abs=Decimal(1))
+
+    async def test_margin_cannot_be_added_to_a_cross_leg_or_to_none(self, subject: VenueUnderTest) -> None:
+        with pytest.raises(VenueRejected):
+            await subject.venue.add_margin(subject.symbol, PositionSide.LONG, Decimal(50))
+        setting = LegSetting(Decimal(10), MarginMode.CROSS)
+        await subject.venue.set_leg(subject.symbol, PositionSide.LONG, setting)
+        await subject.venue.place([self.order(subject, PositionSide.LONG, "1")])
+        with pytest.raises(VenueRejected):
+            await subject.venue.add_margin(subject.symbol, PositionSide.LONG, Decimal(50))
+
+    async def test_more_margin_than_is_free_is_refused(self, subject: VenueUnderTest) -> None:
+        setting = LegSetting(Decimal(10), MarginMode.ISOLATED)
+        await subject.venue.set_leg(subject.symbol, PositionSide.LONG, setting)
+        await subject.venue.place([self.order(subject, PositionSide.LONG, "1")])
+        with pytest.raises(InsufficientMargin):
+            await subject.venue.add_margin(subject.symbol, PositionSide.LONG, Decimal(1_000_000))
 
     async def test_the_position_mode_changes_only_when_flat(self, subject: VenueUnderTest) -> None:
         await subject.venue.set_position_mode(PositionMode.ONE_WAY)

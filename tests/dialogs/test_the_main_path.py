@@ -101,7 +101,7 @@ async def test_the_status_of_a_hedge_says_everything_on_one_card() -> None:
                       "imbalance", "net lock now", "nearest liq", "margin ratio", "funding", "net per day",
                       "funding so far", "fees so far", "lock eaten", "stops: none"):  # fmt: skip
             assert label in card.text
-        assert card.labels == ["Refresh", "Close…"]
+        assert card.labels == ["Refresh", "Adjust", "Close…"]
         assert card.widest <= 34
 
 

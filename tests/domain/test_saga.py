@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import pytest
 
-from chatbot.domain import saga
+from chatbot.domain import protection, saga, topping_up
 from chatbot.domain.hedge import AccountId, Hedge, HedgeId, Leg, LegRole, UserId
 from chatbot.domain.instrument import PositionSide, Symbol
 from chatbot.domain.intent import (
@@ -19,7 +19,7 @@ from chatbot.domain.intent import (
     Purpose,
     client_order_id,
 )
-from chatbot.domain.operation import Operation, OperationKind, OperationStatus, Target
+from chatbot.domain.operation import Operation, OperationKind, OperationStatus, Target, TopUp
 from chatbot.domain.order import OrderType
 from chatbot.domain.quote import CloseWay, LegAction, QuoteId
 from chatbot.domain.saga import Step
@@ -277,7 +277,7 @@ def test_a_partly_filled_opening_is_kept_and_protected() -> None:
     part = saga.fall_back(tried(fill(stopped, PRIMARY, "0.4", Purpose.OPEN), PRIMARY, 3), NOW)
     assert part.status is OperationStatus.RUNNING
     assert step(part, of=hedge("0.4", None)) is Step.PROTECT
-    (stop,) = saga.stops_missing(part, ())
+    (stop,) = protection.stops_missing(part, ())
     assert (stop.purpose, stop.trigger_price, stop.quantity) == (
         Purpose.STOP_LOSS,
         Decimal(90),
@@ -298,28 +298,28 @@ def test_a_stop_that_never_arrived_is_sent_again_three_times_at_most() -> None:
     for tries in (0, 1, 2):
         assert step(done, *[absent] * tries, of=hedge(offset=None)) is Step.PROTECT
     assert step(done, *[absent] * 3, of=hedge(offset=None)) is Step.FINISH
-    (lost,) = saga.stops_lost(done, [absent] * 3)
+    (lost,) = protection.stops_lost(done, [absent] * 3)
     assert lost.purpose is Purpose.STOP_LOSS
 
 
 def test_a_stop_that_arrived_in_the_end_is_not_lost() -> None:
     done = fill(PROTECTED, PRIMARY, "1", Purpose.OPEN)
     tries = [intent(PRIMARY, Purpose.STOP_LOSS, s) for s in (IntentStatus.ABSENT, IntentStatus.OPEN)]
-    assert saga.stops_lost(done, tries) == ()
+    assert protection.stops_lost(done, tries) == ()
     assert step(done, *tries, of=hedge(offset=None)) is Step.FINISH
 
 
 def test_a_stop_goes_only_when_one_that_fits_its_leg_has_been_tried() -> None:
     large = intent(PRIMARY, Purpose.STOP_LOSS, IntentStatus.OPEN)
     half = Decimal("0.5")
-    assert saga.needs_replacement(CLOSING, large, half, [large])
-    assert not saga.needs_replacement(CLOSING, large, Decimal(0), [large])
+    assert protection.needs_replacement(CLOSING, large, half, [large])
+    assert not protection.needs_replacement(CLOSING, large, Decimal(0), [large])
     for status in (IntentStatus.OPEN, IntentStatus.REJECTED, IntentStatus.FILLED):
         small = intent(PRIMARY, Purpose.STOP_LOSS, status, quantity="0.5")
-        assert not saga.needs_replacement(CLOSING, large, half, [large, small])
+        assert not protection.needs_replacement(CLOSING, large, half, [large, small])
     lost = intent(PRIMARY, Purpose.STOP_LOSS, IntentStatus.ABSENT, quantity="0.5")
-    assert saga.needs_replacement(CLOSING, large, half, [large, lost])
-    assert not saga.needs_replacement(CLOSING, large, half, [large, lost, lost, lost])
+    assert protection.needs_replacement(CLOSING, large, half, [large, lost])
+    assert not protection.needs_replacement(CLOSING, large, half, [large, lost, lost, lost])
 
 
 def test_a_resting_stop_does_not_hold_up_the_operation() -> None:
@@ -338,6 +338,13 @@ def test_a_hopeless_refusal_is_not_repeated() -> None:
     refused = saga.refused(HEDGING, intent(OFFSET, Purpose.OPEN), "no margin", hopeless=True)
     assert step(refused) is Step.FALL_BACK
     assert saga.fall_back(refused, NOW).reason == "no margin"
+
+
+def test_a_refused_order_that_rests_gives_no_leg_up() -> None:
+    """Also of a leg that the operation is not about: its closing order was to be made smaller."""
+    for purpose in (Purpose.STOP_LOSS, Purpose.TAKE_PROFIT, Purpose.CLOSE_AT_PRICE):
+        noted = saga.refused(HEDGING, intent(PRIMARY, purpose), "no margin", hopeless=True)
+        assert (noted.reason, noted.targets) == ("no margin", HEDGING.targets)
 
 
 def test_a_refusal_is_no_news_once_the_leg_is_filled() -> None:
@@ -359,6 +366,9 @@ def test_every_status_and_situation_has_its_step_or_cannot_be() -> None:
     impossible = {
         (OperationStatus.TRIMMING, saga.Situation.GAVE_UP),
         (OperationStatus.TRIMMING, saga.Situation.STAGE_DONE),
+        # Margin trades nothing, so it leaves nothing to trim.
+        (OperationStatus.TRIMMING, saga.Situation.MARGIN_DUE),
+        (OperationStatus.TRIMMING, saga.Situation.MARGIN_SENT),
     }
     live = (OperationStatus.RUNNING, OperationStatus.TRIMMING)
     every = {(status, situation) for status in live for situation in saga.Situation}
@@ -380,3 +390,146 @@ def test_a_lost_answer_is_never_taken_for_a_refusal() -> None:
     lost = intent(OFFSET, Purpose.OPEN).after(IntentEvent.LOST)
     with pytest.raises(Exception, match="impossible"):
         lost.after(IntentEvent.REJECTED)
+
+
+# --- adjusting ----------------------------------------------------------------------------------
+
+GROWING = operation(OperationKind.ADJUST, target(PRIMARY, LegAction.OPEN), target(OFFSET, LegAction.OPEN))
+SHRINKING = operation(
+    OperationKind.ADJUST,
+    target(PRIMARY, LegAction.CLOSE, quantity="0.5"),
+    target(OFFSET, LegAction.CLOSE, quantity="0.5"),
+)
+
+
+def test_both_legs_of_an_adjustment_go_together() -> None:
+    assert [t.role for t in saga.to_place(GROWING, NOW)] == [PRIMARY, OFFSET]
+
+
+def test_a_leg_that_grew_alone_is_cut_back_by_the_gap() -> None:
+    ahead = tried(fill(fill(GROWING, PRIMARY, "1", Purpose.OPEN), OFFSET, "0.3", Purpose.OPEN), OFFSET, 3)
+    trimming = saga.fall_back(ahead, NOW)
+    assert (trimming.trim_role, trimming.trim_quantity) == (PRIMARY, Decimal("0.7"))
+
+
+def test_a_leg_that_shrank_alone_is_followed_by_the_other() -> None:
+    ahead = tried(fill(SHRINKING, PRIMARY, "0.5"), OFFSET, 3)
+    trimming = saga.fall_back(ahead, NOW)
+    assert (trimming.trim_role, trimming.trim_quantity) == (OFFSET, Decimal("0.5"))
+
+
+def test_never_more_is_cut_back_than_this_adjustment_has_added() -> None:
+    uneven = operation(
+        OperationKind.ADJUST,
+        target(PRIMARY, LegAction.OPEN, quantity="1"),
+        target(OFFSET, LegAction.OPEN, quantity="0.4"),
+    )
+    trimming = saga.fall_back(tried(fill(uneven, OFFSET, "0.4", Purpose.OPEN), PRIMARY, 3), NOW)
+    assert (trimming.trim_role, trimming.trim_quantity) == (OFFSET, Decimal("0.4"))
+
+
+def test_an_adjustment_of_one_leg_is_content_with_less() -> None:
+    one = operation(OperationKind.ADJUST, target(PRIMARY, LegAction.OPEN))
+    part = saga.fall_back(tried(fill(one, PRIMARY, "0.4", Purpose.OPEN), PRIMARY, 3), NOW)
+    assert (part.status, part.reason) == (OperationStatus.RUNNING, "only 0.4 of 1 was filled")
+
+
+def test_an_offset_grows_no_further_than_its_primary_will_hold() -> None:
+    fitted = saga.hedge_fits(GROWING, hedge("0.4", "1"))
+    assert (fitted.target(PRIMARY).quantity, fitted.target(OFFSET).quantity) == (ONE, Decimal("0.4"))
+    assert saga.hedge_fits(GROWING, hedge()) == GROWING
+
+
+def test_a_primary_does_not_grow_beside_a_leg_that_is_gone() -> None:
+    fitted = saga.hedge_fits(GROWING, hedge("1", "0"))
+    assert fitted.target(PRIMARY).given_up
+    assert fitted.target(OFFSET).quantity == ONE
+    alone = operation(OperationKind.ADJUST, target(PRIMARY, LegAction.OPEN))
+    assert saga.hedge_fits(alone, hedge("1", "0")) == alone
+
+
+# --- stops alone --------------------------------------------------------------------------------
+
+
+def moving(
+    *, stop_loss: str | None = "90", replaces: tuple[Purpose, ...] = (Purpose.STOP_LOSS,)
+) -> Operation:
+    kept = replace(
+        target(PRIMARY, LegAction.KEEP, quantity="0"),
+        guards=ONE,
+        stop_loss=None if stop_loss is None else Decimal(stop_loss),
+        replaces=replaces,
+    )
+    return operation(OperationKind.STOPS, kept)
+
+
+def earlier(status: IntentStatus = IntentStatus.OPEN, purpose: Purpose = Purpose.STOP_LOSS) -> OrderIntent:
+    return replace(intent(PRIMARY, purpose, status), operation_id=OperationId("before"))
+
+
+def test_the_new_stop_is_set_before_the_old_one_goes() -> None:
+    move = moving()
+    assert step(move, earlier()) is Step.PROTECT
+    (stop,) = protection.stops_missing(move, (earlier(),))
+    assert (stop.role, stop.trigger_price, stop.quantity) == (PRIMARY, Decimal(90), ONE)
+    assert step(move, earlier(), intent(PRIMARY, Purpose.STOP_LOSS, IntentStatus.OPEN)) is Step.TIDY
+    gone = earlier(IntentStatus.CANCELED)
+    assert step(move, gone, intent(PRIMARY, Purpose.STOP_LOSS, IntentStatus.OPEN)) is Step.FINISH
+
+
+@pytest.mark.parametrize("status", [IntentStatus.REJECTED, IntentStatus.CANCELED])
+def test_a_new_stop_that_was_refused_leaves_the_old_one_where_it_is(status: IntentStatus) -> None:
+    tries = (earlier(), intent(PRIMARY, Purpose.STOP_LOSS, status))
+    assert step(moving(), *tries) is Step.FINISH
+    assert protection.stops_refused(moving(), tries)
+
+
+def test_a_new_stop_that_never_arrives_leaves_the_old_one_where_it_is() -> None:
+    tries = (earlier(), *[intent(PRIMARY, Purpose.STOP_LOSS, IntentStatus.ABSENT)] * 3)
+    assert step(moving(), *tries) is Step.FINISH
+    assert protection.stops_refused(moving(), tries)
+
+
+def test_a_removed_stop_goes_and_its_neighbor_stays() -> None:
+    target_order = earlier(purpose=Purpose.TAKE_PROFIT)
+    removing = moving(stop_loss=None)
+    assert protection.stops_replaced(removing, (earlier(), target_order)) == (earlier(),)
+    assert step(removing, earlier(IntentStatus.CANCELED), target_order) is Step.FINISH
+    assert not protection.stops_refused(removing, (earlier(IntentStatus.CANCELED),))
+
+
+# --- margin -------------------------------------------------------------------------------------
+
+
+def topping_up_(top_up: TopUp | None = None, *, attempts: int = 0, given_up: str = "") -> Operation:
+    bare = target(OFFSET, LegAction.TOP_UP, quantity="0")
+    leg = replace(bare, top_up=top_up or TopUp(Decimal(60)), attempts=attempts, given_up=given_up)
+    return operation(OperationKind.MARGIN, leg)
+
+
+def test_margin_is_sent_once_and_looked_up_when_nobody_knows() -> None:
+    due = topping_up_()
+    assert step(due) is Step.ADD_MARGIN
+    sent = topping_up.margin_sent(due, before=Decimal(200), seen_at=NOW, now=NOW)
+    assert step(sent) is Step.FIND_MARGIN
+    assert step(sent, now=NOW + timedelta(days=1)) is Step.FIND_MARGIN
+    assert step(topping_up.margin_arrived(sent, None)) is Step.FINISH
+
+
+def test_margin_that_surely_was_not_sent_is_tried_three_times() -> None:
+    once = topping_up.margin_sent(topping_up_(), before=Decimal(200), seen_at=NOW, now=NOW)
+    assert step(topping_up.margin_not_sent(once, "away")) is Step.ADD_MARGIN
+    assert step(topping_up_(attempts=3)) is Step.FALL_BACK
+
+
+def test_refused_margin_fails_with_the_reason() -> None:
+    refused = topping_up.margin_refused(
+        topping_up.margin_sent(topping_up_(), before=Decimal(200), seen_at=NOW, now=NOW), "no"
+    )
+    assert step(refused) is Step.FALL_BACK
+    failed = saga.fall_back(refused, NOW)
+    assert (failed.status, failed.reason) == (OperationStatus.FAILED, "no")
+
+
+def test_margin_is_not_sent_long_after_it_was_confirmed() -> None:
+    assert step(topping_up_(), now=NOW + timedelta(seconds=30)) is Step.FALL_BACK

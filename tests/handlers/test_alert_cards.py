@@ -164,6 +164,15 @@ def test_a_leg_near_its_liquidation() -> None:
     }
 
 
+def test_margin_that_would_help_an_isolated_leg_is_one_tap_away() -> None:
+    near_its_end = replace(LIQUIDATION, top_up=D("60"), with_top_up=near("2574.0", "0.0731"))
+
+    reply = card(AlertKind.LIQUIDATION, near_its_end, gravity=Gravity.CRITICAL)
+
+    assert text_of(reply).endswith("Adding 60.00 USDT moves it to ~2,574.00 (7.3 %).")
+    assert commands(reply)["Add 60 USDT"] == "/margin #3 short 60"
+
+
 def test_a_position_that_nothing_hedges_near_its_liquidation_can_be_hedged() -> None:
     alone = replace(LIQUIDATION, number=None, left=None)
 
@@ -263,7 +272,7 @@ def test_legs_that_differ() -> None:
     reply = card(AlertKind.IMBALANCE, UNEQUAL)
 
     text = text_of(reply)
-    assert commands(reply)["Make equal"] == "/hedge #3"
+    assert commands(reply)["Rebalance"] == "/adjust #3 rebalance"
     assert text.startswith("⚠️ **#3 ETH: the legs differ by 3.2 %**")
     assert "Net long 0.032 ETH (~73.60 USDT)" in text
 

@@ -6,9 +6,10 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any
 
-from chatbot.domain.instrument import Symbol
+from chatbot.domain.instrument import PositionSide, Symbol
 from chatbot.domain.operation import Operation
 from chatbot.domain.order import OrderRequest, Outcome
 from chatbot.errors import VenueError
@@ -48,6 +49,7 @@ class Witness:
 
     confirmed: dict[str, Operation] = field(default_factory=dict)
     told: set[str] = field(default_factory=set)
+    margins: list[Decimal] = field(default_factory=list)  # that reached their leg
 
     def saw(self, changes: Changes) -> None:
         self.confirmed.update({o.id: o for o in changes.operations if o.version == 0})
@@ -84,6 +86,7 @@ class MortalVenue(PaperVenue):
     """Dies before a request leaves, or after it was carried out and before its answer is read."""
 
     mortality: Mortality
+    witness: Witness
 
     async def place(self, orders: Sequence[OrderRequest]) -> tuple[Outcome, ...]:
         self.mortality.boundary()
@@ -96,6 +99,21 @@ class MortalVenue(PaperVenue):
         report = await super().cancel(symbol, client_order_id)
         self.mortality.boundary()
         return report
+
+    async def add_margin(self, symbol: Symbol, side: PositionSide, amount: Decimal) -> None:
+        self.mortality.boundary()
+        before = self._margin_of(symbol, side)
+        try:
+            await super().add_margin(symbol, side, amount)
+        finally:
+            if self._margin_of(symbol, side) - before > amount / 2:
+                self.witness.margins.append(amount)
+        self.mortality.boundary()
+
+    def _margin_of(self, symbol: Symbol, side: PositionSide) -> Decimal:
+        """Without letting time pass: the market may liquidate the leg in between."""
+        leg = self._engine._account(self._account_id).legs.get((symbol, side))
+        return Decimal(0) if leg is None else leg.margin
 
 
 class Stumbles(logging.Handler):

@@ -20,17 +20,23 @@ from typing import Any, cast
 
 from chatbot.app import Bot, _wire
 from chatbot.clock import VirtualClock
-from chatbot.domain.hedge import HedgeStatus
+from chatbot.domain.hedge import HedgeStatus, LegRole
 from chatbot.domain.instrument import MarginMode, PositionSide, Symbol
+from chatbot.domain.intent import Purpose
 from chatbot.domain.quote import (
+    AdjustQuote,
+    AdjustRequest,
     CloseQuote,
     CloseRequest,
     HedgeRequest,
+    LegName,
+    MarginRequest,
     OpenRequest,
     Quote,
     QuoteKind,
     Size,
     SizeUnit,
+    StopsRequest,
 )
 from chatbot.errors import HedgerowError, InvariantBroken, QuoteExpired, StorageError
 from chatbot.ids import SeededIds
@@ -104,7 +110,7 @@ class Storm:
         self.user = await self.bot.people.meet(OWNER, CHAT, "owner")
         self.account = await self.bot.people.trading_account(self.user)
         venue = MortalVenue(self.exchange._engine, self.account.id, self.clock, self.faults)
-        venue.mortality = self.mortality
+        venue.mortality, venue.witness = self.mortality, self.witness
         self.bot.venues._venues[self.account.id] = venue
         await self.bot.supervisor.resume_all()
 
@@ -219,6 +225,11 @@ class Storm:
             (10, "hedge", self.hedge),
             (8, "close", self.close),
             (2, "close at price", self.close_at_price),
+            (6, "adjust", self.adjust),
+            (2, "rebalance", self.rebalance),
+            (1, "no closing price", self.no_closing_price),
+            (3, "stops", self.stops),
+            (3, "margin", self.margin),
             (1, "close all", self.close_all),
             (2, "hand", self.by_hand),
             (1, "restart", self.restart),
@@ -286,6 +297,48 @@ class Storm:
     async def close_all(self) -> None:
         await self.carry_out(await self.bot.hedging.offer_close_all(self.user, CHAT))
 
+    async def adjust(self) -> None:
+        rng = self.rng
+        size = Size(SizeUnit.SHARE, Decimal(rng.choice(["0.1", "0.25", "0.5", "1.5"])))
+        legs: tuple[LegName, ...] = rng.choice([(), (), (LegRole.PRIMARY,), (LegRole.OFFSET,)])
+        request = AdjustRequest(await self._held_symbol(), legs, size, rng.random() < 0.6)
+        await self.carry_out(await self.bot.hedging.offer_adjust(self.user, CHAT, request))
+
+    async def rebalance(self) -> None:
+        request = AdjustRequest(await self._held_symbol())
+        await self.carry_out(await self.bot.hedging.offer_adjust(self.user, CHAT, request))
+
+    async def stops(self) -> None:
+        rng, (symbol, side) = self.rng, self._held_leg()
+        mark = self.feed._last[symbol].mark
+        away = Decimal(rng.choice(["0.01", "0.02", "0.05"])) * side.sign
+        kinds = (Purpose.STOP_LOSS, Purpose.TAKE_PROFIT)
+        remove = tuple(kind for kind in kinds if rng.random() < 0.2)
+        request = StopsRequest(
+            symbol,
+            side,
+            None if Purpose.STOP_LOSS in remove else _whole(mark * (1 - away)),
+            _whole(mark * (1 + away)) if Purpose.TAKE_PROFIT not in remove and rng.random() < 0.5 else None,
+            remove,
+        )
+        await self.carry_out(await self.bot.hedging.offer_stops(self.user, CHAT, request))
+
+    async def no_closing_price(self) -> None:
+        request = StopsRequest(await self._held_symbol(), remove=(Purpose.CLOSE_AT_PRICE,))
+        await self.carry_out(await self.bot.hedging.offer_stops(self.user, CHAT, request))
+
+    async def margin(self) -> None:
+        symbol, side = self._held_leg()
+        amount = Decimal(self.rng.randint(500, 20_000)) / 100
+        if symbol == COIN:
+            amount = Decimal(self.rng.randint(100_000, 2_000_000)) / 10**8
+        request = MarginRequest(symbol, side, amount)
+        await self.carry_out(await self.bot.hedging.offer_margin(self.user, CHAT, request))
+
+    def _held_leg(self) -> tuple[Symbol, PositionSide]:
+        held = [(p.symbol, p.side) for p in self.exchange._engine.view(self.account.id).positions]
+        return self.rng.choice(held) if held else (self.symbol(), LONG)
+
     async def _held_symbol(self) -> Symbol:
         hedges = await self.database.store.live_hedges(account_id=self.account.id)
         return self.rng.choice([hedge.symbol for hedge in hedges]) if hedges else self.symbol()
@@ -307,8 +360,9 @@ class Storm:
 
     async def carry_out(self, quote: Quote) -> None:
         offer, choice = quote.offer, "confirm"
-        if isinstance(offer, CloseQuote):
-            choice = self.rng.choice(offer.ways).way
+        ways = offer.ways if isinstance(offer, CloseQuote | AdjustQuote) else ()
+        if ways:
+            choice = self.rng.choice([way.way.value for way in ways])
         self.note(f"{quote.kind} {choice} {quote.request}")
         if self.rng.random() < 0.1:
             await self.meddle()
@@ -318,7 +372,8 @@ class Storm:
         if not isinstance(answer, Started):
             self.note(f"  requoted: {answer.why}")
             return
-        self.counts[quote.kind if quote.kind is not QuoteKind.CLOSE else choice] += 1
+        named = quote.kind in (QuoteKind.CLOSE, QuoteKind.ADJUST)
+        self.counts[choice if named else quote.kind] += 1
         if self.rng.random() < 0.1:
             await self._tap_again(quote, choice)
 

@@ -17,6 +17,8 @@ from chatbot.domain.intent import IntentStatus, OrderIntent, Purpose
 from chatbot.domain.operation import Operation, OperationKind, OperationStatus
 from chatbot.domain.order import Fill
 from chatbot.domain.pnl import totals
+from chatbot.domain.quote import LegAction
+from chatbot.services.topping_up import NOT_TOLD
 from chatbot.venues.paper.state import START_BALANCE
 from tests.properties.storm import SYMBOLS, Storm, a_storm
 
@@ -70,6 +72,8 @@ async def require_all(storm: Storm) -> None:
     require_last_cards(storm, operations)
     require_promised_stops(hedges, operations, intents)
     require_offset_not_larger(storm, hedges, intents)
+    require_legs_change_together(storm, operations, intents)
+    require_margin_arrives_once(storm, operations)
     await require_wallet(storm, hedges, intents, fills)
 
 
@@ -214,7 +218,8 @@ def require_promised_stops(
         if operation.status is OperationStatus.FROZEN or hedge.status is not HedgeStatus.OPEN:
             continue
         for target in operation.targets:
-            if target.filled == 0 or hedge.leg(target.role).quantity == 0:
+            covered = target.filled or target.guards
+            if covered == 0 or hedge.leg(target.role).quantity == 0:
                 continue
             for purpose, price in (
                 (Purpose.STOP_LOSS, target.stop_loss),
@@ -236,6 +241,46 @@ def require_offset_not_larger(storm: Storm, hedges: Sequence[Hedge], intents: Se
         alone = hedge.symbol not in storm.disturbed and hedge.id not in fired
         if alone and hedge.status is HedgeStatus.OPEN:
             assert hedge.leg(LegRole.OFFSET).quantity <= hedge.primary.quantity, hedge
+
+
+def require_legs_change_together(
+    storm: Storm, operations: Sequence[Operation], intents: Sequence[OrderIntent]
+) -> None:
+    """Of an adjustment of both legs neither is left behind, whatever became of its orders."""
+    for operation in operations:
+        done = operation.status in (OperationStatus.DONE, OperationStatus.FAILED)
+        both = operation.kind is OperationKind.ADJUST and len(operation.targets) == 2
+        if not (done and both) or operation.symbol in storm.disturbed:
+            continue
+        ours = [i for i in intents if i.operation_id == operation.id and not i.purpose.protective]
+        if any(
+            i.hedge_id == operation.hedge_id and i.purpose.protective and i.filled_quantity for i in intents
+        ):
+            continue
+        wanted = storm.witness.confirmed[operation.id].targets
+        change = {role: sum((_signed(i) for i in ours if i.leg is role), ZERO) for role in LegRole}
+        less, more = sorted(wanted, key=lambda target: target.quantity - abs(change[target.role]))
+        ahead = abs(change[less.role]) - less.quantity - abs(change[more.role]) + more.quantity
+        # Of unequal legs the smaller change is undone whole, and no more of it can be.
+        undone = less.action is LegAction.OPEN and change[less.role] == 0
+        assert ahead == 0 or undone, f"{operation.kind} {operation.id}: {change} of {wanted}"
+
+
+def _signed(intent: OrderIntent) -> Decimal:
+    opens = intent.side is intent.position_side.opening
+    return intent.filled_quantity if opens else -intent.filled_quantity
+
+
+def require_margin_arrives_once(storm: Storm, operations: Sequence[Operation]) -> None:
+    arrived = Counter(storm.witness.margins)
+    for operation in (o for o in operations if o.kind is OperationKind.MARGIN):
+        top_up = operation.targets[0].top_up
+        assert top_up is not None
+        assert arrived[top_up.amount] <= 1, f"margin was added twice by {operation.id}"
+        if operation.status is OperationStatus.DONE:
+            assert arrived[top_up.amount] == 1, f"no margin came of {operation.id}"
+        elif operation.reason != NOT_TOLD:
+            assert arrived[top_up.amount] == 0, f"{operation.id} says {operation.reason!r}"
 
 
 async def require_wallet(

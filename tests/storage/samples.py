@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 
@@ -23,10 +24,14 @@ from chatbot.chat import (
 from chatbot.domain.hedge import AccountId, Hedge, HedgeId, HedgeStatus, Leg, LegRole, UserId
 from chatbot.domain.instrument import MarginMode, OrderSide, PositionSide, Symbol
 from chatbot.domain.intent import IntentStatus, OperationId, OrderIntent, Purpose
-from chatbot.domain.operation import Operation, OperationKind, OperationStatus, Target
+from chatbot.domain.operation import Operation, OperationKind, OperationStatus, Target, TopUp
 from chatbot.domain.order import Fill, FillCause, FundingPayment, OrderType
 from chatbot.domain.preferences import AlertPreferences, Preferences, RiskCaps
 from chatbot.domain.quote import (
+    AdjustQuote,
+    AdjustRequest,
+    AdjustWay,
+    AdjustWayQuote,
     AnyQuote,
     AnyRequest,
     CloseAllQuote,
@@ -40,7 +45,10 @@ from chatbot.domain.quote import (
     LegAction,
     LegLiquidation,
     LegPlan,
+    LegPreview,
     LiquidationSource,
+    MarginQuote,
+    MarginRequest,
     OpenQuote,
     OpenRequest,
     PositionPrint,
@@ -49,6 +57,9 @@ from chatbot.domain.quote import (
     QuoteKind,
     Size,
     SizeUnit,
+    StopChange,
+    StopsQuote,
+    StopsRequest,
 )
 from chatbot.ports import (
     Account,
@@ -153,6 +164,9 @@ def operation(
         stop_loss=D("2500"),
         take_profit=D("1900"),
         trigger_price=D("2100"),
+        guards=D("1.00"),
+        replaces=(Purpose.STOP_LOSS,),
+        top_up=TopUp(D("60.00"), D("231.140"), NOW, LATER, True, D("2574.1")),
     )
     return Operation(
         OperationId(operation_id),
@@ -248,6 +262,7 @@ _PLAN = LegPlan(
     MarginMode.CROSS,
     stop_loss=D("2500"),
 )
+_PREVIEW = LegPreview(LegRole.OFFSET, PositionSide.SHORT, D("1.500"), D("2299.92"), _LIQUIDATION)
 _CLOSE = CloseQuote(
     ETH,
     HEDGE_ID,
@@ -319,6 +334,67 @@ OFFERS: dict[QuoteKind, tuple[AnyQuote, AnyRequest | None]] = {
     ),
     QuoteKind.CLOSE: (_CLOSE, CloseRequest(ETH, D("0.5"), D("2500"))),
     QuoteKind.CLOSE_ALL: (CloseAllQuote((_CLOSE, _CLOSE)), None),
+    QuoteKind.ADJUST: (
+        AdjustQuote(
+            ETH,
+            HEDGE_ID,
+            3,
+            D("2300"),
+            (_PREVIEW,),
+            D("295.43"),
+            D("1240.00"),
+            (
+                AdjustWayQuote(
+                    AdjustWay.SCALE,
+                    (_PLAN, _PLAN),
+                    (_PREVIEW, _PREVIEW),
+                    D("-2.30"),
+                    D("0"),
+                    D("462.30"),
+                    D("0"),
+                    _LIQUIDATION,
+                    None,
+                    D("1.500"),
+                    D("-2.30"),
+                    D("-0.10"),
+                    _FUNDING,
+                    ("near",),
+                ),
+            ),
+            "USDT",
+        ),
+        AdjustRequest(
+            ETH, (LegRole.PRIMARY, PositionSide.SHORT), Size(SizeUnit.SHARE, D("0.10")), grow=False
+        ),
+    ),
+    QuoteKind.STOPS: (
+        StopsQuote(
+            ETH,
+            None,
+            None,
+            (replace(_PLAN, action=LegAction.KEEP, replaces=(Purpose.STOP_LOSS,)),),
+            D("2300"),
+            (StopChange(Purpose.STOP_LOSS, (D("1900.00"),), D("1950.00"), D("-50.1")),),
+            _LIQUIDATION,
+            "USDT",
+        ),
+        StopsRequest(ETH, PositionSide.LONG, D("1950"), None, (Purpose.TAKE_PROFIT,)),
+    ),
+    QuoteKind.MARGIN: (
+        MarginQuote(
+            ETH,
+            HEDGE_ID,
+            3,
+            replace(_PLAN, action=LegAction.TOP_UP, margin=D("60.00")),
+            D("2300"),
+            D("231.14"),
+            D("1240.00"),
+            _LIQUIDATION,
+            _NO_LIQUIDATION,
+            "USDT",
+        ),
+        MarginRequest(ETH, LegRole.OFFSET, D("60")),
+    ),
 }
 
 

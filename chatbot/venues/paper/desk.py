@@ -13,7 +13,8 @@ from chatbot.domain.hedge import AccountId
 from chatbot.domain.instrument import ZERO, MarginMode, PositionMode, PositionSide, Symbol
 from chatbot.domain.order import OrderRequest, OrderStatus, OrderType, Rejected
 from chatbot.venues.paper.floor import Floor
-from chatbot.venues.paper.margin import summary
+from chatbot.venues.paper.ledger import refresh
+from chatbot.venues.paper.margin import free_margin, summary
 from chatbot.venues.paper.state import START_BALANCE, AccountState, LegKey, Reference
 
 OPENING = "opening balance"
@@ -115,6 +116,23 @@ def _check_open_leg(floor: Floor, account: AccountState, key: LegKey, setting: L
     more = notional / setting.leverage - notional / leg.leverage
     if more > 0 and figures.cross_initial + more > figures.cross_equity:
         raise errors.InsufficientMargin("Margin is insufficient.", venue="paper", code="-2019")
+
+
+def add_margin(floor: Floor, account: AccountState, key: LegKey, amount: Decimal) -> None:
+    """Out of what is free, into an isolated leg; the wallet holds it as before."""
+    leg = account.legs.get(key)
+    if leg is None:
+        raise _refuse("Cannot add position margin: position is 0.", "-4054")
+    if not leg.isolated:
+        raise _refuse("Add margin only support for isolated position.", "-4049")
+    if not amount.is_finite() or amount <= 0:
+        raise _refuse("Amount must be positive.", "-4055")
+    settle = floor.instruments[leg.symbol].settle
+    if amount > free_margin(account, floor.instruments, floor.mark, settle):
+        raise errors.InsufficientMargin("Isolated balance insufficient.", venue="paper", code="-4051")
+    leg.margin += amount
+    refresh(leg, floor.instruments[leg.symbol], floor.mark(leg.symbol))
+    floor.touch(account)
 
 
 # --- money and hands ----------------------------------------------------------------------------

@@ -281,6 +281,14 @@ class Engine:
         desk.set_leg(self._floor, account, (symbol, side), setting)
         self._save()
 
+    def add_margin(self, account_id: AccountId, symbol: Symbol, side: PositionSide, amount: Decimal) -> None:
+        self.advance()
+        account = self._account(account_id)
+        desk.require_symbol(self._floor, symbol)
+        self._fresh({symbol, *account.symbols()})
+        desk.add_margin(self._floor, account, (symbol, side), amount)
+        self._save()
+
     # --- what only a simulated exchange offers; each reference counts once ----------------------
 
     def deposit(self, account_id: AccountId, amount: Decimal, reference: str) -> Balance:

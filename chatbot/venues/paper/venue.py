@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import TypeVar
 
 from chatbot.domain.account import AccountView, LegSetting
@@ -94,6 +95,9 @@ class PaperVenue:
 
     async def set_leg(self, symbol: Symbol, side: PositionSide, setting: LegSetting) -> None:
         await self._write(lambda: self._engine.set_leg(self._account_id, symbol, side, setting))
+
+    async def add_margin(self, symbol: Symbol, side: PositionSide, amount: Decimal) -> None:
+        await self._write(lambda: self._engine.add_margin(self._account_id, symbol, side, amount))
 
     # --- the network ----------------------------------------------------------------------------
 
