@@ -24,9 +24,9 @@ SERVERS: Mapping[str, type[VenueServer]] = {"binance": BinanceServer, "bybit": B
 MAJORS = sorted(SERVERS)
 
 
-def loopback(venue_id: str) -> VenueServer:
-    """The venue's own time begins now: answers bear the time of the wire."""
-    return SERVERS[venue_id](VirtualClock(datetime.now(UTC)))
+def loopback(venue_id: str, *, ago: timedelta = timedelta(0)) -> VenueServer:
+    """The venue's own time begins now, or so long ago: answers bear the time of the wire."""
+    return SERVERS[venue_id](VirtualClock(datetime.now(UTC) - ago))
 
 
 class Connected:

@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from chatbot.domain.hedge import AccountId
 from chatbot.errors import InstrumentUnavailable
-from chatbot.ports import Account, Clock, Credentials, KeyReport, Venue
+from chatbot.ports import Account, Clock, Credentials, KeyReport
 from chatbot.venues.ccxt import table
 from chatbot.venues.ccxt.clones import Connections
 from chatbot.venues.ccxt.marketplace import PRICES_ARE_FRESH_FOR, Health, Marketplace
@@ -49,7 +49,7 @@ class CcxtExchanges:
         dialect = await self.marketplace(venue_id).dialect(credentials)
         return await dialect.key()
 
-    def venue(self, account: Account, credentials: Credentials) -> Venue:
+    def venue(self, account: Account, credentials: Credentials) -> CcxtVenue:
         """Cheap: what an account learned of itself outlives this, its credentials do not."""
         memory = self._memories.setdefault(account.id, AccountMemory())
         return CcxtVenue(self.marketplace(account.venue), credentials, memory)

@@ -46,8 +46,8 @@ class Sender:
         if objection is not None:
             return objection
         try:
-            kind, margin_mode = await self._kind(request), await self._margin_mode(request)
             window = self._dialect.access.window_ms(request.valid_until)
+            kind, margin_mode = await self._kind(request), await self._margin_mode(request)
         except TooLate:
             return placing.TOO_LATE
         except VenueError as error:

@@ -143,8 +143,8 @@ class CcxtVenue:
 
     async def add_margin(self, symbol: Symbol, side: PositionSide, amount: Decimal) -> None:
         dialect, instrument = await self._of(symbol)
-        if not amount.is_finite() or amount == 0:
-            raise InvalidOrder("The margin to add has to be a number other than zero.", venue=self.venue_id)
+        if not amount.is_finite() or amount <= 0:
+            raise InvalidOrder("The margin to add has to be a positive number.", venue=self.venue_id)
         await dialect.add_margin(instrument, side, amount)
 
     async def place(self, orders: Sequence[OrderRequest]) -> tuple[Outcome, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 from chatbot.domain.account import Balance, LegSetting
 from chatbot.domain.instrument import ZERO, Instrument, MarginMode, PositionMode, PositionSide, Symbol
@@ -18,6 +19,7 @@ from chatbot.venues.ccxt.dialects.common import (
     Found,
     Instruments,
     Settings,
+    milliseconds,
     ordered,
 )
 from chatbot.venues.ccxt.limiter import Urgency
@@ -95,6 +97,18 @@ class Binance(Dialect):
         self.memory.mode = None
         await super().set_position_mode(mode)
         self.memory.mode_at = self.access.clock.now()
+
+    async def _open_orders(self, symbol: Symbol | None, *, conditional: bool) -> list[tuple[Symbol, Found]]:
+        method = "fapiPrivateGetOpenAlgoOrders" if conditional else "fapiPrivateGetOpenOrders"
+        named: dict[str, Any] = {"symbol": self.native(symbol)} if symbol else {}
+        call = Call.ORDERS if symbol else Call.ALL_ORDERS
+        told = await self.access.read(call, method, weight=self.quirks.weight(call) / 2, **named)
+        fields = self.quirks.stops if conditional else self.quirks.orders
+        return [
+            (self.access.names[name], Found(row, fields, conditional))
+            for row in rows_of(self.id, "open order", told)
+            if (name := row.text("symbol")) in self.access.names
+        ]
 
     def body(self, row: Answer) -> Answer:
         return row.part("info")
@@ -180,6 +194,17 @@ class Binance(Dialect):
         )
         rows = rows_of(self.id, "conditional order", told)
         return {row.optional_text("actualOrderId"): row.text("clientAlgoId") for row in rows}
+
+    async def funding_rows(self, instrument: Instrument, since_ms: int) -> list[Answer]:
+        """A thousand at a time, the oldest first."""
+        rows: list[Answer] = []
+        while True:
+            page = await super().funding_rows(instrument, since_ms)
+            known = {row.text("id") for row in rows}
+            rows += [row for row in page if row.text("id") not in known]
+            if len(page) < PAGE:
+                return rows
+            since_ms = max(milliseconds(row.instant("timestamp")) for row in page)
 
     async def add_margin(self, instrument: Instrument, side: PositionSide, amount: Decimal) -> None:
         """Not through ccxt's own: that cuts the amount to the grid of quantities."""

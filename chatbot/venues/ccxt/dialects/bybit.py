@@ -192,7 +192,7 @@ class Bybit(Dialect):
                 for first, last in windows
             )
         )
-        unique = {row.text("execId"): row for rows in lists for row in rows}
+        unique = {row.text("execId"): row for rows in lists for row in reversed(rows)}
         return list(unique.values())
 
     async def fills(self, instrument: Instrument, since: datetime) -> tuple[Fill, ...]:

@@ -361,17 +361,7 @@ class Dialect:
         if not rows:
             return ()
         rates = await self.funding_rates(instrument.symbol, self.reachable(since))
-        made = (
-            funding_payment(
-                row,
-                instrument,
-                id=row.text("id"),
-                amount=self.funding_amount(row),
-                at=row.instant("timestamp"),
-                rates=rates,
-            )
-            for row in rows
-        )
+        made = (self.funding_payment(row, instrument, rates) for row in rows)
         return tuple(sorted((p for p in made if p is not None and p.at >= since), key=lambda p: p.at))
 
     async def funding_rows(self, instrument: Instrument, since_ms: int) -> list[Answer]:
@@ -380,8 +370,12 @@ class Dialect:
         )
         return rows_of(self.id, "funding payment", told)
 
-    def funding_amount(self, row: Answer) -> Decimal:
-        return row.decimal("amount")
+    def funding_payment(
+        self, row: Answer, instrument: Instrument, rates: Mapping[datetime, Decimal]
+    ) -> FundingPayment | None:
+        at = row.instant("timestamp")
+        amount = row.decimal("amount")
+        return funding_payment(row, instrument, id=row.text("id"), amount=amount, at=at, rates=rates)
 
     async def funding_rates(self, symbol: Symbol, since_ms: int) -> dict[datetime, Decimal]:
         """Settled rates by their instant."""

@@ -19,7 +19,7 @@ from chatbot.domain.instrument import (
     Symbol,
 )
 from chatbot.domain.market import MarketState
-from chatbot.domain.order import Fill, FillCause
+from chatbot.domain.order import Fill, FillCause, FundingPayment
 from chatbot.ports import KeyReport
 from chatbot.venues.ccxt import parse
 from chatbot.venues.ccxt.access import together
@@ -27,7 +27,7 @@ from chatbot.venues.ccxt.dialects.common import Dialect, Found, Instruments, Set
 from chatbot.venues.ccxt.limiter import Urgency
 from chatbot.venues.ccxt.memory import OrderName
 from chatbot.venues.ccxt.parse_account import balances
-from chatbot.venues.ccxt.parse_orders import SIDES
+from chatbot.venues.ccxt.parse_orders import SIDES, funding_payment
 from chatbot.venues.ccxt.quirks import LOWER_SIDES, MODES, Call
 from chatbot.venues.ccxt.reading import Answer
 
@@ -188,27 +188,53 @@ class Okx(Dialect):
     # --- history --------------------------------------------------------------------------------
 
     async def fills(self, instrument: Instrument, since: datetime) -> tuple[Fill, ...]:
-        """Newest first, a hundred at a time."""
-        rows: list[Answer] = []
-        after: dict[str, str] = {}
-        for _ in range(MOST_PAGES):
-            page = await self._rows(
-                Call.FILLS,
-                "privateGetTradeFillsHistory",
-                instType=SWAP,
-                instId=self.native(instrument.symbol),
-                begin=self.reachable(since),
-                limit=PAGE,
-                **after,
-            )
-            rows += page
-            if len(page) < PAGE:
-                break
-            after = {"after": page[-1].text("billId")}
+        rows = await self._pages(
+            Call.FILLS,
+            "privateGetTradeFillsHistory",
+            "billId",
+            instId=self.native(instrument.symbol),
+            begin=self.reachable(since),
+        )
         nameless = {row.text("ordId") for row in rows if not row.optional_text("clOrdId")}
         names = await self.order_names(instrument, nameless)
         made = [await self._native_fill(row, instrument, names) for row in rows]
         return ordered(fill for fill in made if fill.at >= since)
+
+    async def _pages(self, call: Call, method: str, mark: str, **params: object) -> list[Answer]:
+        """Told newest first, a hundred at a time; given oldest first."""
+        rows: list[Answer] = []
+        after: dict[str, str] = {}
+        for _ in range(MOST_PAGES):
+            page = await self._rows(call, method, instType=SWAP, limit=PAGE, **params, **after)
+            rows += page
+            if len(page) < PAGE:
+                break
+            after = {"after": page[-1].text(mark)}
+        return rows[::-1]
+
+    async def funding_rows(self, instrument: Instrument, since_ms: int) -> list[Answer]:
+        rows = await self._pages(
+            Call.FUNDING, "privateGetAccountBillsArchive", "billId", type="8", begin=since_ms
+        )
+        name = self.native(instrument.symbol)
+        return [row for row in rows if row.text("instId") == name]
+
+    def funding_payment(
+        self, row: Answer, instrument: Instrument, rates: Mapping[datetime, Decimal]
+    ) -> FundingPayment | None:
+        changed = row.optional("balChg") or row.decimal("posBalChg")
+        at = row.instant("ts")
+        return funding_payment(row, instrument, id=row.text("billId"), amount=changed, at=at, rates=rates)
+
+    async def funding_rates(self, symbol: Symbol, since_ms: int) -> dict[datetime, Decimal]:
+        rows = await self._pages(
+            Call.FUNDING,
+            "publicGetPublicFundingRateHistory",
+            "fundingTime",
+            instId=self.native(symbol),
+            before=since_ms,
+        )
+        return {row.instant("fundingTime"): row.decimal("realizedRate") for row in rows}
 
     async def order_names(self, instrument: Instrument, ids: Collection[str]) -> Mapping[str, OrderName]:
         """What a stop became bears the stop's id, and the venue's own orders say why they were made."""
