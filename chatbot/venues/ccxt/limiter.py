@@ -33,6 +33,7 @@ class Budget:
 LONGEST_PAUSE = 600.0
 # What may go at once; the rest of the budget flows in over its window.
 BURST = 0.25
+SHORTEST_WAIT = 0.001  # what is left of rounding must not become a wait for nothing
 
 
 class Limiter:
@@ -86,7 +87,7 @@ class Limiter:
             if self._queue[0] != place:
                 await self._turn.wait()
             elif missing > 0:
-                await self._clock.sleep(missing / self._rate)
+                await self._clock.sleep(max(missing / self._rate, SHORTEST_WAIT))
             else:
                 self._left -= weight
                 return

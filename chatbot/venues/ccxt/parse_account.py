@@ -65,7 +65,9 @@ def _leverage(told: Answer, fields: PositionFields, setting: LegSetting | None) 
 
 
 def balances(told: Answer, fields: BalanceFields) -> tuple[Balance, ...]:
-    return tuple(_balance(told, row, fields) for row in told.rows(fields.rows))
+    rows = told.get(fields.rows)
+    listed = [told.part(fields.rows)] if isinstance(rows, Mapping) else told.rows(fields.rows)
+    return tuple(_balance(told, row, fields) for row in listed)
 
 
 def balance_of(currency: str, found: Iterable[Balance]) -> Balance:
@@ -75,9 +77,9 @@ def balance_of(currency: str, found: Iterable[Balance]) -> Balance:
 
 
 def _balance(told: Answer, row: Answer, fields: BalanceFields) -> Balance:
-    wallet = row.decimal(fields.wallet)
-    unrealized = (row.optional(fields.unrealized) or ZERO) if fields.unrealized else ZERO
-    equity = row.decimal(fields.equity) if fields.equity else wallet + unrealized
+    unrealized = _unrealized(told, row, fields)
+    equity = row.decimal(fields.equity) if fields.equity else row.decimal(fields.wallet) + unrealized
+    wallet = row.decimal(fields.wallet) if fields.wallet else equity - unrealized
     maintenance = _maintenance(told, row, fields)
     return Balance(
         currency=row.text(fields.currency).upper(),
@@ -87,6 +89,12 @@ def _balance(told: Answer, row: Answer, fields: BalanceFields) -> Balance:
         maintenance_margin=maintenance,
         margin_ratio=ratio(maintenance, told.optional(fields.total_equity) or equity),
     )
+
+
+def _unrealized(told: Answer, row: Answer, fields: BalanceFields) -> Decimal:
+    if fields.profits:
+        return sum((leg.decimal(fields.profit) for leg in told.rows(fields.profits)), ZERO)
+    return (row.optional(fields.unrealized) or ZERO) if fields.unrealized else ZERO
 
 
 def ratio(maintenance: Decimal, equity: Decimal) -> Decimal | None:

@@ -134,7 +134,11 @@ class PositionFields:
 
 @dataclass(frozen=True, slots=True)
 class BalanceFields:
-    """The row of a currency in the venue's answer. Totals are of the whole account, in dollars."""
+    """The row of a currency in the venue's answer. Totals are of the whole account, in dollars.
+
+    Where the venue tells no wallet it is the equity without the unrealized profit, and the other way round;
+    ``profits`` are the rows of positions that tell theirs.
+    """
 
     rows: str
     currency: str
@@ -142,10 +146,16 @@ class BalanceFields:
     equity: str
     free: str
     maintenance: str = ""
-    unrealized: str = ""  # added to the wallet where the venue tells no equity
+    unrealized: str = ""
+    profits: str = ""
+    profit: str = ""
     total_maintenance: str = ""
     total_equity: str = ""
     total_free: str = ""
+
+    @property
+    def tell_maintenance(self) -> bool:
+        return bool(self.maintenance or self.total_maintenance)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,8 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from chatbot.domain.account import AccountView, Balance, LegSetting, Position
-from chatbot.domain.instrument import Instrument, MarginMode, PositionMode, PositionSide, Symbol
+from chatbot.domain.instrument import ZERO, Instrument, MarginMode, PositionMode, PositionSide, Symbol
+from chatbot.domain.margin import maintenance_margin
 from chatbot.domain.market import MarketState, OrderBook, PricePoint
 from chatbot.domain.order import (
     Accepted,
@@ -88,7 +89,7 @@ class CcxtVenue:
         return AccountView(
             at=max((market.at for market in shown[0].values()), default=dialect.access.venue_now()),
             read_at=read_at,
-            balance=parse_account.balance_of(CURRENCY, balances),
+            balance=self._with_maintenance(balances, positions, shown[0], known),
             position_mode=mode,
             positions=positions,
             leg_settings=settings,
@@ -220,6 +221,26 @@ class CcxtVenue:
         if every:
             self._memory.all_orders_at = now
         return found
+
+    def _with_maintenance(
+        self,
+        balances: Iterable[Balance],
+        positions: Iterable[Position],
+        markets: Mapping[Symbol, MarketState],
+        known: Instruments,
+    ) -> Balance:
+        """By the margin tiers where the venue does not tell it."""
+        balance = parse_account.balance_of(CURRENCY, balances)
+        if self._quirks.balance.tell_maintenance:
+            return balance
+        cross = [p for p in positions if p.margin_mode is MarginMode.CROSS and p.symbol in markets]
+        needed = sum(
+            (maintenance_margin(known[p.symbol], p.quantity, markets[p.symbol].mark_price) for p in cross),
+            ZERO,
+        )
+        return replace(
+            balance, maintenance_margin=needed, margin_ratio=parse_account.ratio(needed, balance.equity)
+        )
 
     def _late(
         self,

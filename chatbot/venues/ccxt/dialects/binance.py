@@ -14,14 +14,13 @@ from chatbot.domain.order import Fill, FillCause
 from chatbot.ports import KeyReport
 from chatbot.venues.ccxt.access import together
 from chatbot.venues.ccxt.dialects.common import (
-    PAGE,
     Dialect,
     Found,
     Instruments,
     Settings,
-    milliseconds,
     ordered,
 )
+from chatbot.venues.ccxt.dialects.public import PAGE, milliseconds
 from chatbot.venues.ccxt.limiter import Urgency
 from chatbot.venues.ccxt.memory import OrderName
 from chatbot.venues.ccxt.parse_account import balances, ratio

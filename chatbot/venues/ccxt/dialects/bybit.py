@@ -21,9 +21,9 @@ from chatbot.venues.ccxt.dialects.common import (
     Found,
     Instruments,
     Settings,
-    milliseconds,
     ordered,
 )
+from chatbot.venues.ccxt.dialects.public import milliseconds
 from chatbot.venues.ccxt.limiter import Urgency
 from chatbot.venues.ccxt.parse_account import balances
 from chatbot.venues.ccxt.parse_orders import SIDES

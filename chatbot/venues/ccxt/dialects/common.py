@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from chatbot.domain.account import Balance, LegSetting
@@ -12,19 +12,18 @@ from chatbot.domain.instrument import (
     ZERO,
     Instrument,
     MarginMode,
-    MarginTier,
     PositionMode,
     PositionSide,
     Symbol,
 )
-from chatbot.domain.market import MarketState, OrderBook, PricePoint
-from chatbot.domain.order import Fill, FillCause, FundingPayment, OrderReport
+from chatbot.domain.order import Fill, FundingPayment
 from chatbot.errors import InvalidOrder, VenueUnavailable
 from chatbot.ports import KeyReport
-from chatbot.venues.ccxt import parse
-from chatbot.venues.ccxt.access import Access, together
+from chatbot.venues.ccxt.access import together
+from chatbot.venues.ccxt.dialects.keys import read_key
+from chatbot.venues.ccxt.dialects.public import PAGE, PublicDialect, milliseconds
 from chatbot.venues.ccxt.limiter import Urgency
-from chatbot.venues.ccxt.memory import AccountMemory, OrderName
+from chatbot.venues.ccxt.memory import OrderName
 from chatbot.venues.ccxt.parse_account import balances
 from chatbot.venues.ccxt.parse_orders import SIDES, funding_payment, report
 from chatbot.venues.ccxt.quirks import Call, Fields
@@ -32,11 +31,9 @@ from chatbot.venues.ccxt.reading import Answer, rows_of
 
 Settings = dict[tuple[Symbol, PositionSide], LegSetting]
 Instruments = Mapping[Symbol, Instrument]
-PAGE = 1000
 MOST_PAGES = 30
 LONGEST_HISTORY = timedelta(days=180)
 DEFAULT_LEVERAGE = Decimal(20)
-CANDLES = (("1m", 60), ("5m", 300), ("15m", 900), ("1h", 3600), ("4h", 14_400), ("1d", 86_400))
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,81 +45,7 @@ class Found:
     conditional: bool
 
 
-def milliseconds(at: datetime) -> int:
-    return int(at.timestamp() * 1000)
-
-
-class Dialect:
-    def __init__(self, access: Access, memory: AccountMemory) -> None:
-        self.access = access
-        self.memory = memory
-        self.quirks = access.quirks
-
-    @property
-    def id(self) -> str:
-        return self.quirks.id
-
-    def native(self, symbol: Symbol) -> str:
-        """The venue's own name of it."""
-        return str(self.access.markets[symbol]["id"])
-
-    # --- public ---------------------------------------------------------------------------------
-
-    async def tiers(self) -> dict[Symbol, tuple[MarginTier, ...]]:
-        if self.access.template.has.get("fetchLeverageTiers") is True:
-            told = await self.access.read(Call.TIERS, "fetch_leverage_tiers")
-            return {Symbol(s): self._tiers(rows) for s, rows in told.items() if rows}
-        wanted = [Symbol(s) for s, market in self.access.markets.items() if parse.tradable(market)]
-        told = await together(*(self._tiers_of(symbol) for symbol in wanted))
-        return dict(zip(wanted, told, strict=True))
-
-    async def _tiers_of(self, symbol: Symbol) -> tuple[MarginTier, ...]:
-        return self._tiers(await self.access.read(Call.TIERS, "fetch_market_leverage_tiers", symbol))
-
-    def _tiers(self, rows: object, unit: Decimal = Decimal(1)) -> tuple[MarginTier, ...]:
-        return parse.margin_tiers(self.id, rows, progressive=self.quirks.progressive_tiers, unit=unit)
-
-    async def intervals(self) -> dict[Symbol, timedelta]:
-        if self.access.template.has.get("fetchFundingIntervals") is not True:
-            return {}
-        told = await self.access.read(Call.MARKETS, "fetch_funding_intervals")
-        read = {Symbol(symbol): parse.hours(row.get("interval")) for symbol, row in told.items()}
-        return {symbol: length for symbol, length in read.items() if length}
-
-    async def market(self, instrument: Instrument) -> MarketState:
-        """Mark and index price from the funding rate or the ticker, whichever tells them."""
-        symbol = instrument.symbol
-        rate, ticker = await together(
-            self.access.read(Call.MARKET, "fetch_funding_rate", symbol),
-            self.access.read(Call.MARKET, "fetch_ticker", symbol),
-        )
-        told = Answer.of(self.id, f"funding rate of {symbol}", rate)
-        last = Answer.of(self.id, f"ticker of {symbol}", ticker)
-        return self.state(instrument, told, last)
-
-    def state(self, instrument: Instrument, told: Answer, last: Answer | None) -> MarketState:
-        interval = parse.hours(told.optional_text("interval")) or instrument.funding_interval
-        read_at = self.access.venue_now()
-        return parse.market_state(instrument.symbol, told, interval=interval, read_at=read_at, last=last)
-
-    async def book(self, instrument: Instrument, depth: int) -> OrderBook:
-        told = await self.access.read(Call.BOOK, "fetch_order_book", instrument.symbol, depth)
-        return parse.order_book(
-            self.id,
-            instrument.symbol,
-            told,
-            size=instrument.contract_size,
-            read_at=self.access.venue_now(),
-        )
-
-    async def prices(self, symbol: Symbol, since: datetime, points: int) -> tuple[PricePoint, ...]:
-        span = max(1.0, (self.access.venue_now() - since).total_seconds())
-        frame = next((name for name, seconds in CANDLES if span / seconds <= points), CANDLES[-1][0])
-        rows = await self.access.read(
-            Call.CANDLES, "fetch_mark_ohlcv", symbol, frame, milliseconds(since), min(points + 1, PAGE)
-        )
-        return parse.price_points(self.id, symbol, rows, since)
-
+class Dialect(PublicDialect):
     # --- the account ----------------------------------------------------------------------------
 
     async def fees(self, instruments: Instruments) -> dict[Symbol, tuple[Decimal, Decimal]]:
@@ -133,32 +56,15 @@ class Dialect:
         settle = instruments[probe].settle
         return {symbol: rates for symbol, known in instruments.items() if known.settle == settle}
 
-    def probe(self) -> Symbol:
-        """A symbol that stands for all where a question needs one."""
-        listed = self.access.markets
-        usual = (Symbol("BTC/USDT:USDT"), Symbol("ETH/USDT:USDT"))
-        perpetuals = (Symbol(s) for s, market in listed.items() if parse.tradable(market))
-        return next((s for s in (*usual, *perpetuals) if s in listed), usual[0])
-
     async def positions(self) -> list[tuple[Symbol, Answer]]:
         told = rows_of(self.id, "position", await self.access.read(Call.POSITIONS, "fetch_positions"))
         return [(Symbol(row.text("symbol")), row) for row in told]
 
     async def balances(self) -> tuple[Balance, ...]:
         told = Answer.of(self.id, "balance", await self.access.read(Call.BALANCE, "fetch_balance"))
-        return balances(self._balance_body(told), self.quirks.balance)
-
-    def _balance_body(self, told: Answer) -> Answer:
-        """The venue's own answer, as one dict with a list in it."""
         body = told.get("info")
-        head = self.quirks.balance.rows.split(".")[0]
-        if isinstance(body, list):
-            return Answer(self.id, "balance", {head: body})
-        answer = told.part("info")
-        rows = answer.get(self.quirks.balance.rows)
-        if isinstance(rows, Mapping):
-            return Answer(self.id, "balance", {head: [rows]})
-        return answer if rows is not None else Answer(self.id, "balance", {head: [answer.data]})
+        answer = Answer(self.id, "balance", {"list": body}) if isinstance(body, list) else told.part("info")
+        return balances(answer, self.quirks.balance)
 
     async def modes(
         self, symbols: Collection[Symbol], margins: Mapping[tuple[Symbol, PositionSide], MarginMode]
@@ -419,9 +325,7 @@ class Dialect:
     async def key(self) -> KeyReport:
         """Whether it reads is proven by reading; the rest where the venue tells."""
         mode = await self.position_mode()
-        return KeyReport(
-            can_read=True, can_trade=None, can_move_funds=None, ip_restricted=None, position_mode=mode
-        )
+        return replace(await read_key(self.access), position_mode=mode)
 
 
 def _filled(named: Mapping[str, str], side: PositionSide, mode: MarginMode) -> dict[str, str]:
@@ -431,11 +335,3 @@ def _filled(named: Mapping[str, str], side: PositionSide, mode: MarginMode) -> d
 
 def ordered(fills: Iterable[Fill]) -> tuple[Fill, ...]:
     return tuple(sorted(fills, key=lambda fill: fill.at))
-
-
-def instant(ms: int) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, UTC)
-
-
-def as_filled(found: OrderReport, cause: FillCause = FillCause.TRADE) -> OrderName:
-    return OrderName(found.client_order_id, cause, found.position_side)
