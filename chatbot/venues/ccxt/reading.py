@@ -15,7 +15,7 @@ Meaning = TypeVar("Meaning")
 # Beyond these no price, quantity or amount of money is believed.
 LARGEST_EXPONENT = 30
 EARLIEST_MS, LATEST_MS = 946_684_800_000, 32_503_680_000_000  # the years 2000 and 3000
-SHOWN = 60
+SHOWN = 16  # what is longer may be a key that the venue repeats
 
 
 class Garbled(VenueUnavailable):
@@ -144,6 +144,10 @@ def rows_of(venue: str, what: str, data: object) -> list[Answer]:
 
 
 def _garbled(venue: str, what: str, field: str, value: object) -> Garbled:
-    shown = repr(value)
-    shown = shown if len(shown) <= SHOWN else f"{shown[:SHOWN]}…"
-    return Garbled(f"{venue}: the {what} has {field} = {shown}, which cannot be read.", venue=venue)
+    return Garbled(f"{venue}: the {what} has {field} = {_shown(value)}, which cannot be read.", venue=venue)
+
+
+def _shown(value: object) -> str:
+    scalar = value is None or isinstance(value, str | int | float | Decimal)
+    shown = repr(str(value) if isinstance(value, Decimal) else value) if scalar else ""
+    return shown if scalar and len(shown) <= SHOWN + 2 else f"something ({type(value).__name__})"

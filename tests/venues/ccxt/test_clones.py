@@ -50,7 +50,7 @@ async def test_clones_share_what_is_big(template: Client) -> None:
 async def test_each_signs_with_its_own_secret(template: Client) -> None:
     template.options["timeDifference"] = 0
     signed = [
-        clone(template, who).sign("order", "fapiPrivate", "POST", {"symbol": "ETHUSDT"})
+        clone(template, who).sign("order", ["fapiPrivate"], "POST", {"symbol": "ETHUSDT"})
         for who in (ALICE, BOB)
     ]
 
