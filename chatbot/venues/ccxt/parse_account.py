@@ -59,9 +59,11 @@ def _mode(told: Answer, fields: PositionFields, setting: LegSetting | None) -> M
 
 
 def _leverage(told: Answer, fields: PositionFields, setting: LegSetting | None) -> Decimal:
-    if setting is not None and told.get(fields.leverage) is None:
+    said = (told.positive_or_none(name) for name in fields.leverage)
+    leverage = next((found for found in said if found is not None), None)
+    if leverage is None and setting is not None:
         return setting.leverage
-    return told.positive(fields.leverage)
+    return told.positive(*fields.leverage) if leverage is None else leverage
 
 
 def balances(told: Answer, fields: BalanceFields) -> tuple[Balance, ...]:

@@ -116,7 +116,8 @@ def _upwards(told: Answer) -> bool:
 
 
 def _fee(told: Answer, fields: Fields, filled: Decimal) -> Decimal:
-    if not fields.fee or not filled:
+    told_later = fields.fee_with_fills and told.get(fields.fee) is None
+    if not fields.fee or not filled or told_later:
         return ZERO
     return told.decimal(fields.fee) * fields.fee_sign
 

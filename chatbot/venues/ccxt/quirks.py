@@ -101,6 +101,7 @@ class Fields:
     fee: str = ""
     fee_currency: str = ""
     fee_sign: int = 1
+    fee_with_fills: bool = False  # the order may say nothing of it
     type: tuple[str, ...] = ()
     types: Mapping[str, OrderType] = field(default_factory=dict)
     price: tuple[str, ...] = ()
@@ -124,7 +125,7 @@ class PositionFields:
     quantity: str
     entry: str
     one_way: str
-    leverage: str = ""
+    leverage: tuple[str, ...] = ()  # the first that is not zero
     mode: str = ""
     modes: Mapping[str, MarginMode] = field(default_factory=lambda: MODES)
     margin: tuple[str, ...] = ()
@@ -204,6 +205,12 @@ class Quirks:
         return self.weights.get(call, 1.0)
 
 
+UNIFIED_TYPES = {
+    "market": OrderType.MARKET,
+    "Market": OrderType.MARKET,
+    "limit": OrderType.LIMIT,
+    "Limit": OrderType.LIMIT,
+}
 UNIFIED_STATUSES = {
     "open": OPEN,
     "closed": FILLED,
@@ -230,6 +237,9 @@ def unified(leg: str, sides: Mapping[str, PositionSide]) -> Fields:
         average=("average",),
         fee="fee.cost",
         fee_currency="fee.currency",
+        fee_with_fills=True,
+        type=("type", "info.ordType"),
+        types=UNIFIED_TYPES,
         price=("price",),
         trigger=("stopLossPrice", "triggerPrice"),
         profit=("takeProfitPrice",),
@@ -244,7 +254,7 @@ UNIFIED_POSITION = PositionFields(
     quantity="contracts",
     entry="entryPrice",
     one_way="side",
-    leverage="leverage",
+    leverage=("leverage", "info.cross_leverage_limit"),  # Gate's own is zero in cross margin
     mode="marginMode",
     margin=("positionMargin", "initialMargin"),
     liquidation="liquidationPrice",

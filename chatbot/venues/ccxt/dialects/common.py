@@ -189,7 +189,7 @@ class Dialect(PublicDialect):
         )
 
     async def order_fee(self, instrument: Instrument, found: Found) -> Decimal | None:
-        """``None``: the order says it itself."""
+        """``None``: the order says it itself. Raises ``Garbled`` while the fills are not told yet."""
         if found.answer.get(found.fields.fee) is not None:
             return None
         order_id = found.answer.text(*found.fields.id)
@@ -197,7 +197,9 @@ class Dialect(PublicDialect):
             Call.FILLS, "fetch_my_trades", instrument.symbol, None, 100, urgency=Urgency.EVIDENCE
         )
         rows = [row for row in rows_of(self.id, "fill", told) if row.optional_text("order") == order_id]
-        return sum([await self.fee(row, instrument) for row in rows], ZERO) if rows else None
+        if not rows:
+            raise found.answer.garbled("fills", None)
+        return sum([await self.fee(row, instrument) for row in rows], ZERO)
 
     async def cancel(self, symbol: Symbol, client_id: str, found: Found) -> None:
         order_id = found.answer.text(*found.fields.id)
