@@ -44,6 +44,15 @@ class CcxtExchanges:
         quirks = table.known(venue_id)
         return quirks is not None and quirks.passphrase
 
+    def key_name(self, venue_id: str) -> str:
+        """What the key is called there: what to ask the user for."""
+        quirks = self._quirks(venue_id)
+        return quirks.other_name or "API key and secret"
+
+    def practice(self, venue_id: str) -> str:
+        """Where its practice accounts are reached; empty: it has none that ccxt knows."""
+        return self._quirks(venue_id).demo
+
     async def examine(self, venue_id: str, credentials: Credentials) -> KeyReport:
         """Reads with the key at once. Raises BadCredentials, MissingPermission, VenueUnavailable."""
         dialect = await self.marketplace(venue_id).dialect(credentials)

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Generic, TypeVar
+from decimal import localcontext
+from typing import Any, Generic, TypeVar
 
 from chatbot.domain.instrument import Instrument, Symbol
 from chatbot.domain.market import MarketState, OrderBook
@@ -30,8 +31,8 @@ Value = TypeVar("Value")
 
 DIALECTS: Mapping[str, type[Dialect]] = {"binance": Binance, "bybit": Bybit, "okx": Okx}
 LISTING_IS_FRESH_FOR = timedelta(hours=6)
+OFFSET_IS_FRESH_FOR = timedelta(minutes=10)
 PRICES_ARE_FRESH_FOR = timedelta(seconds=1)
-LONGEST_OFFSET = timedelta(seconds=1)
 
 
 class Once(Generic[Value]):
@@ -71,6 +72,14 @@ class Once(Generic[Value]):
 
 
 @dataclass(frozen=True, slots=True)
+class Listing:
+    """A venue's keyless client with its markets, and the symbols by the venue's own names."""
+
+    template: Client
+    names: Mapping[str, Symbol]
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """``offset``: how far the venue's clock is ahead of ours. ``trouble``: why it cannot be reached."""
 
@@ -97,20 +106,23 @@ class Marketplace:
         self._connections = connections
         self._api_url = api_url
         self._prices_fresh_for = prices_fresh_for
-        self._template: Once[Client] = Once(clock, LISTING_IS_FRESH_FOR)
+        self._listing: Once[Listing] = Once(clock, LISTING_IS_FRESH_FOR)
+        self._offset: Once[float] = Once(clock, OFFSET_IS_FRESH_FOR)
         self._listed: Once[Mapping[Symbol, Instrument]] = Once(clock, LISTING_IS_FRESH_FOR)
         self._markets: dict[Symbol, Once[MarketState]] = {}
         self._books: dict[tuple[Symbol, int], Once[OrderBook]] = {}
 
     async def dialect(self, credentials: Credentials | None, memory: AccountMemory | None = None) -> Dialect:
         """The way of one account. Raises VenueUnavailable while the markets cannot be loaded."""
-        template = await self._template.get(self._load)
+        listing = await self._listing.get(self._load)
+        difference = await self._offset.get(lambda: self._measure(listing.template))
+        listing.template.options["timeDifference"] = difference
         access = Access(
             quirks=self.quirks,
-            template=template,
+            template=listing.template,
             limiter=self.limiter,
             clock=self.clock,
-            names=parse.symbols_by_id(template.markets.values()),
+            names=listing.names,
             credentials=credentials,
         )
         return DIALECTS.get(self.quirks.id, Dialect)(access, memory or AccountMemory())
@@ -130,7 +142,8 @@ class Marketplace:
 
     async def health(self) -> Health:
         try:
-            self._template.forget()
+            self._listing.forget()
+            self._offset.forget()
             dialect = await self.dialect(None)
         except VenueUnavailable as error:
             return Health(self.quirks.id, reachable=False, trouble=error.message)
@@ -138,25 +151,29 @@ class Marketplace:
         listed = sum(1 for market in dialect.access.markets.values() if parse.tradable(market))
         return Health(self.quirks.id, True, timedelta(milliseconds=ahead), listed)
 
-    async def _load(self) -> Client:
+    async def _load(self) -> Listing:
         template = make_template(self.quirks, self._connections, api_url=self._api_url)
+        await self._ask(template, "load_markets")
+        return Listing(template, parse.symbols_by_id(template.markets.values()))
+
+    async def _measure(self, template: Client) -> float:
+        """By how many milliseconds our clock is ahead: requests bear the venue's time."""
+        if template.has.get("fetchTime") is not True:
+            return 0.0
+        return float(await self._ask(template, "load_time_difference"))
+
+    async def _ask(self, template: Client, method: str) -> Any:
         try:
             await self.limiter.admit(self.quirks.weight(Call.MARKETS), Urgency.READ)
-            await together(template.load_markets(), self._measure(template))
+            with localcontext():
+                return await getattr(template, method)()
         except ccxt_errors().BaseError as error:
             raise read_error(error, self.quirks) from None
         except STUMBLES as error:
             raise Garbled(
-                f"{self.quirks.title}: the list of markets cannot be read ({type(error).__name__}).",
+                f"{self.quirks.title}: the answer to {method} cannot be read ({type(error).__name__}).",
                 venue=self.quirks.id,
             ) from None
-        return template
-
-    async def _measure(self, template: Client) -> None:
-        """How far the clocks are apart: requests bear the venue's time."""
-        if template.has.get("fetchTime") is True:
-            await template.load_time_difference()
-        template.options.setdefault("timeDifference", 0)
 
     async def _read_instruments(self, dialect: Dialect) -> Mapping[Symbol, Instrument]:
         tiers, intervals = await together(dialect.tiers(), dialect.intervals())

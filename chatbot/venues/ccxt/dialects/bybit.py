@@ -54,12 +54,14 @@ class Bybit(Dialect):
         listed = {str(market.get("settle")) for market in self.access.markets.values()}
         return tuple(coin for coin in ("USDT", "USDC") if coin in listed) or ("USDT",)
 
-    async def _pages(self, call: Call, method: str, **params: Any) -> list[Answer]:
+    async def _pages(
+        self, call: Call, method: str, *, urgency: Urgency = Urgency.READ, **params: Any
+    ) -> list[Answer]:
         rows: list[Answer] = []
         cursor: dict[str, Any] = {}
         for _ in range(MOST_PAGES):
             answer = await self.access.read(
-                call, method, urgency=Urgency.EVIDENCE, category=LINEAR, **params, **cursor
+                call, method, urgency=urgency, category=LINEAR, **params, **cursor
             )
             told = Answer.of(self.id, method, answer)
             rows += told.rows("result.list")
@@ -155,7 +157,13 @@ class Bybit(Dialect):
     async def look_up(self, symbol: Symbol, client_id: str) -> Found | None:
         """Open and lately ended orders first; the history has the rest, a little later."""
         for method in ("privateGetV5OrderRealtime", "privateGetV5OrderHistory"):
-            rows = await self._pages(Call.ORDER, method, symbol=self.native(symbol), orderLinkId=client_id)
+            rows = await self._pages(
+                Call.ORDER,
+                method,
+                urgency=Urgency.EVIDENCE,
+                symbol=self.native(symbol),
+                orderLinkId=client_id,
+            )
             named = [row for row in rows if row.optional_text("orderLinkId") == client_id]
             if named:
                 return self._row(named[0])
@@ -177,7 +185,7 @@ class Bybit(Dialect):
         while start <= now + WEEK and (not windows or windows[-1][1] < now):
             windows.append((start, start + WEEK))
             start += WEEK
-        params = {"execType": kind} if kind else {}
+        params: dict[str, Any] = {"execType": kind} if kind else {}
         lists = await together(
             *(
                 self._pages(

@@ -20,7 +20,7 @@ from chatbot.domain.order import Fill, FundingPayment
 from chatbot.errors import InvalidOrder, VenueUnavailable
 from chatbot.ports import KeyReport
 from chatbot.venues.ccxt.access import together
-from chatbot.venues.ccxt.dialects.keys import read_key
+from chatbot.venues.ccxt.dialects.keys import read_key, read_mode
 from chatbot.venues.ccxt.dialects.public import PAGE, PublicDialect, milliseconds
 from chatbot.venues.ccxt.limiter import Urgency
 from chatbot.venues.ccxt.memory import OrderName
@@ -33,7 +33,6 @@ Settings = dict[tuple[Symbol, PositionSide], LegSetting]
 Instruments = Mapping[Symbol, Instrument]
 MOST_PAGES = 30
 LONGEST_HISTORY = timedelta(days=180)
-DEFAULT_LEVERAGE = Decimal(20)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +75,10 @@ class Dialect(PublicDialect):
 
     async def position_mode(self) -> PositionMode:
         if self.access.template.has.get("fetchPositionMode") is not True:
-            return self.memory.mode or await self._mode_by_positions()
+            return await read_mode(self.access, self.probe())
         told = await self.access.read(Call.MODE, "fetch_position_mode", self.probe())
         hedged = Answer.of(self.id, "position mode", told).truth("hedged")
         return PositionMode.HEDGE if hedged else PositionMode.ONE_WAY
-
-    async def _mode_by_positions(self) -> PositionMode:
-        """Positions say it of themselves; a flat account without an answer is taken as it will be set."""
-        told = rows_of(self.id, "position", await self.access.read(Call.POSITIONS, "fetch_positions"))
-        said = [row.get("hedged") for row in told]
-        return PositionMode.ONE_WAY if False in said else PositionMode.HEDGE
 
     async def _leg_settings(self, symbol: Symbol) -> Settings:
         if self.access.template.has.get("fetchLeverage") is not True:
@@ -104,12 +97,14 @@ class Dialect(PublicDialect):
         return kept or (MarginMode(said) if said in tuple(MarginMode) else MarginMode.CROSS)
 
     def _remembered(self, symbol: Symbol) -> Settings:
+        """What was set by us, where the venue does not tell it; nothing is made up."""
+        known = self.memory.leverage
         return {
             (symbol, side): LegSetting(
-                self.memory.leverage.get((symbol, side), DEFAULT_LEVERAGE),
-                self.memory.margin_mode((symbol, side)) or MarginMode.CROSS,
+                known[symbol, side], self.memory.margin_mode((symbol, side)) or MarginMode.CROSS
             )
             for side in PositionSide
+            if (symbol, side) in known
         }
 
     # --- orders ---------------------------------------------------------------------------------
@@ -189,9 +184,12 @@ class Dialect(PublicDialect):
         )
 
     async def order_fee(self, instrument: Instrument, found: Found) -> Decimal | None:
-        """``None``: the order says it itself. Raises ``Garbled`` while the fills are not told yet."""
-        if found.answer.get(found.fields.fee) is not None:
-            return None
+        """In the settlement currency. Raises ``Garbled`` while the fills are not told yet."""
+        fields = found.fields
+        if found.answer.get(fields.fee) is not None:
+            paid = found.answer.decimal(fields.fee) * fields.fee_sign
+            currency = found.answer.optional_text(fields.fee_currency)
+            return await self.settled(paid, currency, found.answer, instrument)
         order_id = found.answer.text(*found.fields.id)
         told = await self.access.read(
             Call.FILLS, "fetch_my_trades", instrument.symbol, None, 100, urgency=Urgency.EVIDENCE

@@ -1,14 +1,24 @@
-"""What a key may do, where the exchange tells it. What it leaves open is ``None``, never taken for a no."""
+"""What a key may do, and the mode of its account, of venues that ccxt asks no question of its own.
+
+What a venue leaves open is ``None``, never taken for a no.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 
+from chatbot.domain.instrument import PositionMode, Symbol
 from chatbot.ports import KeyReport
 from chatbot.venues.ccxt.access import Access
 from chatbot.venues.ccxt.quirks import Call
 from chatbot.venues.ccxt.reading import Answer
 
+POSITION_MODES = {
+    "hedge_mode": PositionMode.HEDGE,
+    "one_way_mode": PositionMode.ONE_WAY,
+    "Hedged": PositionMode.HEDGE,
+    "OneWay": PositionMode.ONE_WAY,
+}
 UNTOLD = KeyReport(can_read=True, can_trade=None, can_move_funds=None, ip_restricted=None)
 
 
@@ -52,6 +62,36 @@ async def _bitget(access: Access) -> KeyReport:
     )
 
 
+async def read_mode(access: Access, probe: Symbol) -> PositionMode:
+    """Of venues for which ccxt has no question of its own. Raises ``Garbled``."""
+    return await MODE_READERS[access.quirks.id](access, probe)
+
+
+async def _bitget_mode(access: Access, probe: Symbol) -> PositionMode:
+    told = await access.read(Call.MODE, "fetch_leverage", probe)
+    return Answer.of("bitget", "account", told).one_of(POSITION_MODES, "info.posMode")
+
+
+async def _gate_mode(access: Access, probe: Symbol) -> PositionMode:
+    told = Answer.of("gate", "account", await access.read(Call.MODE, "fetch_balance"))
+    rows = told.rows("info") if isinstance(told.get("info"), list) else [told.part("info")]
+    return PositionMode.HEDGE if rows[0].truth("in_dual_mode") else PositionMode.ONE_WAY
+
+
+async def _phemex_mode(access: Access, probe: Symbol) -> PositionMode:
+    """Positions of all symbols are listed, flat ones too."""
+    told = Answer.of("phemex", "account", await access.read(Call.MODE, "fetch_balance"))
+    rows = told.rows("info.data.positions")
+    if not rows:
+        raise told.garbled("info.data.positions", rows)
+    return rows[0].one_of(POSITION_MODES, "posMode")
+
+
+MODE_READERS: Mapping[str, Callable[[Access, Symbol], Awaitable[PositionMode]]] = {
+    "bitget": _bitget_mode,
+    "gate": _gate_mode,
+    "phemex": _phemex_mode,
+}
 READERS: Mapping[str, Callable[[Access], Awaitable[KeyReport]]] = {
     "kucoin": _kucoin,
     "gate": _gate,

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
+from typing import Any
 
 from chatbot.domain.account import Balance, LegSetting
 from chatbot.domain.instrument import (
@@ -24,7 +25,6 @@ from chatbot.ports import KeyReport
 from chatbot.venues.ccxt import parse
 from chatbot.venues.ccxt.access import together
 from chatbot.venues.ccxt.dialects.common import Dialect, Found, Instruments, Settings, ordered
-from chatbot.venues.ccxt.limiter import Urgency
 from chatbot.venues.ccxt.memory import OrderName
 from chatbot.venues.ccxt.parse_account import balances
 from chatbot.venues.ccxt.parse_orders import SIDES, funding_payment
@@ -42,8 +42,8 @@ DELEVERAGED = frozenset({"125", "126", "127", "128"})
 
 
 class Okx(Dialect):
-    async def _rows(self, call: Call, method: str, **params: object) -> list[Answer]:
-        answer = await self.access.read(call, method, urgency=Urgency.EVIDENCE, weight=1, **params)
+    async def _rows(self, call: Call, method: str, **params: Any) -> list[Answer]:
+        answer = await self.access.read(call, method, weight=1, **params)
         return Answer.of(self.id, method, answer).rows("data")
 
     async def _only(self, call: Call, method: str, **params: object) -> Answer:
@@ -173,9 +173,6 @@ class Okx(Dialect):
     async def find(self, symbol: Symbol, client_id: str, *, conditional: bool) -> Found | None:
         trigger = {"trigger": True} if conditional else {}
         return await self.fetch(symbol, "", {**trigger, "clientOrderId": client_id}, conditional=conditional)
-
-    async def order_fee(self, instrument: Instrument, found: Found) -> Decimal | None:
-        return None
 
     async def cancel(self, symbol: Symbol, client_id: str, found: Found) -> None:
         """Not by ccxt's own for conditional ones: that answers with nothing."""
