@@ -12,10 +12,9 @@ import logging
 import ssl
 from collections.abc import Mapping
 from decimal import localcontext
-from typing import Any, Protocol
+from typing import Any
 
 import aiohttp
-import certifi
 
 from chatbot.ports import Credentials
 from chatbot.venues.ccxt.loading import exchange_class
@@ -29,10 +28,7 @@ MARKS = ("Referer", "X-CHANNEL-API-CODE", "X-Gate-Channel-Id", "X-SOURCE-KEY")
 TIMEOUT_MS = 10_000
 
 
-class Client(Protocol):
-    """A ccxt exchange, as far as it has a type."""
-
-    def __getattr__(self, name: str) -> Any: ...
+Client = Any  # a ccxt exchange: it has no types of its own
 
 
 class Connections:
@@ -40,14 +36,17 @@ class Connections:
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
-        self.tls = ssl.create_default_context(cafile=certifi.where())
+        self._tls: ssl.SSLContext | None = None
 
-    def session(self) -> aiohttp.ClientSession:
-        if self._session is None:
+    def lend(self, client: Client) -> None:
+        """The session and the TLS context; the authorities are those that come with ccxt."""
+        if self._tls is None:
+            self._tls = ssl.create_default_context(cafile=client.cafile)
+        if self._session is None or self._session.closed:
             # A pool that is full lets orders time out unsent, so there is no limit.
-            connector = aiohttp.TCPConnector(ssl=self.tls, limit=0)
+            connector = aiohttp.TCPConnector(ssl=self._tls, limit=0)
             self._session = aiohttp.ClientSession(connector=connector)
-        return self._session
+        client.session, client.ssl_context, client.own_session = self._session, self._tls, False
 
     async def close(self) -> None:
         if self._session is not None:
@@ -59,8 +58,6 @@ def make_template(quirks: Quirks, connections: Connections, *, api_url: str | No
     """Without keys: ``load_markets`` with keys asks private addresses, and one that fails blocks all."""
     client = _quiet_class(quirks.ccxt_id)(
         {
-            "session": connections.session(),
-            "ssl_context": connections.tls,
             "asyncio_loop": asyncio.get_running_loop(),
             "enableRateLimit": False,
             "timeout": TIMEOUT_MS,
@@ -68,11 +65,12 @@ def make_template(quirks: Quirks, connections: Connections, *, api_url: str | No
             "options": _fresh(quirks.options),
         }
     )
+    connections.lend(client)
     client.has = {**client.has, "fetchCurrencies": False}
     if api_url:
         client.urls = {**client.urls, "api": redirected(client.urls["api"], api_url)}
         _map_errors_everywhere(client)
-    return client  # type: ignore[no-any-return]
+    return client
 
 
 def clone(
@@ -83,7 +81,8 @@ def clone(
     headers: Mapping[str, str] | None = None,
 ) -> Client:
     """For one use: it is forgotten with its credentials afterwards."""
-    made: Any = type(template).__new__(type(template))
+    kind: Any = type(template)
+    made = kind.__new__(kind)
     made.__dict__.update(template.__dict__)
     made.options = {**template.options, **(options or {})}
     made.headers = {**template.headers, **(headers or {})}
@@ -91,7 +90,7 @@ def clone(
     made.markets_loading = None
     if credentials is not None:
         _sign_in(made, credentials)
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 def _sign_in(client: Any, credentials: Credentials) -> None:
