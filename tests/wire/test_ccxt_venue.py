@@ -22,6 +22,7 @@ from tests.wire.venues.faults import (
     Endpoint,
     Garbage,
     LostReply,
+    PartialFill,
     Refuse,
     RequestFault,
     TooMany,
@@ -160,6 +161,31 @@ async def test_a_failed_look_after_an_accepted_order_leaves_it_accepted(desk: Co
     told = await desk.venue.order(ETH, "blind1")
     assert told is not None
     assert told.status is OrderStatus.FILLED
+
+
+async def test_an_order_that_is_not_visible_yet_is_accepted_and_told_later(desk: Connected) -> None:
+    await desk.venue.instruments()
+    desk.server.faults.hide_new_orders(reads=4)
+
+    report = await desk.place(desk.order(LONG, "1", id="hidden1"))
+
+    assert (report.status, report.client_order_id) == (OrderStatus.OPEN, "hidden1")
+    told = None
+    for _ in range(6):
+        told = told or await desk.venue.order(ETH, "hidden1")
+    assert told is not None
+    assert told.status is OrderStatus.FILLED
+
+
+async def test_what_a_market_order_could_not_fill_is_told(desk: Connected) -> None:
+    await desk.venue.instruments()
+    desk.server.faults.on_orders(PartialFill(Decimal("0.4")))
+
+    report = await desk.place(desk.order(LONG, "1", id="partly1"))
+
+    assert report.filled_quantity == Decimal("0.4")
+    assert report.status.final
+    assert report.status is not OrderStatus.FILLED
 
 
 # --- stops --------------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ class Access:
 
     def pause_if_asked(self, error: BaseException) -> float:
         """For how many seconds reads rest; 0: the venue did not ask for it."""
-        if not is_pause(error):
+        if not is_pause(error, self.quirks):
             return 0.0
         seconds = pause_seconds(error, self._nonce_ms())
         self.limiter.pause(seconds)

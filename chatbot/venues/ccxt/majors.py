@@ -317,6 +317,7 @@ OKX = Quirks(
     batch=20,
     mode_param="tdMode",
     budget=Budget(60, 2),
-    weights={Call.ALL_ORDERS: 3, Call.ORDERS: 3, Call.ORDER: 2},
+    # Tiers are ten in two seconds.
+    weights={Call.ALL_ORDERS: 3, Call.ORDERS: 3, Call.ORDER: 2, Call.TIERS: 6},
     demo="the same address with the header x-simulated-trading: 1",
 )

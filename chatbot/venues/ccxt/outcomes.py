@@ -132,9 +132,11 @@ def _words(error: BaseException) -> str:
     return str(error.args[0]) if error.args else type(error).__name__
 
 
-def is_pause(error: BaseException) -> bool:
-    """The venue refuses us for our pace."""
-    known = ccxt_errors()
+def is_pause(error: BaseException, quirks: Quirks) -> bool:
+    """The venue refuses us for our pace. What it names a wrong key is one, whatever ccxt takes it for."""
+    known, complaint = ccxt_errors(), complaint_of(error)
+    if complaint is not None and quirks.rejections.get(complaint.code, "RateLimited") != "RateLimited":
+        return False
     paced = isinstance(error, known.RateLimitExceeded | known.DDoSProtection)
     refused = isinstance(error, known.ExchangeNotAvailable) and TOO_MANY.search(_words(error)[:400])
     return paced or bool(refused and error.__cause__ is None)
@@ -155,7 +157,7 @@ def read_error(
 ) -> errors.VenueError:
     """Of a request that changes nothing."""
     complaint = complaint_of(error)
-    if is_pause(error):
+    if is_pause(error, quirks):
         return errors.RateLimited(
             f"{quirks.title} asks us to slow down.", venue=quirks.id, retry_after=max(1.0, pause)
         )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
@@ -28,13 +27,14 @@ from chatbot.venues.ccxt.dialects.common import Dialect, Found, Instruments, Set
 from chatbot.venues.ccxt.memory import OrderName
 from chatbot.venues.ccxt.parse_account import balances
 from chatbot.venues.ccxt.parse_orders import SIDES, funding_payment
-from chatbot.venues.ccxt.quirks import LOWER_SIDES, MODES, Call
+from chatbot.venues.ccxt.quirks import LOWER_SIDES, Call
 from chatbot.venues.ccxt.reading import Answer
 
 SWAP = "SWAP"
 POSITION_MODES = {"long_short_mode": PositionMode.HEDGE, "net_mode": PositionMode.ONE_WAY}
 STOP_KINDS = ("conditional", "trigger")
 PAGE = 100
+FAMILIES_AT_ONCE = 5
 MOST_PAGES = 100
 # Bill types of fills that the venue made by itself.
 LIQUIDATIONS = frozenset({"100", "101", "102", "103", "104", "105", "106", "107", "108", "109", "110"})
@@ -55,20 +55,43 @@ class Okx(Dialect):
     # --- public ---------------------------------------------------------------------------------
 
     async def tiers(self) -> dict[Symbol, tuple[MarginTier, ...]]:
-        """By family, a few at a time; their caps are contracts, worth what the mark price says today."""
+        """By family, a few in one request; their caps are contracts, worth what the mark price says today."""
         wanted = [Symbol(s) for s, market in self.access.markets.items() if parse.tradable(market)]
         marks = await self._rows(Call.MARKET, "publicGetPublicMarkPrice", instType=SWAP)
         priced = {self.access.names.get(row.text("instId")): row.positive("markPx") for row in marks}
-        few = asyncio.Semaphore(10)
+        families = {self._family(symbol): symbol for symbol in wanted if symbol in priced}
+        names = sorted(families)
+        chunks = [names[n : n + FAMILIES_AT_ONCE] for n in range(0, len(names), FAMILIES_AT_ONCE)]
+        lists = await together(*(self._tier_rows(chunk) for chunk in chunks))
+        told: dict[str, list[dict[str, object]]] = {}
+        for row in (row for rows in lists for row in rows):
+            told.setdefault(row.text("instFamily", "uly"), []).append(_tier(row))
+        return {
+            families[name]: self._tiers(rows, unit=self._worth(families[name], priced[families[name]]))
+            for name, rows in told.items()
+            if name in families
+        }
 
-        async def of(symbol: Symbol) -> tuple[MarginTier, ...]:
-            async with few:
-                rows = await self.access.read(Call.TIERS, "fetch_market_leverage_tiers", symbol)
-            size = Answer.of(self.id, "instrument", self.access.markets[symbol]).positive("contractSize")
-            return self._tiers(rows, unit=size * priced[symbol])
+    def _family(self, symbol: Symbol) -> str:
+        return Answer.of(self.id, "instrument", self.access.markets[symbol]).text(
+            "info.instFamily", "info.uly"
+        )
 
-        known = [symbol for symbol in wanted if symbol in priced]
-        return dict(zip(known, await together(*(of(symbol) for symbol in known)), strict=True))
+    def _worth(self, symbol: Symbol, mark: Decimal) -> Decimal:
+        """Of one contract: in quote (linear) or in base (inverse)."""
+        told = Answer.of(self.id, "instrument", self.access.markets[symbol])
+        size = told.positive("contractSize")
+        return size * mark if told.truth("linear") else size / mark
+
+    async def _tier_rows(self, families: list[str]) -> list[Answer]:
+        told = await self.access.read(
+            Call.TIERS,
+            "publicGetPublicPositionTiers",
+            instType=SWAP,
+            tdMode="cross",
+            instFamily=",".join(families),
+        )
+        return Answer.of(self.id, "margin tiers", told).rows("data")
 
     async def market(self, instrument: Instrument) -> MarketState:
         symbol, name = instrument.symbol, self.native(instrument.symbol)
@@ -303,6 +326,14 @@ class Okx(Dialect):
         )
 
 
+def _tier(row: Answer) -> dict[str, object]:
+    return {
+        "minNotional": row.text("minSz"),
+        "maintenanceMarginRate": row.text("mmr"),
+        "maxLeverage": row.text("maxLever"),
+    }
+
+
 def _whole(found: Balance, told: Answer) -> Balance:
     """The venue's ratio is equity over margin; ours is margin over equity."""
     safety = told.positive_or_none("mgnRatio")
@@ -338,6 +369,3 @@ def _cause(row: Answer, name: OrderName) -> FillCause:
     if kind in DELEVERAGED:
         return FillCause.AUTO_DELEVERAGING
     return FillCause.LIQUIDATION if kind in LIQUIDATIONS else name.cause
-
-
-__all__ = ["MODES", "Okx"]
