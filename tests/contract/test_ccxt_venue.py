@@ -32,5 +32,17 @@ class TestCcxtVenue(VenueContract):
         async with loopback(request.param) as server:
             connected = Connected(request.param, server)
             yield CcxtUnderTest(connected)
-            await connected.exchanges.close()
+            await connected.close()
             assert server.unknown == []
+
+
+class TestAVenueReadByCcxt(VenueContract):
+    """The way of the exchanges that have no dialect of their own, on a loopback exchange that has one."""
+
+    @pytest.fixture
+    async def subject(self) -> AsyncIterator[VenueUnderTest]:
+        async with loopback("binance") as server:
+            connected = Connected("binance", server)
+            await connected.read_by_ccxt()
+            yield CcxtUnderTest(connected)
+            await connected.close()

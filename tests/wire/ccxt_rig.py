@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
@@ -11,7 +12,12 @@ from chatbot.domain.hedge import AccountId, UserId
 from chatbot.domain.instrument import PositionSide, Symbol
 from chatbot.domain.order import Accepted, OrderReport, OrderRequest, OrderType
 from chatbot.ports import Account, Clock, Credentials
+from chatbot.venues.ccxt.clones import Connections
 from chatbot.venues.ccxt.exchanges import CcxtExchanges
+from chatbot.venues.ccxt.majors import BINANCE
+from chatbot.venues.ccxt.marketplace import Marketplace
+from chatbot.venues.ccxt.quirks import UNIFIED_POSITION, UPPER_SIDES, unified
+from chatbot.venues.ccxt.venue import CcxtVenue
 from chatbot.venues.feeds import ETH
 from tests.wire.venues.binance import BinanceServer
 from tests.wire.venues.bybit import BybitServer
@@ -29,6 +35,18 @@ def loopback(venue_id: str, *, ago: timedelta = timedelta(0)) -> VenueServer:
     return SERVERS[venue_id](VirtualClock(datetime.now(UTC) - ago))
 
 
+# As the exchanges of the second row are read: by ccxt's parsers and no dialect of their own.
+UNIFIED = replace(
+    BINANCE,
+    id="unified",
+    orders=unified("info.positionSide", UPPER_SIDES),
+    stops=unified("info.positionSide", UPPER_SIDES),
+    positions=UNIFIED_POSITION,
+    fill_profit=("info.realizedPnl",),
+    margin_leg={"positionSide": "{SIDE}"},
+)
+
+
 class Connected:
     """One account, by its key, on one loopback venue."""
 
@@ -40,9 +58,25 @@ class Connected:
             self.clock, api_urls={venue_id: server.url}, prices_fresh_for=timedelta(0)
         )
         rights = self.holder.key
+        self._connections = Connections()
         self.credentials = Credentials(rights.key, rights.secret, rights.passphrase)
         self.account = Account(AccountId("a1"), UserId("u1"), venue_id, "mine", START)
         self.venue = self.exchanges.venue(self.account, self.credentials)
+
+    async def read_by_ccxt(self) -> None:
+        """From here on as an exchange of the second row."""
+        shared = Marketplace(
+            UNIFIED,
+            self._connections,
+            self.clock,
+            api_url=self.server.url,
+            prices_fresh_for=timedelta(0),
+        )
+        self.venue = CcxtVenue(shared, self.credentials)
+
+    async def close(self) -> None:
+        await self.exchanges.close()
+        await self._connections.close()
 
     def order(
         self,

@@ -41,17 +41,22 @@ QUESTIONS = {"binance": 13, "bybit": 10, "okx": 18}
 STAMPS = {"timestamp", "signature"}
 BATCHES = {
     "binance": "POST /fapi/v1/batchOrders",
+    "unified": "POST /fapi/v1/batchOrders",
     "bybit": "POST /v5/order/create-batch",
     "okx": "POST /api/v5/trade/batch-orders",
 }
 
 
-@pytest.fixture(params=MAJORS)
+@pytest.fixture(params=[*MAJORS, "unified"])
 async def desk(request: pytest.FixtureRequest) -> AsyncIterator[Connected]:
-    async with loopback(request.param) as server:
-        connected = Connected(request.param, server)
+    """``unified``: Binance, read as the exchanges that have no dialect of their own."""
+    venue_id = "binance" if request.param == "unified" else request.param
+    async with loopback(venue_id) as server:
+        connected = Connected(venue_id, server)
+        if request.param == "unified":
+            await connected.read_by_ccxt()
         yield connected
-        await connected.exchanges.close()
+        await connected.close()
         assert server.unknown == []
 
 
@@ -146,8 +151,9 @@ async def test_too_many_requests_pause_the_reads_and_repeat_no_order(desk: Conne
 
 async def test_nobody_at_the_address_means_surely_not_sent(desk: Connected) -> None:
     await desk.venue.view()
-    async with loopback(desk.venue.venue_id) as gone:
-        other = Connected(desk.venue.venue_id, gone)
+    venue_id = desk.account.venue
+    async with loopback(venue_id) as gone:
+        other = Connected(venue_id, gone)
         await other.venue.view()
 
     (outcome,) = await other.venue.place([other.order(LONG, "1")])
@@ -156,12 +162,12 @@ async def test_nobody_at_the_address_means_surely_not_sent(desk: Connected) -> N
     assert outcome.kind == "VenueUnavailable"
     with pytest.raises(VenueUnavailable):
         await other.venue.view()
-    await other.exchanges.close()
+    await other.close()
 
 
 async def test_a_failed_look_after_an_accepted_order_leaves_it_accepted(desk: Connected) -> None:
     await desk.venue.instruments()
-    looks = 1 if desk.venue.venue_id == "bybit" else 2
+    looks = {"bybit": 1, "unified": 1}.get(desk.venue.venue_id, 2)
     desk.server.faults.on(Endpoint.LOOKUP, *[Down(503)] * looks)
 
     report = await desk.place(desk.order(LONG, "1", id="blind1"))
@@ -339,7 +345,7 @@ async def test_prices_of_the_past_end_with_the_price_of_now(venue_id: str) -> No
     async with loopback(venue_id, ago=timedelta(hours=1)) as server:
         desk = Connected(venue_id, server)
         await _three_prices(desk)
-        await desk.exchanges.close()
+        await desk.close()
 
 
 async def _three_prices(desk: Connected) -> None:
@@ -355,6 +361,7 @@ async def _three_prices(desk: Connected) -> None:
     assert points[-1].price == 2025
 
 
+@pytest.mark.parametrize("desk", MAJORS, indirect=True)
 async def test_a_view_asks_each_question_once_and_all_of_them_together(desk: Connected) -> None:
     await desk.open(LONG)
     await desk.venue.view([BTC])
@@ -382,6 +389,7 @@ def _question(received: Received) -> str:
     return str({k: v for k, v in received.params.items() if k not in STAMPS})
 
 
+@pytest.mark.parametrize("desk", MAJORS, indirect=True)
 async def test_a_garbled_answer_is_an_error_and_no_empty_account(desk: Connected) -> None:
     await desk.open(LONG)
     orders = Endpoint.LOOKUP if desk.venue.venue_id == "bybit" else Endpoint.OPEN_ORDERS
@@ -394,7 +402,9 @@ async def test_a_garbled_answer_is_an_error_and_no_empty_account(desk: Connected
 
 async def test_a_refusal_that_nobody_listed_proves_nothing(desk: Connected) -> None:
     await desk.venue.instruments()
-    desk.server.faults.on(Endpoint.PLACE, Refuse("-99999" if desk.venue.venue_id == "binance" else "99999"))
+    desk.server.faults.on(
+        Endpoint.PLACE, Refuse("-99999" if desk.venue.venue_id in ("binance", "unified") else "99999")
+    )
 
     (outcome,) = await desk.venue.place([desk.order(LONG, "1")])
 

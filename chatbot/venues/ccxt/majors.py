@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chatbot.domain.order import OrderType
+from chatbot.domain.order import FillCause, OrderType
 from chatbot.venues.ccxt import codes
 from chatbot.venues.ccxt.limiter import Budget
 from chatbot.venues.ccxt.quirks import (
@@ -108,6 +108,7 @@ BINANCE = Quirks(
         free="availableBalance",
         maintenance="maintMargin",
     ),
+    forced={"adl_autoclose": FillCause.AUTO_DELEVERAGING, "autoclose-": FillCause.LIQUIDATION},
     rejections=codes.BINANCE,
     absent=codes.ABSENT["binance"],
     unchanged=codes.UNCHANGED["binance"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chatbot.domain.order import FillCause
 from chatbot.venues.ccxt import codes
 from chatbot.venues.ccxt.limiter import Budget
 from chatbot.venues.ccxt.majors import BINANCE
@@ -69,6 +70,7 @@ GATE = Quirks(
         maintenance="maintenance_margin",
         unrealized="unrealised_pnl",
     ),
+    forced={"liquid": FillCause.LIQUIDATION, "auto_deleverag": FillCause.AUTO_DELEVERAGING},
     rejections=codes.GATE,
     absent=codes.ABSENT["gate"],
     unchanged=codes.UNCHANGED["gate"],
@@ -188,6 +190,7 @@ ASTER = Quirks(
     ),
     progressive_tiers=True,
     fill_profit=("info.realizedPnl",),
+    forced=BINANCE.forced,
     rejections=codes.ASTER,
     absent=codes.ABSENT["aster"],
     unchanged=codes.UNCHANGED["aster"],

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from chatbot.domain.instrument import MarginMode, PositionSide
-from chatbot.domain.order import OrderStatus, OrderType
+from chatbot.domain.order import FillCause, OrderStatus, OrderType
 from chatbot.venues.ccxt.limiter import Budget
 
 LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
@@ -196,6 +196,7 @@ class Quirks:
     margin_leg: Mapping[str, str] = field(default_factory=dict)
     mode_needs_leverage: bool = False
     progressive_tiers: bool = False
+    forced: Mapping[str, FillCause] = field(default_factory=dict)  # how client ids of its own orders begin
     fill_profit: tuple[str, ...] = ()  # empty: it tells no realized profit with its fills
     whole_amounts: bool = False  # ccxt compares amounts with numbers there
     demo: str = ""

@@ -37,10 +37,11 @@ MODES = {
 # The venue asks thirty times as much for it as for a price, and we know when we change it.
 MODE_IS_FRESH_FOR = timedelta(seconds=60)
 WEEK = timedelta(days=7)
-LIQUIDATED, DELEVERAGED = "autoclose-", "adl_autoclose"
 
 
 class Binance(Dialect):
+    page = PAGE
+
     async def fees(self, instruments: Instruments) -> dict[Symbol, tuple[Decimal, Decimal]]:
         probe = self.probe()
         told = Answer.of(
@@ -177,7 +178,7 @@ class Binance(Dialect):
                 self._parents(instrument),
             )
             for order_id, order in zip(unknown, found, strict=True):
-                self.memory.learn(order_id, _named(order, parents.get(order_id)))
+                self.memory.learn(order_id, _name(order, parents.get(order_id), self.quirks.forced))
         return {order_id: self.memory.names[order_id] for order_id in ids}
 
     async def _plain(self, symbol: Symbol, order_id: str) -> Found | None:
@@ -256,11 +257,8 @@ def _one_way_leg(row: Answer) -> PositionSide:
     return PositionSide.LONG if bought != closes else PositionSide.SHORT
 
 
-def _named(order: Found | None, parent: str | None) -> OrderName:
+def _name(order: Found | None, parent: str | None, forced: Mapping[str, FillCause]) -> OrderName:
     """An order that is not found any more was nobody's of ours that we still ask for."""
     said = order.answer.optional_text("clientOrderId") if order else ""
-    if said.startswith(DELEVERAGED):
-        return OrderName("", FillCause.AUTO_DELEVERAGING)
-    if said.startswith(LIQUIDATED):
-        return OrderName("", FillCause.LIQUIDATION)
-    return OrderName(parent or said)
+    cause = next((forced[word] for word in forced if said.startswith(word)), None)
+    return OrderName(parent or said) if cause is None else OrderName("", cause)

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import ClassVar
 
 from chatbot.domain.account import Balance, LegSetting
 from chatbot.domain.instrument import (
@@ -16,12 +17,12 @@ from chatbot.domain.instrument import (
     PositionSide,
     Symbol,
 )
-from chatbot.domain.order import Fill, FundingPayment
+from chatbot.domain.order import Fill, FillCause, FundingPayment, OrderReport
 from chatbot.errors import InvalidOrder, VenueUnavailable
 from chatbot.ports import KeyReport
 from chatbot.venues.ccxt.access import together
 from chatbot.venues.ccxt.dialects.keys import read_key, read_mode
-from chatbot.venues.ccxt.dialects.public import PAGE, PublicDialect, milliseconds
+from chatbot.venues.ccxt.dialects.public import PublicDialect, milliseconds
 from chatbot.venues.ccxt.limiter import Urgency
 from chatbot.venues.ccxt.memory import OrderName
 from chatbot.venues.ccxt.parse_account import balances
@@ -33,6 +34,7 @@ Settings = dict[tuple[Symbol, PositionSide], LegSetting]
 Instruments = Mapping[Symbol, Instrument]
 MOST_PAGES = 30
 LONGEST_HISTORY = timedelta(days=180)
+WEEK = timedelta(days=6, hours=23)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +47,8 @@ class Found:
 
 
 class Dialect(PublicDialect):
+    page: ClassVar[int] = 100  # the most rows of a history that every one of these venues answers
+
     # --- the account ----------------------------------------------------------------------------
 
     async def fees(self, instruments: Instruments) -> dict[Symbol, tuple[Decimal, Decimal]]:
@@ -81,7 +85,7 @@ class Dialect(PublicDialect):
         return PositionMode.HEDGE if hedged else PositionMode.ONE_WAY
 
     async def _leg_settings(self, symbol: Symbol) -> Settings:
-        if self.access.template.has.get("fetchLeverage") is not True:
+        if not self.access.template.has.get("fetchLeverage"):
             return self._remembered(symbol)
         told = Answer.of(self.id, "leverage", await self.access.read(Call.SETTINGS, "fetch_leverage", symbol))
         return {
@@ -208,12 +212,17 @@ class Dialect(PublicDialect):
 
     async def fills(self, instrument: Instrument, since: datetime) -> tuple[Fill, ...]:
         told = await self.access.read(
-            Call.FILLS, "fetch_my_trades", instrument.symbol, self.reachable(since), PAGE
+            Call.FILLS, "fetch_my_trades", instrument.symbol, self.within_a_week(since), self.page
         )
         rows = rows_of(self.id, "fill", told)
         names = await self.order_names(instrument, {row.text("order") for row in rows})
         made = [await self._fill(row, instrument, names) for row in rows]
         return ordered(fill for fill in made if fill.at >= since)
+
+    def within_a_week(self, since: datetime) -> int | None:
+        """Most venues answer a week from then at most; without an instant they tell the newest page."""
+        recent = self.access.venue_now() - since < WEEK
+        return milliseconds(since) if recent else None
 
     def reachable(self, since: datetime) -> int:
         return milliseconds(max(since, self.access.venue_now() - LONGEST_HISTORY))
@@ -226,8 +235,15 @@ class Dialect(PublicDialect):
         for order_id, order in zip(unknown, found, strict=True):
             if order is not None:
                 told = report(order.answer, order.fields, instrument, prefix=self.quirks.id_prefix)
-                self.memory.learn(order_id, OrderName(told.client_order_id, leg=told.position_side))
+                self.memory.learn(order_id, self._named(told))
         return {order_id: self.memory.names[order_id] for order_id in ids if order_id in self.memory.names}
+
+    def _named(self, told: OrderReport) -> OrderName:
+        """Orders of the venue's own bear ids that say so."""
+        forced = self.quirks.forced
+        cause = next((forced[word] for word in forced if told.client_order_id.startswith(word)), None)
+        ours = told.client_order_id if cause is None else ""
+        return OrderName(ours, cause or FillCause.TRADE, told.position_side)
 
     async def _fill(self, row: Answer, instrument: Instrument, names: Mapping[str, OrderName]) -> Fill:
         name = names.get(row.text("order"))
@@ -272,7 +288,7 @@ class Dialect(PublicDialect):
 
     async def funding_rows(self, instrument: Instrument, since_ms: int) -> list[Answer]:
         told = await self.access.read(
-            Call.FUNDING, "fetch_funding_history", instrument.symbol, since_ms, PAGE
+            Call.FUNDING, "fetch_funding_history", instrument.symbol, since_ms, self.page
         )
         return rows_of(self.id, "funding payment", told)
 
@@ -285,7 +301,7 @@ class Dialect(PublicDialect):
 
     async def funding_rates(self, symbol: Symbol, since_ms: int) -> dict[datetime, Decimal]:
         """Settled rates by their instant."""
-        told = await self.access.read(Call.FUNDING, "fetch_funding_rate_history", symbol, since_ms, PAGE)
+        told = await self.access.read(Call.FUNDING, "fetch_funding_rate_history", symbol, since_ms, self.page)
         rows = rows_of(self.id, "settled funding rate", told)
         return {row.instant("timestamp"): row.decimal("fundingRate") for row in rows}
 
