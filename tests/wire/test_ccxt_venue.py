@@ -147,6 +147,16 @@ async def test_what_is_so_already_is_not_asked_for(desk: Connected) -> None:
     assert [r for r in desk.server.log if r.method == "POST"] == written
 
 
+@pytest.mark.parametrize("desk", ["bybit"], indirect=True)
+async def test_a_margin_mode_of_the_whole_account_is_not_changed_under_open_legs(desk: Connected) -> None:
+    await desk.open(LONG)
+
+    with pytest.raises(InvalidOrder, match="one margin mode for the whole account"):
+        await desk.venue.set_leg(BTC, SHORT, LegSetting(Decimal(5), MarginMode.ISOLATED))
+
+    assert not desk.server.requests("POST /v5/account/set-margin-mode")
+
+
 async def test_margin_is_added_to_an_isolated_leg(desk: Connected) -> None:
     await desk.venue.set_leg(ETH, LONG, LegSetting(Decimal(10), MarginMode.ISOLATED))
     await desk.open(LONG)

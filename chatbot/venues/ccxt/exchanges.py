@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Mapping
 from datetime import timedelta
 
 from chatbot.domain.hedge import AccountId
-from chatbot.errors import InstrumentUnavailable
+from chatbot.errors import BadCredentials, InstrumentUnavailable
 from chatbot.ports import Account, Clock, Credentials, KeyReport
 from chatbot.venues.ccxt import table
 from chatbot.venues.ccxt.clones import Connections
@@ -15,6 +16,8 @@ from chatbot.venues.ccxt.marketplace import PRICES_ARE_FRESH_FOR, Health, Market
 from chatbot.venues.ccxt.memory import AccountMemory
 from chatbot.venues.ccxt.quirks import Quirks
 from chatbot.venues.ccxt.venue import CcxtVenue
+
+WALLET_KEY = re.compile(r"0x[0-9a-fA-F]{40} (?:0x)?[0-9a-fA-F]{64}")
 
 
 class CcxtExchanges:
@@ -55,6 +58,11 @@ class CcxtExchanges:
 
     async def examine(self, venue_id: str, credentials: Credentials) -> KeyReport:
         """Reads with the key at once. Raises BadCredentials, MissingPermission, VenueUnavailable."""
+        quirks = self._quirks(venue_id)
+        if quirks.other_name and not WALLET_KEY.fullmatch(f"{credentials.api_key} {credentials.secret}"):
+            raise BadCredentials(
+                f"{quirks.title} takes the {quirks.other_name}: 0x and digits.", venue=quirks.id
+            )
         dialect = await self.marketplace(venue_id).dialect(credentials)
         return await dialect.key()
 

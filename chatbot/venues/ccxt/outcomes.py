@@ -161,15 +161,26 @@ def read_error(
         return errors.RateLimited(
             f"{quirks.title} asks us to slow down.", venue=quirks.id, retry_after=max(1.0, pause)
         )
-    kind = quirks.rejections.get(complaint.code) if complaint else None
-    if complaint is not None and kind in ("BadCredentials", "MissingPermission"):
-        return named_error(Rejected(redacted(complaint.words, credentials), complaint.code, kind), quirks)
     words = redacted(complaint.words if complaint else type(error).__name__, credentials)
+    kind = _key_trouble(error, complaint, quirks)
+    if kind:
+        return named_error(Rejected(words, complaint.code if complaint else "", kind), quirks)
     return errors.VenueUnavailable(
         f"{quirks.title} did not answer the question: {words}",
         venue=quirks.id,
         code=complaint.code if complaint else "",
     )
+
+
+def _key_trouble(error: BaseException, complaint: Complaint | None, quirks: Quirks) -> str:
+    """By code, else by ccxt's class: a question asked in vain does no harm."""
+    kind = quirks.rejections.get(complaint.code, "") if complaint else ""
+    known = ccxt_errors()
+    if kind in ("BadCredentials", "MissingPermission"):
+        return kind
+    if kind or not isinstance(error, known.AuthenticationError):
+        return ""
+    return "MissingPermission" if isinstance(error, known.PermissionDenied) else "BadCredentials"
 
 
 def write_error(

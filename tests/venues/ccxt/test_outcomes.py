@@ -144,6 +144,8 @@ def test_a_pause_that_is_not_named_is_short_and_after_a_ban_long(text: str, seco
     [
         (E.AuthenticationError(binance(-2015)), errors.BadCredentials),
         (E.DDoSProtection(binance(-2015)), errors.BadCredentials),
+        (E.AuthenticationError('binanceusdm requires "apiKey" credential'), errors.BadCredentials),
+        (E.PermissionDenied(binance(-987654)), errors.MissingPermission),
         (E.PermissionDenied(binance(-4087)), errors.MissingPermission),
         (E.ExchangeError("binanceusdm GET https://fapi/x?signature=abc"), errors.VenueUnavailable),
     ],

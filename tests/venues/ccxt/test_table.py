@@ -6,8 +6,8 @@ import pytest
 
 from chatbot.clock import SystemClock
 from chatbot.domain.instrument import PositionSide
-from chatbot.errors import InstrumentUnavailable
-from chatbot.ports import Exchanges, Venue
+from chatbot.errors import BadCredentials, InstrumentUnavailable
+from chatbot.ports import Credentials, Exchanges, Venue
 from chatbot.venues.ccxt.exchanges import CcxtExchanges
 from chatbot.venues.ccxt.loading import exchange_class
 from chatbot.venues.ccxt.quirks import Call, Quirks
@@ -69,6 +69,22 @@ async def test_an_account_on_an_unknown_exchange_is_an_error_with_the_reason() -
 
     with pytest.raises(InstrumentUnavailable, match="deribit holds one position per symbol"):
         await exchanges.health("deribit")
+
+
+async def test_a_wallet_is_asked_for_where_keys_are_wallets() -> None:
+    exchanges = CcxtExchanges(SystemClock())
+
+    assert "wallet address" in exchanges.key_name("aster")
+    assert exchanges.key_name("okx") == "API key and secret"
+    with pytest.raises(BadCredentials, match="wallet address and private key"):
+        await exchanges.examine("aster", Credentials("an-api-key", "a-secret"))
+
+
+@ROWS
+def test_practice_is_an_address_or_nothing(quirks: Quirks) -> None:
+    place = CcxtExchanges(SystemClock()).practice(quirks.id)
+
+    assert place == "" or place.startswith(("https://", "the same address with"))
 
 
 def test_the_venue_is_a_venue() -> None:

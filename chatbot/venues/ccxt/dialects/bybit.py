@@ -229,6 +229,15 @@ class Bybit(Dialect):
             **{LEVERAGES[side]: f"{wanted.leverage:f}", LEVERAGES[side.opposite]: f"{opposite:f}"},
         )
 
+    async def set_margin_mode(self, symbol: Symbol, side: PositionSide, wanted: LegSetting) -> None:
+        """It is one for the whole account, so it changes only while nothing else would change with it."""
+        if any(row.decimal("size") for _, row in await self.positions()):
+            raise InvalidOrder(
+                "Bybit has one margin mode for the whole account; it changes only while nothing is open.",
+                venue=self.id,
+            )
+        await super().set_margin_mode(symbol, side, wanted)
+
     async def add_margin(self, instrument: Instrument, side: PositionSide, amount: Decimal) -> None:
         await self.access.write(
             Call.SET,
