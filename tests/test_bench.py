@@ -10,7 +10,7 @@ from decimal import Decimal
 import aiohttp
 import pytest
 
-from bench import orders, startup, updates
+from bench import accounts, orders, startup, updates
 from bench.__main__ import PARTS, main
 from bench.crowd import QUESTION, Answer, Crowd
 from bench.figures import figure, median, quantile, times
@@ -44,6 +44,15 @@ async def test_orders_are_counted_in_round_trips_on_a_venue_that_is_far_away() -
     assert gaps[orders.OPEN] == ""
     # The primary leaves when the offset is filled; at once they leave together.
     assert float(gaps[orders.OFFSET_FIRST]) >= 20 > float(gaps[orders.AT_ONCE])
+
+
+@pytest.mark.slow
+async def test_an_account_costs_kilobytes_and_signs_for_itself() -> None:
+    table = await accounts.measure(accounts.Plan(clones=200, instances=2, signed=40, symbols=20))
+    small, large, _ = table.rows
+    assert all(positive(cell) for row in (small, large) for cell in row[1:])
+    assert float(small[1]) * 10 < float(large[1].replace(",", ""))
+    assert all(aim.met for aim in table.aims)
 
 
 @pytest.mark.slow

@@ -41,6 +41,7 @@ class BinanceMarket(StreamingServer):
         public("exchangeInfo", Endpoint.MARKETS, self._exchange_info)
         public("premiumIndex", Endpoint.PRICES, self._premium_index)
         public("fundingInfo", Endpoint.PRICES, self._funding_info)
+        public("fundingRate", Endpoint.PRICES, self._settled_rates)
         public("ticker/24hr", Endpoint.PRICES, self._tickers)
         public("ticker/bookTicker", Endpoint.PRICES, self._book_tickers)
         public("depth", Endpoint.BOOK, self._depth)
@@ -120,6 +121,12 @@ class BinanceMarket(StreamingServer):
 
     async def _premium(self, symbol: Symbol) -> Any:
         return words.premium_index(await self.market.state(symbol))
+
+    async def _settled_rates(self, call: Call) -> Any:
+        symbol, since = symbol_of(call), call.whole("startTime", 0)
+        rates = await self.market.settled_rates(symbol)
+        rows = [words.settled_rate(symbol, at, rate) for at, rate in rates]
+        return [row for row in rows if row["fundingTime"] >= since][: call.whole("limit", 100)]
 
     async def _tickers(self, call: Call) -> Any:
         return await self._one_or_all(call, self._ticker)

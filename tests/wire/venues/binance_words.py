@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -87,6 +87,10 @@ def premium_index(state: MarketState) -> dict[str, Any]:
         "nextFundingTime": to_ms(state.next_funding_at),
         "time": to_ms(state.at),
     }
+
+
+def settled_rate(symbol: Symbol, at: datetime, rate: Decimal) -> dict[str, Any]:
+    return {"symbol": IDS[symbol], "fundingTime": to_ms(at), "fundingRate": plain(rate, 8), "markPrice": ""}
 
 
 def funding_info(instrument: Instrument) -> dict[str, Any]:

@@ -146,6 +146,11 @@ class Market:
     async def instruments(self) -> Mapping[Symbol, Instrument]:
         return await self._public.instruments()
 
+    async def settled_rates(self, symbol: Symbol) -> list[tuple[datetime, Decimal]]:
+        """Ascending; known of the settlements that somebody took part in."""
+        paid = [p for account in self.accounts.values() for p in await account.funding(symbol)]
+        return sorted({(payment.at, payment.rate) for payment in paid})
+
     async def state(self, symbol: Symbol) -> MarketState:
         return (await self._public.view([symbol])).markets[symbol]
 

@@ -60,6 +60,7 @@ class OkxMarket(StreamingServer):
         public("public/time", Endpoint.TIME, self._time)
         public("public/instruments", Endpoint.MARKETS, self._instruments)
         public("public/funding-rate", Endpoint.PRICES, self._funding_rate)
+        public("public/funding-rate-history", Endpoint.PRICES, self._settled_rates)
         public("public/mark-price", Endpoint.PRICES, self._mark_price)
         public("market/ticker", Endpoint.PRICES, self._tickers)
         public("market/tickers", Endpoint.PRICES, self._tickers)
@@ -136,6 +137,14 @@ class OkxMarket(StreamingServer):
     async def _funding_rate(self, call: Call) -> list[Any]:
         symbols = list(IDS) if call.text("instId") == "ANY" else [symbol_of(call)]
         return [words.funding_rate(await self.market.state(symbol)) for symbol in symbols]
+
+    async def _settled_rates(self, call: Call) -> list[Any]:
+        """Newest first; ``before`` and ``after`` are instants."""
+        symbol = symbol_of(call)
+        rates = await self.market.settled_rates(symbol)
+        rows = [words.settled_rate(symbol, at, rate) for at, rate in reversed(rates)]
+        newer, older = call.whole("before", 0), call.whole("after", 10**15)
+        return [row for row in rows if newer < int(row["fundingTime"]) < older][: call.whole("limit", 100)]
 
     async def _mark_price(self, call: Call) -> list[Any]:
         return [words.mark_price(await self.market.state(symbol)) for symbol in symbols_of(call)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -90,6 +91,18 @@ def market(instrument: Instrument) -> dict[str, Any]:
         "stk": "",
         "tickSz": plain(instrument.tick_size),
         "uly": FAMILIES[symbol],
+    }
+
+
+def settled_rate(symbol: Symbol, at: datetime, rate: Decimal) -> dict[str, Any]:
+    return {
+        "formulaType": "withRate",
+        "fundingRate": plain(rate),
+        "fundingTime": str(to_ms(at)),
+        "instId": IDS[symbol],
+        "instType": "SWAP",
+        "method": "current_period",
+        "realizedRate": plain(rate),
     }
 
 

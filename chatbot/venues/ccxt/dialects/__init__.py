@@ -1,0 +1,1 @@
+"""How each exchange is asked: ``common.py`` through ccxt's unified methods, the others natively."""

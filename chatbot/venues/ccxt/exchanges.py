@@ -1,0 +1,101 @@
+"""The exchanges that accounts can be connected on. Implements ``chatbot.ports.Exchanges``."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+
+from chatbot.domain.hedge import AccountId
+from chatbot.errors import BadCredentials, InstrumentUnavailable
+from chatbot.ports import Account, Clock, Credentials, KeyReport
+from chatbot.venues.ccxt import table
+from chatbot.venues.ccxt.clones import Connections
+from chatbot.venues.ccxt.marketplace import PRICES_ARE_FRESH_FOR, Health, Marketplace
+from chatbot.venues.ccxt.memory import AccountMemory
+from chatbot.venues.ccxt.quirks import Quirks
+from chatbot.venues.ccxt.venue import CcxtVenue
+
+WALLET_KEY = re.compile(r"0x[0-9a-fA-F]{40} (?:0x)?[0-9a-fA-F]{64}")
+
+
+class CcxtExchanges:
+    """``api_urls``: other addresses by venue id, scheme and host only; the venues' own paths are kept."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        api_urls: Mapping[str, str] | None = None,
+        prices_fresh_for: timedelta = PRICES_ARE_FRESH_FOR,
+    ) -> None:
+        self._clock = clock
+        self._api_urls = api_urls or {}
+        self._prices_fresh_for = prices_fresh_for
+        self._connections = Connections()
+        self._places: dict[str, Marketplace] = {}
+        self._memories: dict[AccountId, AccountMemory] = {}
+
+    def refusal(self, venue_id: str) -> str | None:
+        return table.refusal(venue_id)
+
+    def supported(self) -> tuple[str, ...]:
+        return tuple(table.TABLE)
+
+    def needs_passphrase(self, venue_id: str) -> bool:
+        quirks = table.known(venue_id)
+        return quirks is not None and quirks.passphrase
+
+    def key_name(self, venue_id: str) -> str:
+        """What the key is called there: what to ask the user for."""
+        quirks = self._quirks(venue_id)
+        return quirks.other_name or "API key and secret"
+
+    def practice(self, venue_id: str) -> str:
+        """Where its practice accounts are reached; empty: it has none that ccxt knows."""
+        return self._quirks(venue_id).demo
+
+    async def examine(self, venue_id: str, credentials: Credentials) -> KeyReport:
+        """Reads with the key at once. Raises BadCredentials, MissingPermission, VenueUnavailable."""
+        quirks = self._quirks(venue_id)
+        if quirks.other_name and not WALLET_KEY.fullmatch(f"{credentials.api_key} {credentials.secret}"):
+            raise BadCredentials(
+                f"{quirks.title} takes the {quirks.other_name}: 0x and digits.", venue=quirks.id
+            )
+        dialect = await self.marketplace(venue_id).dialect(credentials)
+        return await dialect.key()
+
+    def venue(self, account: Account, credentials: Credentials) -> CcxtVenue:
+        """Cheap: what an account learned of itself outlives this, its credentials do not."""
+        memory = self._memories.setdefault(account.id, AccountMemory())
+        return CcxtVenue(self.marketplace(account.venue), credentials, memory)
+
+    def forget(self, account_id: AccountId) -> None:
+        self._memories.pop(account_id, None)
+
+    async def health(self, venue_id: str) -> Health:
+        """Asks without a key."""
+        return await self.marketplace(venue_id).health()
+
+    def marketplace(self, venue_id: str) -> Marketplace:
+        quirks = self._quirks(venue_id)
+        if quirks.id not in self._places:
+            self._places[quirks.id] = Marketplace(
+                quirks,
+                self._connections,
+                self._clock,
+                api_url=self._api_urls.get(quirks.id),
+                prices_fresh_for=self._prices_fresh_for,
+            )
+        return self._places[quirks.id]
+
+    async def close(self) -> None:
+        await self._connections.close()
+        await asyncio.sleep(0)  # lets the transports close
+
+    def _quirks(self, venue_id: str) -> Quirks:
+        found = table.known(venue_id)
+        if found is None:
+            raise InstrumentUnavailable(table.refusal(venue_id), venue=venue_id)
+        return found
