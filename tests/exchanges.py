@@ -10,6 +10,7 @@ from chatbot.domain.instrument import PositionMode
 from chatbot.errors import BadCredentials
 from chatbot.ports import Account, Credentials, KeyReport, Venue
 from chatbot.venues.paper.exchange import PaperExchange
+from chatbot.venues.paper.venue import PaperVenue
 
 GOOD = KeyReport(
     can_read=True,
@@ -34,6 +35,7 @@ class ScriptedExchanges:
     asked: list[tuple[str, str]] = field(default_factory=list)
     before_answer: Callable[[Credentials], None] = lambda _: None
     floor: PaperExchange | None = None  # where accounts trade whose key was taken
+    doors: dict[AccountId, PaperVenue] = field(default_factory=dict)
 
     def knows(self, api_key: str, **changes: object) -> str:
         self.reports[api_key] = replace(GOOD, **changes)  # type: ignore[arg-type]
@@ -58,8 +60,14 @@ class ScriptedExchanges:
         return answer
 
     def venue(self, account: Account, credentials: Credentials) -> Venue:
+        return self.door(account.id)
+
+    def door(self, account_id: AccountId) -> PaperVenue:
+        """Its ``faults`` can be scripted."""
         assert self.floor is not None, "nobody said where to trade"
-        return self.floor.venue(account.id)
+        if account_id not in self.doors:
+            self.doors[account_id] = self.floor.venue(account_id)
+        return self.doors[account_id]
 
     def forget(self, account_id: AccountId) -> None:
         """The paper exchange knows its accounts without keys."""

@@ -18,12 +18,17 @@ class CcxtUnderTest(VenueUnderTest):
         self.clock = connected.clock
         self.symbol = ETH
         self._faults = connected.server.faults
+        self._market = connected.server.market
 
     async def lose_next_request(self) -> None:
         self._faults.on(Endpoint.PLACE, LostRequest())
 
     async def lose_next_reply(self) -> None:
         self._faults.on(Endpoint.PLACE, LostReply())
+
+    async def trade_for(self, minutes: int, *, price: str) -> None:
+        await self._market.price(self.symbol, price)
+        await self._market.pass_time(minutes * 60)
 
 
 class TestCcxtVenue(VenueContract):

@@ -521,7 +521,7 @@ async def test_panic_says_where_no_way_out_could_be_offered(exchanges: ScriptedE
     async with a_dialog(exchanges=exchanges) as dialog:
         await hands_in(dialog, key(), SECRET)
         account = await exchange_account(dialog)
-        dialog.bot.exchange.venue(account.id).faults.on_reads(*[Unavailable()] * 3)
+        exchanges.door(account.id).faults.on_reads(*[Unavailable()] * 3)
         _, there = await dialog.says("/panic")
         assert "On binance no offer to close could be made" in there.text
 
@@ -631,7 +631,7 @@ async def test_an_account_is_not_taken_away_under_an_order(exchanges: ScriptedEx
         assert user is not None
         account = await dialog.bot.people.trading_account(user)
         quote = await dialog.bot.hedging.offer_close(user, home_of(ANN), CloseRequest(BTC))
-        dialog.bot.exchange.venue(account.id).faults.on_orders(Late(5))
+        exchanges.door(account.id).faults.on_orders(Late(5))
         await dialog.bot.hedging.confirm(user, home_of(ANN), quote.id, way_of(quote), request_id="tap")
 
         for attempt in (dialog.bot.keys.connecting.disconnect, dialog.bot.keys.connecting.holdings):

@@ -6,7 +6,7 @@ Contracts become base units here (quote units for inverse instruments) and never
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -167,21 +167,31 @@ def _levels(told: Answer, field: str, size: Decimal) -> tuple[BookLevel, ...]:
     return tuple(sorted(levels, key=lambda level: level.price, reverse=field == "bids"))
 
 
-def price_points(venue: str, symbol: Symbol, rows: object, since: datetime) -> tuple[PricePoint, ...]:
-    """The opening prices of ccxt's candles, ascending."""
+def price_points(
+    venue: str, symbol: Symbol, rows: object, *, since: datetime, until: datetime, step: timedelta
+) -> tuple[PricePoint, ...]:
+    """Of ccxt's candles of this length: the opening, then the extremes somewhere inside; ascending."""
     told = Answer(venue, f"prices of {symbol}", {"candles": rows})
     if not isinstance(rows, list):
         raise told.garbled("candles", rows)
-    points = (_point(told, row) for row in rows)
+    points = (point for row in rows for point in _points(told, row, step, until))
     return tuple(sorted((p for p in points if p.at >= since), key=lambda p: p.at))
 
 
-def _point(told: Answer, row: object) -> PricePoint:
-    if isinstance(row, list) and len(row) >= 5:
-        at, price = number(row[0]), number(row[1])
-        if at is not None and price is not None and price > 0 and EARLIEST_MS <= at <= LATEST_MS:
-            return PricePoint(datetime.fromtimestamp(int(at) / 1000, UTC), price)
-    raise told.garbled("candle", row)
+def _points(told: Answer, row: object, step: timedelta, until: datetime) -> Iterator[PricePoint]:
+    if not isinstance(row, list) or len(row) < 5:
+        raise told.garbled("candle", row)
+    at, *prices = (number(cell) for cell in row[:5])
+    known = [price for price in prices if price is not None and price > 0]
+    if at is None or not EARLIEST_MS <= at <= LATEST_MS or len(known) < 4:
+        raise told.garbled("candle", row)
+    begin = datetime.fromtimestamp(int(at) / 1000, UTC)
+    opened, high, low, closed = known
+    first, second = (low, high) if closed >= opened else (high, low)
+    length = min(step, until - begin) if begin < until else step  # the last candle is still growing
+    yield PricePoint(begin, opened)
+    yield PricePoint(begin + length / 3, first)
+    yield PricePoint(begin + length * 2 / 3, second)
 
 
 def symbols_by_id(markets: Iterable[Mapping[str, object]]) -> dict[str, Symbol]:

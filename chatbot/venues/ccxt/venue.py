@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from chatbot.domain.account import AccountView, Balance, LegSetting, Position
+from chatbot.domain.history import thinned
 from chatbot.domain.instrument import ZERO, Instrument, MarginMode, PositionMode, PositionSide, Symbol
 from chatbot.domain.margin import maintenance_margin
 from chatbot.domain.market import MarketState, OrderBook, PricePoint
@@ -114,13 +115,15 @@ class CcxtVenue:
     async def price_history(
         self, symbol: Symbol, since: datetime, *, points: int = 300
     ) -> tuple[PricePoint, ...]:
-        """Mark prices at the beginnings of candles, the last one of now; at most ``points``."""
+        """Mark prices of candles, their extremes kept, the last one of now; at most ``points``."""
         dialect, instrument = await self._of(symbol)
         told, now = await together(
             dialect.prices(symbol, since, points - 1), self._shared.market(dialect, instrument)
         )
+        if now.at < since:
+            return ()
         past = [point for point in told if point.at < now.at]
-        return (*past[-(points - 1) :], PricePoint(now.at, now.mark_price))
+        return thinned((*past, PricePoint(now.at, now.mark_price)), points)
 
     # --- writes ---------------------------------------------------------------------------------
 

@@ -14,7 +14,17 @@ from chatbot.venues.ccxt.quirks import Call
 from chatbot.venues.ccxt.reading import Answer
 
 PAGE = 1000
-CANDLES = (("1m", 60), ("5m", 300), ("15m", 900), ("1h", 3600), ("4h", 14_400), ("1d", 86_400))
+LEAST_PAGE = 100  # candles that every exchange tells at once
+CANDLES = (
+    ("1m", 60),
+    ("5m", 300),
+    ("15m", 900),
+    ("30m", 1800),
+    ("1h", 3600),
+    ("2h", 7200),
+    ("4h", 14_400),
+    ("1d", 86_400),
+)
 
 
 def milliseconds(at: datetime) -> int:
@@ -90,9 +100,13 @@ class PublicDialect:
         )
 
     async def prices(self, symbol: Symbol, since: datetime, points: int) -> tuple[PricePoint, ...]:
-        span = max(1.0, (self.access.venue_now() - since).total_seconds())
-        frame = next((name for name, seconds in CANDLES if span / seconds <= points), CANDLES[-1][0])
+        """A candle makes three points. Of a past that is too long for one page the newer part."""
+        now, most = self.access.venue_now(), max(2, min(points // 3, LEAST_PAGE))
+        span = max(1.0, (now - since).total_seconds())
+        frame, seconds = next((each for each in CANDLES if span / each[1] <= most - 1), CANDLES[-1])
+        step = timedelta(seconds=seconds)
+        begin = max(since, now - (most - 1) * step)
         rows = await self.access.read(
-            Call.CANDLES, "fetch_mark_ohlcv", symbol, frame, milliseconds(since), min(points + 1, PAGE)
+            Call.CANDLES, "fetch_mark_ohlcv", symbol, frame, milliseconds(begin), most
         )
-        return parse.price_points(self.id, symbol, rows, since)
+        return parse.price_points(self.id, symbol, rows, since=since, until=now, step=step)
