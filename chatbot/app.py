@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -29,7 +29,7 @@ from chatbot.pushing.inbox import InboxProcessor, replies_to_outbox
 from chatbot.pushing.limits import Limits
 from chatbot.pushing.outbox import DEFAULT_LIMITS, Outbox
 from chatbot.pushing.scheduler import Scheduler
-from chatbot.routing import RoutedVenues
+from chatbot.routing import PAPER, RoutedVenues
 from chatbot.services.accounts import AccountService
 from chatbot.services.bookkeeping import Bookkeeper
 from chatbot.services.charting import Charting
@@ -54,9 +54,11 @@ from handlers.router import Router
 
 if TYPE_CHECKING:
     from chatbot.platforms.telegram import TelegramPlatform
+    from chatbot.venues.ccxt.exchanges import CcxtExchanges
 
 MARKET_SECONDS = 1.0
 WATCH_SECONDS = 2.0
+LIVE_WATCH_SECONDS = 5.0  # between two looks at an account on a real exchange that no stream wakes
 PRUNE_SECONDS = 3600.0
 STALE_SECONDS = 60.0
 RECHECK_SECONDS = 86_400.0
@@ -191,6 +193,17 @@ def open_feed(settings: Settings, clock: Clock) -> PriceFeed:
         override = settings.venues.get(market.venue)
         return LivePrices(market.venue, clock, api_url=override.api_url if override else None)
     return SimulatedFeed.at_speed(settings.paper.seed, settings.paper.speed)
+
+
+def open_exchanges(settings: Settings, clock: Clock) -> CcxtExchanges:
+    """Loads nothing of an exchange before an account of it is used."""
+    from chatbot.venues.ccxt.exchanges import CcxtExchanges  # noqa: PLC0415 (large, likewise)
+
+    return CcxtExchanges(
+        clock,
+        api_urls={name: venue.api_url for name, venue in settings.venues.items() if venue.api_url},
+        practice=frozenset(name for name, venue in settings.venues.items() if venue.demo),
+    )
 
 
 async def _wire(
@@ -346,14 +359,19 @@ def _schedule(bot: Bot) -> None:
 
     async def watch() -> None:
         """One after the other: both need the accounts' locks, and who finds one taken only looks."""
-        await bot.watching.look_at_all()
+        await bot.watching.look_at_all(PAPER)
         await bot.pairs.finish_fired_pairs()
+
+    def watch_venue(venue: str) -> Callable[[], Awaitable[None]]:
+        return lambda: bot.watching.look_at_all(venue)
 
     async def prune() -> None:
         await bot.store.prune(bot.clock.now() - KEEP)
 
     bot.scheduler.every("market", MARKET_SECONDS, advance_market)
     bot.scheduler.every("watch", WATCH_SECONDS, watch)
+    for venue in bot.keys.connecting.supported():
+        bot.scheduler.every(f"watch {venue}", LIVE_WATCH_SECONDS, watch_venue(venue))
     bot.scheduler.every("prune", PRUNE_SECONDS, prune)
     bot.scheduler.every("stale keys", STALE_SECONDS, bot.keys.forget_stale)
     bot.scheduler.every("key check", RECHECK_SECONDS, bot.keys.watch.recheck_all, first_after=STALE_SECONDS)

@@ -9,14 +9,19 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from chatbot.app import Bot, Polled, open_bot, telegram_platform
+from chatbot.app import Bot, Polled, open_bot, open_exchanges, telegram_platform
 from chatbot.chat import Request
+from chatbot.checking import check_venues
+from chatbot.clock import SystemClock
 from chatbot.errors import HedgerowError, SettingsError
 from chatbot.platforms.console import LOCAL_CHAT, ConsoleMessenger, ConsolePlatform
 from chatbot.ports import Clock
 from chatbot.settings import Settings
+
+if TYPE_CHECKING:
+    from chatbot.venues.ccxt.exchanges import CcxtExchanges
 
 log = logging.getLogger(__name__)
 
@@ -27,9 +32,21 @@ def run(settings: Settings, *, clock: Clock | None = None) -> int:
 
 
 async def _run(settings: Settings, clock: Clock | None) -> int:
-    async with open_bot(settings, clock=clock) as bot:
+    async with (
+        _exchanges(settings, clock) as exchanges,
+        open_bot(settings, clock=clock, exchanges=exchanges) as bot,
+    ):
         speak = _on_telegram if settings.telegram.token is not None else _on_console
         return await speak(bot)
+
+
+@asynccontextmanager
+async def _exchanges(settings: Settings, clock: Clock | None) -> AsyncIterator[CcxtExchanges]:
+    exchanges = open_exchanges(settings, clock or SystemClock())
+    try:
+        yield exchanges
+    finally:
+        await exchanges.close()
 
 
 @asynccontextmanager
@@ -123,8 +140,11 @@ def check(settings: Settings, out: TextIO) -> int:
 async def _check(settings: Settings, out: TextIO) -> int:
     print("settings   fine", file=out)
     try:
-        async with open_bot(settings, only_look=True) as bot:
-            return await _check_bot(bot, out)
+        async with (
+            _exchanges(settings, None) as exchanges,
+            open_bot(settings, only_look=True, exchanges=exchanges) as bot,
+        ):
+            return await _check_bot(bot, exchanges, out)
     except SettingsError as error:  # what the settings name cannot be read, or belongs elsewhere
         room = "keys" if "MASTER_KEY" in error.message else "market"
         print(f"{room:<11}{error.message}", file=out)
@@ -134,11 +154,15 @@ async def _check(settings: Settings, out: TextIO) -> int:
         return 1
 
 
-async def _check_bot(bot: Bot, out: TextIO) -> int:
+async def _check_bot(bot: Bot, exchanges: CcxtExchanges, out: TextIO) -> int:
     print(f"database   fine: {bot.settings.database_url}", file=out)
     print(f"clock      {bot.clock.now():%Y-%m-%d %H:%M:%S} UTC by this machine", file=out)
     print(f"keys       fine: {await _keys(bot)}", file=out)
-    found = [await _check_market(bot, out), await _check_telegram(bot, out)]
+    found = [
+        await _check_market(bot, out),
+        await _check_telegram(bot, out),
+        *await check_venues(bot, exchanges, out),
+    ]
     return 0 if all(found) else 1
 
 

@@ -204,6 +204,7 @@ class VenueSettings(Section):
     api_url: Annotated[str, AfterValidator(_http_host)] | None = Field(
         None, examples=["http://127.0.0.1:9000"]
     )
+    demo: bool | None = Field(None, examples=["true"])
 
 
 class HttpSettings(Section):

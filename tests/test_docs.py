@@ -45,7 +45,7 @@ EXPLAINED_IN = {
     "HEDGEROW_MASTER_KEY": "docs/keys.md",
     "HEDGEROW_DATABASE_URL": "docs/adr/0003-storage-engine.md",
     "HEDGEROW_PAPER__": "docs/paper.md",
-    "HEDGEROW_VENUES__": "docs/paper.md",
+    "HEDGEROW_VENUES__": "docs/exchanges.md",
     "HEDGEROW_QUOTE__": "docs/glossary.md",
     "HEDGEROW_ALLOWED_USERS": "docs/architecture.md",
     "HEDGEROW_LOG__": "docs/architecture.md",

@@ -94,9 +94,12 @@ class WatchService:
         # What was live at the last look that came to its end: a hedge that is not any more has ended.
         self._live: dict[AccountId, frozenset[HedgeId]] = {}
 
-    async def look_at_all(self) -> None:
-        """The scheduler's job. What fails for one account is logged and stops no other."""
-        accounts = await self._store.accounts()
+    async def look_at_all(self, venue: str | None = None) -> None:
+        """The scheduler's job. What fails for one account is logged and stops no other.
+
+        ``venue``: only what is there, so that a slow exchange holds up nobody elsewhere.
+        """
+        accounts = [each for each in await self._store.accounts() if venue in (None, each.venue)]
         outcomes = await asyncio.gather(*map(self._look_gated, accounts), return_exceptions=True)
         for account, outcome in zip(accounts, outcomes, strict=True):
             if isinstance(outcome, BaseException):

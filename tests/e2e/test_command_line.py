@@ -217,10 +217,9 @@ async def test_a_master_key_that_others_can_read_stops_the_start(
 
 async def test_a_key_typed_into_a_script_is_not_repeated(tmp_path: Path, market: Path) -> None:
     canary = "3f9ad1c07be24586a0c1e2d3f4051627"
-    script = f"/connect binance\nhere is {canary}\n/status\n"
+    script = f"here is {canary}\n/status\n"
     finished = await hedgerow("run", settings=on_paper(tmp_path, market), folder=tmp_path, typed=script)
     assert finished.code == 0, finished.err
-    assert "trades on paper" in finished.out
     assert "That looked like a key" in finished.out
     stored = b"".join(path.read_bytes() for path in tmp_path.glob("hedgerow.db*"))
     assert canary.encode() not in stored

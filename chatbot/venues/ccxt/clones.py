@@ -54,7 +54,9 @@ class Connections:
             self._session = None
 
 
-def make_template(quirks: Quirks, connections: Connections, *, api_url: str | None = None) -> Client:
+def make_template(
+    quirks: Quirks, connections: Connections, *, api_url: str | None = None, practice: bool = False
+) -> Client:
     """Without keys: ``load_markets`` with keys asks private addresses, and one that fails blocks all."""
     client = _quiet_class(quirks.ccxt_id)(
         {
@@ -67,6 +69,9 @@ def make_template(quirks: Quirks, connections: Connections, *, api_url: str | No
     )
     connections.lend(client)
     client.has = {**client.has, "fetchCurrencies": False}
+    if practice:
+        client.headers = {**client.headers, **quirks.demo_headers}
+        api_url = api_url or quirks.demo_url
     if api_url:
         client.urls = {**client.urls, "api": redirected(client.urls["api"], api_url)}
         _map_errors_everywhere(client)

@@ -12,6 +12,7 @@ from chatbot.errors import BadCredentials, InstrumentUnavailable
 from chatbot.ports import Account, Clock, Credentials, KeyReport
 from chatbot.venues.ccxt import table
 from chatbot.venues.ccxt.clones import Connections
+from chatbot.venues.ccxt.dialects.common import Dialect
 from chatbot.venues.ccxt.marketplace import PRICES_ARE_FRESH_FOR, Health, Marketplace
 from chatbot.venues.ccxt.memory import AccountMemory
 from chatbot.venues.ccxt.quirks import Quirks
@@ -21,23 +22,31 @@ WALLET_KEY = re.compile(r"0x[0-9a-fA-F]{40} (?:0x)?[0-9a-fA-F]{64}")
 
 
 class CcxtExchanges:
-    """``api_urls``: other addresses by venue id, scheme and host only; the venues' own paths are kept."""
+    """``api_urls``: other addresses by venue id, scheme and host only; the venues' own paths are kept.
+
+    ``practice``: the venues whose practice accounts are used instead of the real ones.
+    """
 
     def __init__(
         self,
         clock: Clock,
         *,
         api_urls: Mapping[str, str] | None = None,
+        practice: frozenset[str] = frozenset(),
         prices_fresh_for: timedelta = PRICES_ARE_FRESH_FOR,
     ) -> None:
         self._clock = clock
         self._api_urls = api_urls or {}
+        self._practice = practice
         self._prices_fresh_for = prices_fresh_for
         self._connections = Connections()
         self._places: dict[str, Marketplace] = {}
         self._memories: dict[AccountId, AccountMemory] = {}
 
     def refusal(self, venue_id: str) -> str | None:
+        quirks = table.known(venue_id)
+        if quirks is not None and quirks.id in self._practice and not quirks.has_demo:
+            return f"{quirks.title} has no practice accounts; take the demo setting away to use real ones."
         return table.refusal(venue_id)
 
     def supported(self) -> tuple[str, ...]:
@@ -52,10 +61,6 @@ class CcxtExchanges:
         quirks = self._quirks(venue_id)
         return quirks.other_name or "API key and secret"
 
-    def practice(self, venue_id: str) -> str:
-        """Where its practice accounts are reached; empty: it has none that ccxt knows."""
-        return self._quirks(venue_id).demo
-
     async def examine(self, venue_id: str, credentials: Credentials) -> KeyReport:
         """Reads with the key at once. Raises BadCredentials, MissingPermission, VenueUnavailable."""
         quirks = self._quirks(venue_id)
@@ -63,8 +68,9 @@ class CcxtExchanges:
             raise BadCredentials(
                 f"{quirks.title} takes the {quirks.other_name}: 0x and digits.", venue=quirks.id
             )
-        dialect = await self.marketplace(venue_id).dialect(credentials)
-        return await dialect.key()
+        place = self.marketplace(venue_id)
+        dialect = await place.dialect(credentials)
+        return await (_practice_key(dialect) if place.practice else dialect.key())
 
     def venue(self, account: Account, credentials: Credentials) -> CcxtVenue:
         """Cheap: what an account learned of itself outlives this, its credentials do not."""
@@ -86,6 +92,7 @@ class CcxtExchanges:
                 self._connections,
                 self._clock,
                 api_url=self._api_urls.get(quirks.id),
+                practice=quirks.id in self._practice,
                 prices_fresh_for=self._prices_fresh_for,
             )
         return self._places[quirks.id]
@@ -99,3 +106,12 @@ class CcxtExchanges:
         if found is None:
             raise InstrumentUnavailable(table.refusal(venue_id), venue=venue_id)
         return found
+
+
+async def _practice_key(dialect: Dialect) -> KeyReport:
+    """Practice accounts hold no money, and not every exchange tells there what their keys may do."""
+    await dialect.positions()
+    mode = await dialect.position_mode()
+    return KeyReport(
+        can_read=True, can_trade=None, can_move_funds=False, ip_restricted=None, position_mode=mode
+    )

@@ -129,7 +129,7 @@ BINANCE = Quirks(
         Call.FILLS: 15,
         Call.FUNDING: 31,
     },
-    demo="https://demo-fapi.binance.com",
+    demo_url="https://demo-fapi.binance.com",
 )
 
 BYBIT_ORDER = Fields(
@@ -211,7 +211,7 @@ BYBIT = Quirks(
     batch=10,
     budget=Budget(600, 5),
     weights={Call.ALL_ORDERS: 1, Call.ORDER: 2, Call.FILLS: 2, Call.FUNDING: 2, Call.SETTINGS: 2},
-    demo="https://api-demo.bybit.com",
+    demo_url="https://api-demo.bybit.com",
 )
 
 OKX_ORDER = Fields(
@@ -320,5 +320,5 @@ OKX = Quirks(
     # Counted by endpoint there, ten to forty in two seconds each; tiers are ten.
     budget=Budget(150, 2),
     weights={Call.ALL_ORDERS: 3, Call.ORDERS: 3, Call.ORDER: 2, Call.TIERS: 15},
-    demo="the same address with the header x-simulated-trading: 1",
+    demo_headers={"x-simulated-trading": "1"},
 )

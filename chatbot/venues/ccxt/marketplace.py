@@ -98,6 +98,7 @@ class Marketplace:
         clock: Clock,
         *,
         api_url: str | None = None,
+        practice: bool = False,
         prices_fresh_for: timedelta = PRICES_ARE_FRESH_FOR,
     ) -> None:
         self.quirks = quirks
@@ -105,6 +106,7 @@ class Marketplace:
         self.limiter = Limiter(quirks.title, quirks.budget, clock)
         self._connections = connections
         self._api_url = api_url
+        self.practice = practice
         self._prices_fresh_for = prices_fresh_for
         self._listing: Once[Listing] = Once(clock, LISTING_IS_FRESH_FOR)
         self._offset: Once[float] = Once(clock, OFFSET_IS_FRESH_FOR)
@@ -152,7 +154,9 @@ class Marketplace:
         return Health(self.quirks.id, True, timedelta(milliseconds=ahead), listed)
 
     async def _load(self) -> Listing:
-        template = make_template(self.quirks, self._connections, api_url=self._api_url)
+        template = make_template(
+            self.quirks, self._connections, api_url=self._api_url, practice=self.practice
+        )
         await self._ask(template, "load_markets")
         return Listing(template, parse.symbols_by_id(template.markets.values()))
 

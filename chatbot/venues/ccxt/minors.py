@@ -48,7 +48,7 @@ BITGET = Quirks(
     leverage_leg={"holdSide": "{side}", "marginMode": "{mode}"},
     margin_leg={"holdSide": "{side}"},
     budget=Budget(20, 1),
-    demo="the same address with the header PAPTRADING: 1",
+    demo_headers={"PAPTRADING": "1"},
 )
 
 GATE = Quirks(
@@ -78,7 +78,7 @@ GATE = Quirks(
     id_prefix="t-",
     leverage_leg={"marginMode": "{mode}"},
     budget=Budget(200, 10),
-    demo="https://api-testnet.gateapi.io",
+    demo_url="https://api-testnet.gateapi.io",
 )
 
 KUCOIN = Quirks(
@@ -137,7 +137,7 @@ BINGX = Quirks(
     leverage_leg={"side": "{SIDE}"},
     margin_leg={"positionSide": "{SIDE}"},
     budget=Budget(500, 10),
-    demo="https://open-api-vst.bingx.com",
+    demo_url="https://open-api-vst.bingx.com",
 )
 
 PHEMEX = Quirks(
@@ -167,7 +167,7 @@ PHEMEX = Quirks(
     directed_stops=True,
     mode_needs_leverage=True,
     budget=Budget(500, 60),
-    demo="https://testnet-api.phemex.com",
+    demo_url="https://testnet-api.phemex.com",
 )
 
 ASTER = Quirks(

@@ -161,7 +161,8 @@ class BalanceFields:
 
 @dataclass(frozen=True, slots=True)
 class Quirks:
-    """``batch``: how many orders one request takes (1: none). ``demo``: the address of the practice venue.
+    """``batch``: how many orders one request takes (1: none). Practice accounts have an address of their own
+    (``demo_url``), or the usual one with a header (``demo_headers``); with neither there are none.
 
     ``mode_param``: the margin mode travels with each order under this name, the venue keeps none.
     ``directed_stops``: conditional orders name a trigger price and the way the price goes; elsewhere they
@@ -199,8 +200,13 @@ class Quirks:
     forced: Mapping[str, FillCause] = field(default_factory=dict)  # how client ids of its own orders begin
     fill_profit: tuple[str, ...] = ()  # empty: it tells no realized profit with its fills
     whole_amounts: bool = False  # ccxt compares amounts with numbers there
-    demo: str = ""
+    demo_url: str = ""
+    demo_headers: Mapping[str, str] = field(default_factory=dict)
     other_name: str = ""  # what the key and the secret are called there
+
+    @property
+    def has_demo(self) -> bool:
+        return bool(self.demo_url or self.demo_headers)
 
     def weight(self, call: Call) -> float:
         return self.weights.get(call, 1.0)

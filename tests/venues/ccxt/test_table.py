@@ -81,10 +81,11 @@ async def test_a_wallet_is_asked_for_where_keys_are_wallets() -> None:
 
 
 @ROWS
-def test_practice_is_an_address_or_nothing(quirks: Quirks) -> None:
-    place = CcxtExchanges(SystemClock()).practice(quirks.id)
-
-    assert place == "" or place.startswith(("https://", "the same address with"))
+def test_practice_is_an_address_or_a_header_or_nothing(quirks: Quirks) -> None:
+    assert quirks.demo_url == "" or quirks.demo_url.startswith("https://")
+    assert not (quirks.demo_url and quirks.demo_headers)
+    wanted = CcxtExchanges(SystemClock(), practice=frozenset({quirks.id}))
+    assert (wanted.refusal(quirks.id) is None) is quirks.has_demo
 
 
 def test_the_venue_is_a_venue() -> None:
