@@ -151,6 +151,9 @@ def _lock_lines(offer: AdjustQuote, way: AdjustWayQuote) -> Iterator[str]:
         yield line("net lock now", f"~{fitted_money(offer.net_lock, currency, 18)}")
     if way.net_lock is not None:
         yield line("net lock then", f"~{fitted_money(way.net_lock, currency, 18)}")
+    if offer.not_locked or way.not_locked:
+        yield line("not locked now", f"~{fitted_money(offer.not_locked, currency, 17)}")
+        yield line("not locked then", f"~{fitted_money(way.not_locked, currency, 17)}")
 
 
 def _way_name(way: AdjustWayQuote) -> str:

@@ -17,6 +17,7 @@ from chatbot.domain.quote import (
     Quote,
     StopsQuote,
 )
+from chatbot.domain.sizing import quote_value
 from handlers.adjust_cards import adjust_blocks, adjust_buttons, confirm_buttons, margin_blocks, stops_blocks
 from handlers.close_cards import close_all_blocks, close_all_buttons, close_blocks, close_buttons
 from handlers.figures import (
@@ -171,6 +172,7 @@ def _hedge_blocks(look: Look, offer: HedgeQuote, instrument: Instrument) -> list
         _leg_lines(offer, instrument),
         RULE,
         _lock(offer).lines,
+        _loose_lines(offer),
         RULE,
         funding_lines(look, offer.funding, instrument.settle, tuple(PositionSide)),
         RULE,
@@ -187,6 +189,9 @@ def _hedge_title(offer: HedgeQuote, instrument: Instrument) -> str:
     held = f"{offer.primary_side} {plain(offer.primary_quantity)} {unit_of(instrument)}"
     difference = money(abs(offer.costs_more), offer.lock_currency, sign=False)
     than = f"costs {difference} more" if offer.costs_more >= 0 else f"gives {difference} more"
+    if offer.paired_quantity < offer.primary_quantity:
+        held = f"{plain(offer.paired_quantity)} of {held}"
+        than = f"{than} on what it locks"
     instead = money(offer.close_now_net, offer.lock_currency)
     return (
         f"**🔒 Lock ~{lock} on {name}** · {held} from {price(offer.primary_entry, instrument)}\n"
@@ -253,6 +258,12 @@ def _lock(offer: HedgeQuote) -> Sum:
     return Sum(("gross lock ~", offer.gross_lock), tuple(parts), "net lock ~", offer.lock_currency)
 
 
+def _loose_lines(offer: HedgeQuote) -> list[str]:
+    if not offer.not_locked:
+        return []
+    return [line("not locked", f"~{fitted_money(offer.not_locked, offer.lock_currency, 18)}")]
+
+
 def _after_lines(offer: HedgeQuote, instrument: Instrument) -> list[str]:
     after = offer.pair_after
     lines = [
@@ -260,7 +271,10 @@ def _after_lines(offer: HedgeQuote, instrument: Instrument) -> list[str]:
         line("pair liq", liquidation(after, instrument, 20)),
         *([line("  away", distance(after))] if after.price is not None else []),
     ]
-    if offer.rounding_rest:
-        worth = fitted_money(offer.rounding_rest_notional, instrument.quote, 9, sign=False)
-        lines.append(line("not hedged", f"{plain(offer.rounding_rest)[:10]} (~{worth})"))
+    loose = abs(offer.net_exposure_after)
+    if loose:
+        worth = fitted_money(
+            quote_value(instrument, loose, offer.mark_price), instrument.quote, 9, sign=False
+        )
+        lines.append(line("not hedged", f"{plain(loose)[:10]} (~{worth})"))
     return lines

@@ -141,6 +141,7 @@ def _pair_lines(hedge: HedgeReport) -> list[str]:
             "net exposure",
             f"{fitted_quantity(hedge.net_exposure, instrument, 14, sign=True)} {unit_of(instrument)}",
         ),
+        line("primary", str(hedge.protected)),
         line("imbalance", percent(hedge.imbalance)),
         line("gross lock", fitted_money(hedge.lock.gross, hedge.currency, 20)),
         line("net lock now", f"~{fitted_money(hedge.lock.net, hedge.currency, 18)}"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from chatbot.domain.account import AccountView, Position
-from chatbot.domain.closing import leg_named, legs_held, smaller_position
+from chatbot.domain.closing import leg_named, legs_held, protected_by, smaller_position
 from chatbot.domain.funding import outlook
 from chatbot.domain.hedge import Hedge, LegRole
 from chatbot.domain.instrument import ZERO, Instrument
@@ -91,6 +91,7 @@ def quote_adjust(
     legs = legs_held(view, instrument, hedge)
     desk = Desk(view, instrument, market_of(view, instrument), book_of(view, instrument), caps)
     table = _Table(desk, hedge, legs, hedges_margin, stopped)
+    now = _lock(table, view, ZERO)
     ways = _equalizing(table) if request.size is None else (_scaling(table, request, request.size),)
     return AdjustQuote(
         symbol=instrument.symbol,
@@ -98,7 +99,8 @@ def quote_adjust(
         hedge_number=None if hedge is None else hedge.number,
         mark_price=desk.mark,
         legs=_previews(instrument, view, legs),
-        net_lock=_lock(table, view, ZERO).net,
+        net_lock=now.net,
+        not_locked=now.not_locked,
         margin_free=balance_of(view, instrument).free,
         ways=ways,
         lock_currency=instrument.settle,
@@ -111,7 +113,7 @@ def quote_adjust(
 
 def _scaling(table: _Table, request: AdjustRequest, size: Size) -> AdjustWayQuote:
     _require_size(size, grow=request.grow)
-    named = [leg_named(name, table.legs, table.instrument)[0] for name in request.legs]
+    named = [leg_named(name, table.legs, table.instrument, table.hedge)[0] for name in request.legs]
     roles = tuple(role for role in table.legs if role in named or not named)
     quantities = {role: _quantity(table, role, size, grow=request.grow) for role in roles}
     _require_no_overhedge(table, quantities, grow=request.grow)
@@ -155,10 +157,11 @@ def _require_no_overhedge(table: _Table, quantities: dict[LegRole, Decimal], *, 
     sign = 1 if grow else -1
     before = {role: table.quantity(role) for role in LegRole}
     after = {role: held + sign * quantities.get(role, ZERO) for role, held in before.items()}
-    surplus = after[LegRole.OFFSET] - after[LegRole.PRIMARY]
-    if surplus <= max(ZERO, before[LegRole.OFFSET] - before[LegRole.PRIMARY]):
+    kept = protected_by(table.hedge)
+    surplus = after[kept.counterpart] - after[kept]
+    if surplus <= max(ZERO, before[kept.counterpart] - before[kept]):
         return
-    primary, offset = (quantity_text(table.instrument, after[role]) for role in LegRole)
+    primary, offset = (quantity_text(table.instrument, after[role]) for role in (kept, kept.counterpart))
     raise LimitExceeded(
         f"The offset leg would hold {offset} against {primary} of the primary: more than it hedges. "
         f"Change both (`/adjust {table.name} both …`) or make them equal (`/adjust {table.name} rebalance`)."
@@ -273,6 +276,7 @@ def _way(table: _Table, way: AdjustWay, plans: tuple[LegPlan, ...]) -> AdjustWay
         exposure_after=sum((leg.quantity * leg.side.sign for leg in legs), ZERO),
         pair_after=pair_liquidation(instrument, view),
         net_lock=lock.net,
+        not_locked=lock.not_locked,
         paired_quantity=lock.quantity,
         fees_to_close=lock.fees_to_close,
         spread_cost=lock.spread,
@@ -329,6 +333,7 @@ def _previews(
 @dataclass(frozen=True, slots=True)
 class _Lock:
     net: Decimal | None
+    not_locked: Decimal
     quantity: Decimal
     fees_to_close: Decimal
     spread: Decimal
@@ -338,15 +343,19 @@ def _lock(table: _Table, view: AccountView, brought: Decimal) -> _Lock:
     """``brought`` by the adjustment itself: realized less fees."""
     instrument = table.instrument
     legs = _by_role(table, legs_on(view, instrument))
+    mark = table.desk.mark
+    floating = sum(
+        (unrealized_pnl(instrument, p.side, p.quantity, p.entry_price, mark) for p in legs.values()), ZERO
+    )
     if len(legs) < 2:
-        return _Lock(None, ZERO, ZERO, ZERO)
+        return _Lock(None, floating, ZERO, ZERO, ZERO)
     primary, offset = (legs[role] for role in LegRole)
     shared = min(primary.quantity, offset.quantity)
     gross = gross_lock(instrument, primary.side, shared, primary.entry_price, offset.entry_price)
-    costs = closing_costs(instrument, shared, table.desk.mark, table.desk.book)
+    costs = closing_costs(instrument, shared, mark, table.desk.book)
     before = ZERO if table.hedge is None else totals(table.hedge).net
     net = gross + before + brought + costs.fees + costs.spread
-    return _Lock(net, shared, costs.fees, costs.spread)
+    return _Lock(net, floating - gross, shared, costs.fees, costs.spread)
 
 
 # --- warnings -----------------------------------------------------------------------------------

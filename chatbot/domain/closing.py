@@ -101,7 +101,7 @@ def quote_close(
     roles = _roles(positions, hedge)
     legs = [_closing(desk, p, roles[p.side], request.fraction, trigger) for p in positions]
     # Offset before primary: the order in which a pair is closed.
-    legs.sort(key=lambda leg: leg.role is LegRole.PRIMARY)
+    legs.sort(key=lambda leg: leg.role is protected_by(hedge))
     return CloseQuote(
         symbol=instrument.symbol,
         hedge_id=None if hedge is None else hedge.id,
@@ -138,11 +138,19 @@ def legs_held(view: AccountView, instrument: Instrument, hedge: Hedge | None) ->
     return {role: p for role in LegRole for p in positions if roles[p.side] is role}
 
 
+def protected_by(hedge: Hedge | None) -> LegRole:
+    """The leg that people call the primary."""
+    return LegRole.PRIMARY if hedge is None else hedge.protected
+
+
 def leg_named(
-    name: LegName, legs: Mapping[LegRole, Position], instrument: Instrument
+    name: LegName, legs: Mapping[LegRole, Position], instrument: Instrument, hedge: Hedge | None
 ) -> tuple[LegRole, Position]:
-    """Of ``legs_held``, by its role or by its side."""
-    found = next(((role, p) for role, p in legs.items() if name in (role, p.side)), None)
+    """Of ``legs_held``, by its side or by what people call it."""
+    wanted: LegName = name
+    if isinstance(name, LegRole):
+        wanted = protected_by(hedge) if name is LegRole.PRIMARY else protected_by(hedge).counterpart
+    found = next(((role, p) for role, p in legs.items() if wanted in (role, p.side)), None)
     if found is None:
         what = name if isinstance(name, PositionSide) else f"{name} leg"
         raise NotFound(f"You hold no {what} on {market_name(instrument)}.")

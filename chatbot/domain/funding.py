@@ -73,8 +73,8 @@ def _leg_per_day(
 
 
 def eaten_at(net_lock: Decimal, net_per_day: Decimal, at: datetime) -> datetime | None:
-    """When funding at this pace has eaten the lock; ``None``: never, or not within a century."""
-    if net_per_day >= 0:
+    """When funding at this pace has eaten the lock; ``None``: not within a century, or there is none."""
+    if net_per_day >= 0 or net_lock <= 0:
         return None
-    days = max(net_lock, ZERO) / -net_per_day
+    days = net_lock / -net_per_day
     return None if days > _FAR_DAYS else at + timedelta(microseconds=int(days * (_DAY // _MICROSECOND)))

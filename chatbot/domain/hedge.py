@@ -64,8 +64,9 @@ class Hedge:
     """``number`` is the user's own (#3). ``attempt`` counts the orders of this hedge, for client order ids.
 
     ``opened_at`` and ``closed_at`` are the venue's instants. ``fills_seen_at`` and ``funding_seen_at`` are
-    how far the
-    venue's history has been booked. ``version`` grows with each write; a write on an old version fails.
+    how far the venue's history has been booked. ``version`` grows with each write; a write on an old version
+    fails. ``protected`` is the leg whose profit is locked, which people call the primary: once a lost primary
+    was restored, it is the other one.
     """
 
     id: HedgeId
@@ -83,6 +84,7 @@ class Hedge:
     version: int = 0
     fills_seen_at: datetime | None = None
     funding_seen_at: datetime | None = None
+    protected: LegRole = LegRole.PRIMARY
 
     @property
     def legs(self) -> tuple[Leg, ...]:
@@ -102,9 +104,15 @@ class Hedge:
 
     @property
     def imbalance(self) -> Decimal:
-        """|net exposure| over the larger leg; 0 for a hedge that has no second leg to be equal to."""
-        larger = max(leg.quantity for leg in self.legs)
-        return abs(self.net_exposure) / larger if self.offset is not None and larger else ZERO
+        """|net exposure| over what is to be hedged; 0 for a hedge that has no second leg to be equal to.
+
+        Over the other leg where the primary itself is gone.
+        """
+        if self.offset is None:
+            return ZERO
+        kept = self.leg(self.protected)
+        whole = kept.quantity or self.leg(self.protected.counterpart).quantity
+        return abs(self.net_exposure) / whole if whole else ZERO
 
     def leg(self, role: LegRole) -> Leg:
         if role is LegRole.PRIMARY:

@@ -184,6 +184,8 @@ def _hedge_quote(
     view = view_after(desk.view, instrument, after, received=-plan.fee)
     legs = liquidations(instrument, view)
     rest = kept.quantity * request.ratio - after.quantity
+    net_lock = gross + so_far.net - plan.fee + costs.fees + costs.spread
+    loose = kept.quantity - shared
     return HedgeQuote(
         symbol=instrument.symbol,
         primary_side=kept.side,
@@ -201,8 +203,10 @@ def _hedge_quote(
         spread_cost=costs.spread,
         funding_so_far=so_far.funding,
         realized_so_far=so_far.realized,
-        net_lock=gross + so_far.net - plan.fee + costs.fees + costs.spread,
-        close_now_net=so_far.net + _close_now(desk, pairing, shared),
+        net_lock=net_lock,
+        close_now_net=so_far.net + _close_now(desk, pairing, kept.quantity),
+        costs_more=so_far.net + _close_now(desk, pairing, shared) - net_lock,
+        not_locked=unrealized_pnl(instrument, kept.side, loose, kept.entry_price, desk.mark),
         margin_needed=margin_needed(desk, plan),
         margin_free=balance_of(desk.view, instrument).free,
         rounding_rest=rest,

@@ -196,11 +196,10 @@ class OpenQuote:
 class HedgeQuote:
     """Money in the settlement currency; costs negative, so that the column adds up to ``net_lock``.
 
-    ``fees_paid_partial``: what an adopted leg cost before is not counted. ``close_now_net`` is the result
-    of closing the primary
-    instead. ``closing_costs`` are the fees to close both legs; ``spread_cost`` half-spread and slippage of
-    both closes.
-    ``rounding_rest`` = primary quantity x ratio - offset quantity, in base.
+    ``fees_paid_partial``: what an adopted leg cost before is not counted. ``close_now_net`` is the result of
+    closing everything that is open on the market instead. ``fees_to_close`` are those of both legs;
+    ``spread_cost`` half-spread and slippage of both closes. ``rounding_rest`` = primary quantity x ratio -
+    offset quantity, in base.
     """
 
     symbol: Symbol
@@ -235,6 +234,8 @@ class HedgeQuote:
     warnings: tuple[str, ...] = ()
     realized_so_far: Decimal = ZERO  # by legs of this hedge that were closed before, without fees
     offset_quantity_before: Decimal = ZERO  # what the offset leg holds already; the plan adds to it
+    costs_more: Decimal = ZERO  # than closing the part that it locks now
+    not_locked: Decimal = ZERO  # PnL at the mark price of what stays unhedged; no part of ``net_lock``
 
     @property
     def plans(self) -> tuple[LegPlan, ...]:
@@ -244,11 +245,6 @@ class HedgeQuote:
     def paired_quantity(self) -> Decimal:
         """What the lock and its costs are of."""
         return min(self.primary_quantity, self.offset_quantity_before + self.plan.quantity)
-
-    @property
-    def costs_more(self) -> Decimal:
-        """What the hedge costs over closing now."""
-        return self.close_now_net - self.net_lock
 
 
 @dataclass(frozen=True, slots=True)
@@ -318,6 +314,7 @@ class AdjustWayQuote:
     exposure_after: Decimal
     pair_after: LegLiquidation
     net_lock: Decimal | None
+    not_locked: Decimal  # PnL at the mark price of what one leg holds beyond the other; no part of the lock
     paired_quantity: Decimal
     fees_to_close: Decimal
     spread_cost: Decimal
@@ -333,6 +330,7 @@ class AdjustQuote:
     mark_price: Decimal
     legs: tuple[LegPreview, ...]  # now
     net_lock: Decimal | None  # now
+    not_locked: Decimal  # now
     margin_free: Decimal
     ways: tuple[AdjustWayQuote, ...]
     lock_currency: str

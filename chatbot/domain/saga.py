@@ -249,7 +249,7 @@ def _room_to_grow(operation: Operation, hedge: Hedge, wanted: Target) -> Decimal
     """
     partner = next((t for t in operation.targets if t.role is wanted.role.counterpart), None)
     coming = partner.left if partner is not None and not partner.given_up else ZERO
-    if wanted.role is LegRole.OFFSET:
+    if wanted.role is not hedge.protected:
         return _room(hedge, wanted.role) + max(ZERO, coming)
     alone = partner is not None and hedge.leg(wanted.role.counterpart).quantity == 0
     return ZERO if alone else wanted.left

@@ -62,7 +62,7 @@ def quote_stops(
         return _no_closing_price(hedge, legs, view, instrument, mark)
     wanted = _wanted(request)
     name = request.leg or _side_meant(request, hedge, legs, view, instrument)
-    role, position = leg_named(name, legs, instrument)
+    role, position = leg_named(name, legs, instrument, hedge)
     leg = _Leg(role, position, view, instrument, mark, None if hedge is None else hedge.id)
     plan = _plan(leg, request, wanted)
     changes = tuple(_change(leg, plan, purpose) for purpose in wanted)

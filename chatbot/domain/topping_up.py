@@ -42,7 +42,7 @@ def quote_margin(
 ) -> MarginQuote:
     """Raises ``UserError`` with the reason."""
     legs = legs_held(view, instrument, hedge)
-    role, position = leg_named(request.leg, legs, instrument)
+    role, position = leg_named(request.leg, legs, instrument, hedge)
     _require_isolated(position, instrument)
     free = balance_of(view, instrument).free
     amount = _amount(request.amount, free, instrument)

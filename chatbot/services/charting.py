@@ -73,7 +73,7 @@ class ChartReport:
 
     @property
     def enough(self) -> bool:
-        return len(self.points) >= LEAST_POINTS and self.known >= LEAST_TIME
+        return _enough(self.points)
 
     @property
     def cut_short(self) -> bool:
@@ -99,6 +99,10 @@ class Charting:
         venue = self._venues.of(account)
         instrument = (await venue.instruments())[symbol]
         points = await venue.price_history(symbol, since, points=POINTS)
+        if not _enough(points) and since > status.at - DAY:
+            # A pair of minutes among prices that are told by the quarter of an hour: the day around it.
+            since = status.at - DAY
+            points = await venue.price_history(symbol, since, points=POINTS)
         legs = _moments(status, hedge, fills, instrument)
         return ChartReport(
             symbol=symbol,
@@ -110,6 +114,10 @@ class Charting:
             locked=locked_spans(legs.get(PositionSide.LONG, ()), legs.get(PositionSide.SHORT, ())),
             result=result_over_time(list(legs.values()), points, instrument),
         )
+
+
+def _enough(points: Sequence[PricePoint]) -> bool:
+    return len(points) >= LEAST_POINTS and points[-1].at - points[0].at >= LEAST_TIME
 
 
 def _held(status: StatusReport) -> tuple[LegReport, ...]:

@@ -147,8 +147,14 @@ def hedge_for(
         if hedge.leg(leg.role).side is not leg.side:
             raise InvariantBroken(f"the {leg.role} leg of hedge {hedge.id} is no {leg.side}")
         if leg.action is LegAction.OPEN:
-            hedge = _with_settings(hedge, leg)
+            hedge = _protecting(_with_settings(hedge, leg), leg.role)
     return hedge
+
+
+def _protecting(hedge: Hedge, opened: LegRole) -> Hedge:
+    """What stands alone when its counterpart is opened is what the hedge protects from then on."""
+    alone = hedge.leg(opened).quantity == 0 < hedge.leg(opened.counterpart).quantity
+    return replace(hedge, protected=opened.counterpart) if alone else hedge
 
 
 def _with_settings(hedge: Hedge, plan: LegPlan) -> Hedge:

@@ -18,6 +18,7 @@ from chatbot.domain.margin import leg_liquidation, nearer, position_margin_ratio
 from chatbot.domain.order import OrderReport, OrderType
 from chatbot.domain.pnl import Lock, lock_now, totals, unrealized_pnl
 from chatbot.domain.quote import FundingOutlook, LegLiquidation
+from chatbot.domain.risk import AlertKind
 from chatbot.domain.topping_up import suggested_top_up
 from chatbot.errors import NotFound
 from chatbot.ports import Account, AlertEpisode, Clock, Store, User, Venues
@@ -75,6 +76,7 @@ class HedgeReport:
     stops: tuple[StopReport, ...]
     alerts: tuple[tuple[str, datetime], ...]  # kind, since
     currency: str
+    protected: PositionSide  # the primary's side
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,9 +234,17 @@ def _hedge_report(hedge: Hedge, desk: _Desk) -> HedgeReport:
         pair_liquidation=nearer(*(leg.liquidation for leg in legs)),
         margin_ratio=_margin_ratio((p for p in view.positions if p.symbol == hedge.symbol), desk),
         stops=_stops(hedge.symbol, view.open_orders),
-        alerts=desk.alerts(hedge.id),
+        alerts=tuple(each for each in desk.alerts(hedge.id) if _holds(each[0], held)),
         currency=instrument.settle,
+        protected=hedge.leg(hedge.protected).side,
     )
+
+
+def _holds(kind: str, held: Hedge) -> bool:
+    """The last look may be seconds old: what the legs themselves contradict is not said any more."""
+    if kind in (AlertKind.LOST, AlertKind.STOPPED, AlertKind.NAKED, AlertKind.TARGET):
+        return not held.paired
+    return kind != AlertKind.IMBALANCE or held.imbalance > 0
 
 
 def _leg_report(leg: Leg, desk: _Desk, instrument: Instrument) -> LegReport:

@@ -139,6 +139,7 @@ HEDGES = _table(
     _number("version"),
     _maybe("fills_seen_at"),
     _maybe("funding_seen_at"),
+    sa.Column("protected", sa.Text, nullable=False, server_default="primary"),
     sa.UniqueConstraint("user_id", "number"),
     sa.Index(
         "ix_hedges_live", "account_id", "symbol", unique=True, sqlite_where=sa.text("status <> 'closed'")

@@ -90,5 +90,6 @@ def test_a_lock_that_lasts_longer_than_a_century_is_never_eaten() -> None:
     assert eaten_at(D(295), D("-1e-30"), NOW) is None
 
 
-def test_a_lost_lock_is_eaten_already() -> None:
-    assert eaten_at(D(-1), D("-0.5"), NOW) == NOW
+def test_a_lock_that_is_none_is_eaten_on_no_day() -> None:
+    assert eaten_at(D(-1), D("-0.5"), NOW) is None
+    assert eaten_at(D(0), D("-0.5"), NOW) is None

@@ -272,6 +272,7 @@ def hedge_reports(draw: st.DrawFn) -> HedgeReport:
         stops=(StopReport("stop-loss", PositionSide.LONG, draw(sizes), draw(sizes)),),
         alerts=(("liquidation", NOW),),
         currency=instrument.settle,
+        protected=draw(st.sampled_from(PositionSide)),
     )
 
 

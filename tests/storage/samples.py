@@ -342,6 +342,7 @@ OFFERS: dict[QuoteKind, tuple[AnyQuote, AnyRequest | None]] = {
             D("2300"),
             (_PREVIEW,),
             D("295.43"),
+            D("-1.20"),
             D("1240.00"),
             (
                 AdjustWayQuote(
@@ -354,6 +355,7 @@ OFFERS: dict[QuoteKind, tuple[AnyQuote, AnyRequest | None]] = {
                     D("0"),
                     _LIQUIDATION,
                     None,
+                    D("0.5"),
                     D("1.500"),
                     D("-2.30"),
                     D("-0.10"),

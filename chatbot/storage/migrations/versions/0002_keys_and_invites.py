@@ -1,4 +1,4 @@
-"""Keys of exchange accounts, the tickets to hand one in, and invites."""
+"""Keys of exchange accounts, the tickets to hand one in, and invites; which leg a hedge protects."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ down_revision = "0001"
 def upgrade() -> None:
     op.add_column("accounts", sa.Column("owner", sa.Text(), nullable=False, server_default=""))
     op.add_column("accounts", sa.Column("disconnected_at", sa.Text(), nullable=True))
+    op.add_column("hedges", sa.Column("protected", sa.Text(), nullable=False, server_default="primary"))
     op.create_table(
         "credentials",
         sa.Column("account_id", sa.Text(), nullable=False),
