@@ -440,6 +440,20 @@ def test_an_offset_grows_no_further_than_its_primary_will_hold() -> None:
     assert saga.hedge_fits(GROWING, hedge()) == GROWING
 
 
+def test_after_a_restored_primary_the_other_leg_is_the_one_that_grows_no_further() -> None:
+    """What stood when its counterpart was restored is what the hedge protects."""
+    turned = replace(hedge("1", "0.4"), protected=OFFSET)
+    fitted = saga.hedge_fits(GROWING, turned)
+    assert (fitted.target(OFFSET).quantity, fitted.target(PRIMARY).quantity) == (ONE, Decimal("0.4"))
+
+
+def test_the_imbalance_is_measured_by_what_is_to_be_hedged() -> None:
+    assert hedge("0.1", "0.15").imbalance == Decimal("0.5")
+    assert replace(hedge("0.1", "0.15"), protected=OFFSET).imbalance == Decimal("0.05") / Decimal("0.15")
+    assert hedge("0", "0.1").imbalance == 1
+    assert hedge("1", None).imbalance == 0
+
+
 def test_a_primary_does_not_grow_beside_a_leg_that_is_gone() -> None:
     fitted = saga.hedge_fits(GROWING, hedge("1", "0"))
     assert fitted.target(PRIMARY).given_up

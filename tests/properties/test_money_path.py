@@ -240,7 +240,8 @@ def require_offset_not_larger(storm: Storm, hedges: Sequence[Hedge], intents: Se
     for hedge in hedges:
         alone = hedge.symbol not in storm.disturbed and hedge.id not in fired
         if alone and hedge.status is HedgeStatus.OPEN:
-            assert hedge.leg(LegRole.OFFSET).quantity <= hedge.primary.quantity, hedge
+            kept = hedge.protected
+            assert hedge.leg(kept.counterpart).quantity <= hedge.leg(kept).quantity, hedge
 
 
 def require_legs_change_together(
