@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from decimal import Decimal
 
 import pytest
 
@@ -26,7 +27,7 @@ class CcxtUnderTest(VenueUnderTest):
     async def lose_next_reply(self) -> None:
         self._faults.on(Endpoint.PLACE, LostReply())
 
-    async def trade_for(self, minutes: int, *, price: str) -> None:
+    async def trade_for(self, minutes: int, *, price: Decimal) -> None:
         await self._market.price(self.symbol, price)
         await self._market.pass_time(minutes * 60)
 
@@ -37,6 +38,20 @@ class TestCcxtVenue(VenueContract):
         async with loopback(request.param) as server:
             connected = Connected(request.param, server)
             yield CcxtUnderTest(connected)
+            await connected.close()
+            assert server.unknown == []
+
+
+class TestACoinMarginedContract(VenueContract):
+    """Inverse perpetuals, on the exchanges that hold two legs of one."""
+
+    @pytest.fixture(params=["okx"])
+    async def subject(self, request: pytest.FixtureRequest) -> AsyncIterator[VenueUnderTest]:
+        async with loopback(request.param) as server:
+            connected = Connected(request.param, server)
+            subject = CcxtUnderTest(connected)
+            subject.trade_in_coin()
+            yield subject
             await connected.close()
             assert server.unknown == []
 

@@ -27,16 +27,37 @@ from chatbot.errors import (
     WrongPositionMode,
 )
 from chatbot.ports import Clock, Venue
+from chatbot.venues.feeds import BTC_INVERSE
 
 EVER = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class VenueUnderTest(abc.ABC):
-    """``symbol`` trades near 2,000 and its account holds 10,000 in hedge mode, flat."""
+    """``symbol`` trades near ``price``, and its account holds some 10,000 dollars in hedge mode, flat.
+
+    ``unit`` is a quantity worth some 2,000 dollars, ``margin`` an amount of the settlement currency that an
+    isolated leg of it can take.
+    """
 
     venue: Venue
     clock: Clock
     symbol: Symbol
+    settle: str = "USDT"
+    price: Decimal = Decimal(2_000)
+    unit: Decimal = Decimal(1)
+    margin: Decimal = Decimal(50)
+
+    def trade_in_coin(self) -> None:
+        """From here on about the inverse perpetual: quantities in dollars, money in bitcoin."""
+        self.symbol, self.settle, self.price = BTC_INVERSE, "BTC", Decimal(64_000)
+        self.unit, self.margin = Decimal(2_000), Decimal("0.001")
+
+    def quantity(self, units: str) -> Decimal:
+        return self.unit * Decimal(units)
+
+    def at(self, usual: str) -> Decimal:
+        """What 2,000 and its neighbors are on this market."""
+        return Decimal(usual) * self.price / 2_000
 
     @abc.abstractmethod
     async def lose_next_request(self) -> None: ...
@@ -45,7 +66,7 @@ class VenueUnderTest(abc.ABC):
     async def lose_next_reply(self) -> None: ...
 
     @abc.abstractmethod
-    async def trade_for(self, minutes: int, *, price: str) -> None:
+    async def trade_for(self, minutes: int, *, price: Decimal) -> None:
         """Time goes by on the market, which trades at this price meanwhile."""
 
 
@@ -72,11 +93,11 @@ class VenueContract:
             side=side.opening if opens else side.closing,
             position_side=side,
             type=kind,
-            quantity=Decimal(quantity),
+            quantity=subject.quantity(quantity),
             reduce_only=not opens,
             valid_until=subject.clock.now() + timedelta(seconds=10),
-            limit_price=Decimal(limit) if limit else None,
-            trigger_price=Decimal(trigger) if trigger else None,
+            limit_price=subject.at(limit) if limit else None,
+            trigger_price=subject.at(trigger) if trigger else None,
         )
 
     async def place(self, subject: VenueUnderTest, request: OrderRequest) -> OrderReport:
@@ -110,8 +131,10 @@ class VenueContract:
         assert view.positions == ()
         assert view.open_orders == ()
         assert view.position_mode is PositionMode.HEDGE
-        assert view.balance.wallet == view.balance.equity == view.balance.free
-        assert view.balance.margin_ratio is None
+        money = view.balance_in(subject.settle)
+        assert money is not None
+        assert money.wallet == money.equity == money.free > 0
+        assert money.margin_ratio is None
 
     async def test_both_legs_stand_side_by_side_in_hedge_mode(self, subject: VenueUnderTest) -> None:
         outcomes = await subject.venue.place(
@@ -126,14 +149,14 @@ class VenueContract:
         long, short = (view.position(subject.symbol, side) for side in PositionSide)
         assert long is not None
         assert short is not None
-        assert (long.quantity, short.quantity) == (Decimal(1), Decimal("0.5"))
+        assert (long.quantity, short.quantity) == (subject.quantity("1"), subject.quantity("0.5"))
         assert subject.symbol in view.markets
 
     async def test_a_filled_order_tells_its_price_and_fee(self, subject: VenueUnderTest) -> None:
         report = await self.place(subject, self.order(subject, PositionSide.LONG, "1"))
 
         assert report.status is OrderStatus.FILLED
-        assert report.filled_quantity == 1
+        assert report.filled_quantity == subject.unit
         assert report.average_price is not None
         assert report.fee > 0
 
@@ -147,7 +170,7 @@ class VenueContract:
         report = await self.place(subject, self.order(subject, PositionSide.LONG, "1"))
 
         fills = await subject.venue.fills(subject.symbol, EVER)
-        assert sum(fill.quantity for fill in fills) == 1
+        assert sum(fill.quantity for fill in fills) == subject.unit
         assert sum(fill.fee for fill in fills) == report.fee
         assert {fill.client_order_id for fill in fills} == {"first1"}
         assert await subject.venue.fills(subject.symbol, fills[0].at) == fills
@@ -174,7 +197,7 @@ class VenueContract:
         assert not isinstance(again, Accepted)
         position = (await subject.venue.view()).position(subject.symbol, PositionSide.LONG)
         assert position is not None
-        assert position.quantity == 1
+        assert position.quantity == subject.unit
 
     async def test_a_close_never_opens_the_other_way(self, subject: VenueUnderTest) -> None:
         await self.place(subject, self.order(subject, PositionSide.LONG, "1", id="in1"))
@@ -229,7 +252,7 @@ class VenueContract:
         assert report.status is OrderStatus.OPEN
         (resting,) = (await subject.venue.view()).open_orders
         assert resting.type is OrderType.STOP_LOSS
-        assert resting.trigger_price == 1500
+        assert resting.trigger_price == subject.at("1500")
 
     async def test_leverage_and_margin_mode_belong_to_the_side(self, subject: VenueUnderTest) -> None:
         setting = LegSetting(Decimal(5), MarginMode.ISOLATED)
@@ -259,31 +282,33 @@ class VenueContract:
         await subject.venue.set_leg(subject.symbol, PositionSide.SHORT, setting)
         await subject.venue.place([self.order(subject, PositionSide.SHORT, "1")])
         before = await subject.venue.view({subject.symbol})
-        await subject.venue.add_margin(subject.symbol, PositionSide.SHORT, Decimal(50))
+        await subject.venue.add_margin(subject.symbol, PositionSide.SHORT, subject.margin)
         after = await subject.venue.view({subject.symbol})
         was, leg = (v.position(subject.symbol, PositionSide.SHORT) for v in (before, after))
         assert was is not None and leg is not None
         assert was.margin is not None and leg.margin is not None
-        assert leg.margin - was.margin == 50
+        assert leg.margin - was.margin == subject.margin
         assert was.liquidation_price is not None and leg.liquidation_price is not None
         assert leg.liquidation_price > was.liquidation_price
-        assert before.balance.free - after.balance.free == pytest.approx(Decimal(50), abs=Decimal(1))
+        had, has = (v.balance_in(subject.settle) for v in (before, after))
+        assert had is not None and has is not None
+        assert had.free - has.free == pytest.approx(subject.margin, abs=subject.margin / 50)
 
     async def test_margin_cannot_be_added_to_a_cross_leg_or_to_none(self, subject: VenueUnderTest) -> None:
         with pytest.raises(VenueRejected):
-            await subject.venue.add_margin(subject.symbol, PositionSide.LONG, Decimal(50))
+            await subject.venue.add_margin(subject.symbol, PositionSide.LONG, subject.margin)
         setting = LegSetting(Decimal(10), MarginMode.CROSS)
         await subject.venue.set_leg(subject.symbol, PositionSide.LONG, setting)
         await subject.venue.place([self.order(subject, PositionSide.LONG, "1")])
         with pytest.raises(VenueRejected):
-            await subject.venue.add_margin(subject.symbol, PositionSide.LONG, Decimal(50))
+            await subject.venue.add_margin(subject.symbol, PositionSide.LONG, subject.margin)
 
     async def test_more_margin_than_is_free_is_refused(self, subject: VenueUnderTest) -> None:
         setting = LegSetting(Decimal(10), MarginMode.ISOLATED)
         await subject.venue.set_leg(subject.symbol, PositionSide.LONG, setting)
         await subject.venue.place([self.order(subject, PositionSide.LONG, "1")])
         with pytest.raises(InsufficientMargin):
-            await subject.venue.add_margin(subject.symbol, PositionSide.LONG, Decimal(1_000_000))
+            await subject.venue.add_margin(subject.symbol, PositionSide.LONG, subject.margin * 20_000)
 
     async def test_the_position_mode_changes_only_when_flat(self, subject: VenueUnderTest) -> None:
         await subject.venue.set_position_mode(PositionMode.ONE_WAY)
@@ -315,22 +340,22 @@ class VenueContract:
         assert report.status is OrderStatus.FILLED
 
     async def test_the_price_history_ends_with_the_price_of_now(self, subject: VenueUnderTest) -> None:
-        await subject.trade_for(5, price="2000")
-        await subject.trade_for(5, price="2010")
+        await subject.trade_for(5, price=subject.at("2000"))
+        await subject.trade_for(5, price=subject.at("2010"))
 
         view = await subject.venue.view([subject.symbol])
         points = await subject.venue.price_history(subject.symbol, EVER)
 
-        assert points[-1].price == view.markets[subject.symbol].mark_price == 2010
+        assert points[-1].price == view.markets[subject.symbol].mark_price == subject.at("2010")
         assert abs(points[-1].at - view.at) < timedelta(seconds=5)
         assert len(points) > 3
-        assert Decimal(2000) in {point.price for point in points}
+        assert subject.at("2000") in {point.price for point in points}
 
     async def test_the_price_history_ascends_and_begins_no_earlier_than_asked(
         self, subject: VenueUnderTest
     ) -> None:
         for price in ("2000", "2010", "1990"):
-            await subject.trade_for(5, price=price)
+            await subject.trade_for(5, price=subject.at(price))
         since = (await subject.venue.view()).at - timedelta(minutes=7)
 
         instants = [point.at for point in await subject.venue.price_history(subject.symbol, since)]
@@ -342,13 +367,13 @@ class VenueContract:
 
     async def test_a_thinned_price_history_keeps_its_extremes(self, subject: VenueUnderTest) -> None:
         for price in ("2000", "2000", "2222", "2000", "1888", "2000", "2000"):
-            await subject.trade_for(4, price=price)
+            await subject.trade_for(4, price=subject.at(price))
 
         points = await subject.venue.price_history(subject.symbol, EVER, points=8)
 
         assert len(points) <= 8
-        assert max(point.price for point in points) == 2222
-        assert min(point.price for point in points) == 1888
+        assert max(point.price for point in points) == subject.at("2222")
+        assert min(point.price for point in points) == subject.at("1888")
 
     async def test_there_is_no_price_history_of_what_is_not_listed(self, subject: VenueUnderTest) -> None:
         with pytest.raises(InstrumentUnavailable):

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 from chatbot.domain.instrument import Symbol
 from chatbot.errors import VenueError
 from chatbot.ports import Clock, Credentials
+from chatbot.venues.ccxt import parse
 from chatbot.venues.ccxt.clones import Client, clone
 from chatbot.venues.ccxt.limiter import Limiter, Urgency
 from chatbot.venues.ccxt.loading import errors as ccxt_errors
@@ -40,6 +41,9 @@ class Access:
     def markets(self) -> Mapping[str, Mapping[str, object]]:
         found: Mapping[str, Mapping[str, object]] = self.template.markets
         return found
+
+    def tradable(self, symbol: str) -> bool:
+        return parse.tradable(self.markets[symbol], inverse=self.quirks.inverse)
 
     def venue_now(self) -> datetime:
         """The venue's clock, as far as the difference was measured."""

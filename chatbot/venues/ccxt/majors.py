@@ -285,6 +285,7 @@ OKX = Quirks(
         "fetchCurrencies": False,
     },
     passphrase=True,
+    inverse=True,
     legs=legs({"posSide": "long"}, {"posSide": "short"}),
     stop_params={"slTriggerPxType": "mark", "tpTriggerPxType": "mark"},
     stop_client_id=("clientOrderId", "algoClOrdId"),

@@ -150,7 +150,7 @@ class Marketplace:
         except VenueUnavailable as error:
             return Health(self.quirks.id, reachable=False, trouble=error.message)
         ahead = -float(dialect.access.template.options.get("timeDifference") or 0)
-        listed = sum(1 for market in dialect.access.markets.values() if parse.tradable(market))
+        listed = sum(1 for symbol in dialect.access.markets if dialect.access.tradable(symbol))
         return Health(self.quirks.id, True, timedelta(milliseconds=ahead), listed)
 
     async def _load(self) -> Listing:
@@ -184,7 +184,7 @@ class Marketplace:
         found = {}
         for name, market in dialect.access.markets.items():
             symbol = Symbol(name)
-            if parse.tradable(market) and symbol in tiers:
+            if dialect.access.tradable(symbol) and symbol in tiers:
                 found[symbol] = parse.instrument(
                     self.quirks.id, market, tiers[symbol], funding_interval=intervals.get(symbol)
                 )

@@ -21,9 +21,14 @@ DAY_MS = 86_400_000
 UNLIMITED = Decimal(10) ** 12  # where a venue names no largest order
 
 
-def tradable(market: Mapping[str, object]) -> bool:
-    """Perpetuals that trade now and settle in what they are quoted in, or in their own coin."""
-    return bool(market.get("swap")) and market.get("active") is not False and bool(market.get("settle"))
+def tradable(market: Mapping[str, object], *, inverse: bool) -> bool:
+    """Perpetuals that trade now and settle in what they are quoted in; with ``inverse`` also in their coin.
+
+    A quanto, which settles in a third currency, never is: its profit is neither.
+    """
+    trades = bool(market.get("swap")) and market.get("active") is not False and bool(market.get("settle"))
+    coin = bool(market.get("inverse")) and market.get("settle") == market.get("base")
+    return trades and (market.get("linear") is True or (inverse and coin))
 
 
 def instrument(

@@ -184,6 +184,7 @@ class Quirks:
     weights: Mapping[Call, float] = field(default_factory=dict)
     options: Params = field(default_factory=dict)
     passphrase: bool = False
+    inverse: bool = False  # coin-margined perpetuals hold two legs there, and are read rightly
     validity: Validity = Validity()
     batch: int = 1
     stop_params: Params = field(default_factory=dict)

@@ -87,16 +87,21 @@ class AddsMargin(Protocol):
 class Market:
     """Prices, time and accounts. ``price`` and ``pass_time`` are a test's hands."""
 
-    def __init__(self, clock: VirtualClock | None = None, habits: Habits | None = None) -> None:
+    def __init__(
+        self,
+        clock: VirtualClock | None = None,
+        habits: Habits | None = None,
+        prices: Mapping[Symbol, Decimal] = PRICES,
+    ) -> None:
         self.clock = clock or VirtualClock(START)
         self.habits = habits or Habits()
-        self.feed = ScriptedFeed(PRICES)
+        self.feed = ScriptedFeed(prices)
         self.exchange = PaperExchange.open(None, self.feed, self.clock, Decimal(1))
         self.accounts: dict[str, VenueAccount] = {}
         self.marks: dict[Symbol, list[tuple[datetime, Decimal]]] = {
-            symbol: [(self.clock.now(), price)] for symbol, price in PRICES.items()
+            symbol: [(self.clock.now(), price)] for symbol, price in prices.items()
         }
-        self.rates: dict[Symbol, list[tuple[datetime, Decimal]]] = {symbol: [] for symbol in PRICES}
+        self.rates: dict[Symbol, list[tuple[datetime, Decimal]]] = {symbol: [] for symbol in prices}
         self.numbers = itertools.count(1001)
         self.listeners: list[Callable[[], Awaitable[None]]] = []
         self._public = self.exchange.venue(AccountId("public"))
@@ -108,7 +113,7 @@ class Market:
         return self.clock.now()
 
     def create_account(self, key: ApiKey) -> VenueAccount:
-        """10,000 USDT, hedge mode, flat."""
+        """10,000 USDT and 0.1 BTC, hedge mode, flat."""
         account = VenueAccount(self, key)
         self.accounts[key.key] = account
         return account

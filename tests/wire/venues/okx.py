@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from decimal import Decimal
 from typing import Any
 
-from chatbot.domain.instrument import ZERO, MarginMode, OrderSide, PositionMode, PositionSide
+from chatbot.domain.instrument import MarginMode, OrderSide, PositionMode, PositionSide
 from chatbot.domain.order import FillCause, OrderType
 from tests.wire.venues import okx_order_words as order_words
 from tests.wire.venues import okx_words as words
@@ -17,7 +17,7 @@ from tests.wire.venues.okx_account import WRONG_SIDE, OkxAccount
 from tests.wire.venues.okx_market import Answering, of_name, ok
 from tests.wire.venues.okx_words import CONTRACT_SIZES, SYMBOLS
 from tests.wire.venues.orders import WireFill, WireOrder, Wish
-from tests.wire.venues.server import Call, Route, VenueRefusal, held_at, to_ms
+from tests.wire.venues.server import Call, Route, VenueRefusal, held_at, settlement_price, to_ms
 
 CLIENT_ID = re.compile(r"[A-Za-z0-9]{1,32}")
 LIMITED = {"limit", "post_only", "ioc", "fok"}
@@ -139,7 +139,7 @@ class OkxServer(OkxAccount):
     async def _order(self, call: Call) -> list[Any]:
         found = self.visible(_fits(call.params, _normal(call.account), "clOrdId", "ordId"))
         if found:
-            return [order_words.order(found[-1], "USDT")]
+            return [order_words.order(found[-1])]
         forced = [row for row in await self._forced(call.account) if row["ordId"] == call.text("ordId")]
         if not forced:
             raise VenueRefusal(*NO_ORDER)
@@ -178,7 +178,7 @@ class OkxServer(OkxAccount):
 
     async def _pending(self, call: Call) -> list[Any]:
         orders = self.visible(order for order in _normal(call.account) if order.open)
-        return _page(call, of_name(call, [order_words.order(order, "USDT") for order in orders]), "ordId")
+        return _page(call, of_name(call, [order_words.order(order) for order in orders]), "ordId")
 
     async def _algo_pending(self, call: Call) -> list[Any]:
         orders = self.visible(order for order in _algos(call.account) if order.open)
@@ -207,7 +207,7 @@ class OkxServer(OkxAccount):
     async def _history(self, call: Call) -> list[Any]:
         """Final ones, with those that the exchange made by itself."""
         final = self.visible(order for order in _normal(call.account) if not order.open)
-        rows = [order_words.order(order, "USDT") for order in final] + await self._forced(call.account)
+        rows = [order_words.order(order) for order in final] + await self._forced(call.account)
         rows.sort(key=lambda row: (int(row["cTime"]), row["ordId"]))
         state = call.text("state")
         fits = [
@@ -240,7 +240,7 @@ class OkxServer(OkxAccount):
             fills: list[WireFill] = await call.account.fills(symbol)
             for payment in await call.account.funding(symbol):
                 quantity = held_at(fills, payment)
-                mark = abs(payment.amount / (payment.rate * quantity)) if payment.rate else ZERO
+                mark = settlement_price(instrument, payment, quantity)
                 rows.append(order_words.funding_bill(payment, quantity, mark, instrument.settle))
         rows.sort(key=lambda row: (int(row["ts"]), row["billId"]))
         fits = [row for row in of_name(call, rows) if _in_time(call, row["ts"])]

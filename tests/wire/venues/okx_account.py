@@ -5,7 +5,8 @@ from __future__ import annotations
 from decimal import Decimal
 from typing import Any
 
-from chatbot.domain.instrument import ZERO, MarginMode, PositionMode, PositionSide, Symbol
+from chatbot.domain.instrument import MarginMode, PositionMode, PositionSide, Symbol
+from chatbot.venues.feeds import BTC
 from tests.wire.venues import okx_words as words
 from tests.wire.venues.core import VenueAccount
 from tests.wire.venues.faults import Endpoint
@@ -49,16 +50,15 @@ class OkxAccount(OkxStreams):
         rows = []
         for position in view.positions:
             mark = (await self.market.state(position.symbol)).mark_price
-            instrument, ratio = instruments[position.symbol], view.balance.margin_ratio
+            instrument = instruments[position.symbol]
             at = to_ms(view.at)
-            rows.append(words.position(position, instrument, mark, view.position_mode, at, ratio))
+            rows.append(words.position(position, instrument, mark, view, at))
         wanted = call.text("instId")
         return [row for row in rows if not wanted or row["instId"] in wanted.split(",")]
 
     async def _balance(self, call: Call) -> list[Any]:
-        rows = await self._positions(call)
-        maintained = sum((Decimal(row["mmr"]) for row in rows), ZERO)
-        return [words.balance(await call.account.view(), maintained)]
+        rows, coin_price = await self._positions(call), self.market.marks[BTC][-1][1]
+        return [words.balance(await call.account.view(), rows, coin_price)]
 
     async def _trade_fee(self, call: Call) -> list[Any]:
         instruments = list((await self.market.instruments()).values())
@@ -126,4 +126,6 @@ class OkxAccount(OkxStreams):
         with self.engine_refusals():
             await call.account.add_margin(symbol, side, sign * Decimal(call.text("amt")))
         names = ("amt", "instId", "posSide", "type")
-        return [{**{name: call.text(name) for name in names}, "ccy": "USDT", "leverage": ""}]
+        return [
+            {**{name: call.text(name) for name in names}, "ccy": words.settles_in(symbol), "leverage": ""}
+        ]

@@ -8,13 +8,14 @@ import hmac
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any, ClassVar
 
 from chatbot.domain.instrument import Symbol
 from tests.wire.venues import okx_words as words
 from tests.wire.venues.core import Habits, VenueAccount
 from tests.wire.venues.faults import Endpoint, TooMany
-from tests.wire.venues.okx_words import FAMILIES, IDS, SYMBOLS
+from tests.wire.venues.okx_words import FAMILIES, IDS, LISTED, SYMBOLS
 from tests.wire.venues.server import Answered, Call, Route, VenueRefusal, to_ms
 from tests.wire.venues.streams import StreamingServer
 
@@ -48,6 +49,7 @@ class OkxMarket(StreamingServer):
     """Keys, refusals and public data."""
 
     habits: ClassVar[Habits] = Habits(ids_unique_for_ever=True, takes_crossing_post_only=True)
+    prices: ClassVar[Mapping[Symbol, Decimal]] = LISTED
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)

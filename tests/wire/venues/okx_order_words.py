@@ -13,7 +13,7 @@ from chatbot.domain.instrument import (
     PositionSide,
 )
 from chatbot.domain.order import Fill, FillCause, FundingPayment, OrderStatus, OrderType
-from tests.wire.venues.okx_words import CATEGORIES, IDS, SUB_TYPES, contracts, order_id
+from tests.wire.venues.okx_words import CATEGORIES, IDS, SUB_TYPES, contracts, order_id, settles_in
 from tests.wire.venues.orders import WireFill, WireOrder
 from tests.wire.venues.server import plain, to_ms
 
@@ -39,9 +39,10 @@ def shown_side(order: WireOrder) -> str:
     return order.wish.position_side.value if order.wish.position_side else "net"
 
 
-def order(order: WireOrder, settle: str) -> dict[str, Any]:
+def order(order: WireOrder) -> dict[str, Any]:
     """A normal order, or the one that a conditional order has become; the latter names where it is from."""
     wish, standing, fired = order.wish, order.standing, order.conditional
+    settle = settles_in(wish.symbol)
     filled = contracts(wish.symbol, standing.filled)
     at = str(to_ms(standing.updated_at))
     return {
@@ -174,7 +175,8 @@ def sub_type(fill: WireFill, mode: PositionMode) -> str:
 
 def fill(fill: WireFill, instrument: Instrument, mode: PositionMode) -> dict[str, Any]:
     done, own = fill.fill, fill.order
-    maker = own is not None and done.fee == done.price * done.quantity * instrument.maker_fee_rate
+    notional = instrument.notional(done.quantity, done.price)
+    maker = own is not None and done.fee == notional * instrument.maker_fee_rate
     at = str(to_ms(done.at))
     return {
         "billId": f"51{int(done.venue_fill_id):016d}",
@@ -182,7 +184,7 @@ def fill(fill: WireFill, instrument: Instrument, mode: PositionMode) -> dict[str
         "execType": "M" if maker else "T",
         "fee": plain(ZERO - done.fee),
         "feeCcy": instrument.settle,
-        "feeRate": plain(-(done.fee / (done.price * done.quantity)), 8),
+        "feeRate": plain(-(done.fee / notional), 8),
         "fillIdxPx": plain(done.price),
         "fillMarkPx": plain(done.price),
         "fillPnl": plain(done.realized_pnl),

@@ -83,8 +83,8 @@ class OkxStreams(OkxMarket):
         rows = []
         for position in changed:
             mark = (await self.market.state(position.symbol)).mark_price
-            instrument, ratio = (await self.market.instruments())[position.symbol], view.balance.margin_ratio
-            row = words.position(position, instrument, mark, view.position_mode, to_ms(view.at), ratio)
+            instrument = (await self.market.instruments())[position.symbol]
+            row = words.position(position, instrument, mark, view, to_ms(view.at))
             rows.append(row)
         rows += [_empty(key, view.position_mode, to_ms(view.at)) for key in gone]
         for arg in args:
@@ -108,7 +108,7 @@ def _empty(key: LegKey, mode: PositionMode, at_ms: int) -> dict[str, Any]:
     return {
         **blank,
         "cTime": str(at_ms),
-        "ccy": "USDT",
+        "ccy": words.settles_in(symbol),
         "instId": IDS[symbol],
         "instType": "SWAP",
         "lever": "10",

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from chatbot.domain.account import AccountView, Position
+from chatbot.domain.account import AccountView, Balance, Position
 from chatbot.domain.instrument import (
     ZERO,
+    ContractKind,
     Instrument,
     MarginMode,
     PositionMode,
@@ -18,15 +19,23 @@ from chatbot.domain.instrument import (
 )
 from chatbot.domain.market import MarketState, OrderBook
 from chatbot.domain.order import FillCause
-from chatbot.venues.feeds import BTC, ETH, SOL
+from chatbot.domain.pnl import unrealized_pnl
+from chatbot.venues.feeds import BTC, BTC_INVERSE, ETH, SOL
 from chatbot.venues.paper.margin import maintenance
 from tests.wire.venues.core import PRICES, ApiKey
 from tests.wire.venues.server import plain, to_ms, venue_symbols
 
-IDS = venue_symbols("-", "-SWAP")
-FAMILIES = venue_symbols("-")
+# The coin-margined one settles in BTC, each contract is 100 dollars.
+LISTED: Mapping[Symbol, Decimal] = {**PRICES, BTC_INVERSE: PRICES[BTC]}
+IDS = venue_symbols("-", "-SWAP", listed=LISTED)
+FAMILIES = venue_symbols("-", listed=LISTED)
 SYMBOLS = {name: symbol for symbol, name in IDS.items()}
-CONTRACT_SIZES: Mapping[Symbol, Decimal] = {BTC: Decimal("0.01"), ETH: Decimal("0.1"), SOL: Decimal(1)}
+CONTRACT_SIZES: Mapping[Symbol, Decimal] = {
+    BTC: Decimal("0.01"),
+    ETH: Decimal("0.1"),
+    SOL: Decimal(1),
+    BTC_INVERSE: Decimal(100),
+}
 CATEGORIES = {
     FillCause.TRADE: "normal",
     FillCause.LIQUIDATION: "full_liquidation",
@@ -42,6 +51,10 @@ SUB_TYPES = {
 
 def contracts(symbol: Symbol, quantity: Decimal) -> str:
     return plain((quantity / CONTRACT_SIZES[symbol]).normalize())
+
+
+def settles_in(symbol: Symbol) -> str:
+    return symbol.partition(":")[2]
 
 
 def order_id(number: int) -> str:
@@ -62,9 +75,9 @@ def market(instrument: Instrument) -> dict[str, Any]:
         "category": "1",
         "contTdSwTime": "1704876947000",
         "ctMult": "1",
-        "ctType": "linear",
+        "ctType": instrument.kind.value,
         "ctVal": plain(CONTRACT_SIZES[symbol]),
-        "ctValCcy": instrument.base,
+        "ctValCcy": instrument.quote if instrument.kind is ContractKind.INVERSE else instrument.base,
         "expTime": "",
         "futureSettlement": False,
         "instFamily": FAMILIES[symbol],
@@ -170,11 +183,10 @@ def depth(book: OrderBook) -> dict[str, Any]:
 def tiers(instrument: Instrument) -> list[dict[str, Any]]:
     """By contracts, not by notional: cut at the prices that the market starts with."""
     rows, floor = [], "0"
+    worth = instrument.notional(CONTRACT_SIZES[instrument.symbol], LISTED[instrument.symbol])
     for number, tier in enumerate(instrument.tiers, start=1):
         cap = tier.notional_cap if tier.notional_cap is not None else Decimal(10) ** 9
-        size = plain(
-            (cap / PRICES[instrument.symbol] / CONTRACT_SIZES[instrument.symbol]).quantize(Decimal(1))
-        )
+        size = plain((cap / worth).quantize(Decimal(1)))
         row = {
             "baseMaxLoan": "",
             "imr": plain(1 / tier.max_leverage, 6),
@@ -230,22 +242,18 @@ def config(key: ApiKey, mode: PositionMode) -> dict[str, Any]:
 
 
 def position(
-    position: Position,
-    instrument: Instrument,
-    mark: Decimal,
-    mode: PositionMode,
-    at_ms: int,
-    ratio: Decimal | None,
+    position: Position, instrument: Instrument, mark: Decimal, view: AccountView, at_ms: int
 ) -> dict[str, Any]:
-    """``ratio``: of the whole cross account, our way round (1: liquidation); OKX shows its inverse."""
-    symbol = position.symbol
+    """Our ratio is one at liquidation; OKX shows its inverse, of a cross leg that of its currency."""
+    symbol, money = position.symbol, view.balance_in(instrument.settle)
+    ratio = money.margin_ratio if money else None
     notional = instrument.notional(position.quantity, mark)
-    gain = position.side.sign * (mark - position.entry_price) * position.quantity
+    gain = unrealized_pnl(instrument, position.side, position.quantity, position.entry_price, mark)
     isolated = position.margin_mode is MarginMode.ISOLATED
     kept = maintenance(instrument, notional)
     own = kept / ((position.margin or ZERO) + gain) if isolated and position.margin else ratio
     size = contracts(symbol, position.quantity)
-    net = mode is PositionMode.ONE_WAY
+    net = view.position_mode is PositionMode.ONE_WAY
     return {
         "adl": "1",
         "availPos": size,
@@ -274,7 +282,7 @@ def position(
         "mgnRatio": plain(1 / own, 8) if own else "",
         "mmr": plain(kept, 8),
         "nonSettleAvgPx": "",
-        "notionalUsd": plain(notional, 8),
+        "notionalUsd": plain(notional * _dollars(instrument.settle, mark), 8),
         "optVal": "",
         "pendingCloseOrdLiabVal": "",
         "pnl": "0",
@@ -292,45 +300,46 @@ def position(
     }
 
 
-def balance(view: AccountView, maintained: Decimal) -> dict[str, Any]:
-    money = view.balance
-    initial = max(ZERO, money.equity - money.free)
-    isolated = sum((p.margin or ZERO for p in view.positions), ZERO)
-    gain = plain(money.equity - money.wallet, 8)
-    ratio = plain(1 / money.margin_ratio, 8) if money.margin_ratio else ""
+def _dollars(currency: str, coin_price: Decimal) -> Decimal:
+    return coin_price if currency == "BTC" else Decimal(1)
+
+
+def balance(view: AccountView, rows: Iterable[Mapping[str, Any]], coin_price: Decimal) -> dict[str, Any]:
+    """Of an account in futures mode: each currency backs what settles in it, and the totals say little."""
+    listed = list(rows)
+    details = [_detail(view, money, listed) for money in (view.balance, *view.other_balances)]
+    total = sum((Decimal(row["eq"]) * _dollars(row["ccy"], coin_price) for row in details), ZERO)
+    unsaid = dict.fromkeys(
+        ("adjEq", "availEq", "borrowFroz", "imr", "mgnRatio", "mmr", "notionalUsd", "ordFroz", "upl"), ""
+    )
     at = str(to_ms(view.at))
-    figures = {"imr": plain(initial, 8), "mmr": plain(maintained, 8), "mgnRatio": ratio}
+    return {**unsaid, "isoEq": "0", "totalEq": plain(total, 8), "uTime": at, "details": details}
+
+
+def _detail(view: AccountView, money: Balance, positions: list[Mapping[str, Any]]) -> dict[str, Any]:
+    initial = max(ZERO, money.equity - money.free)
+    own = [row for row in positions if row["ccy"] == money.currency]
+    maintained = sum((Decimal(row["mmr"]) for row in own), ZERO)
+    isolated = sum((Decimal(row["margin"] or 0) for row in own), ZERO)
     return {
-        "adjEq": plain(money.equity, 8),
+        "ccy": money.currency,
+        "availBal": plain(money.free, 8),
         "availEq": plain(money.free, 8),
-        "borrowFroz": "",
-        **figures,
+        "cashBal": plain(money.wallet, 8),
+        "crossLiab": "",
+        "disEq": plain(money.equity, 8),
+        "eq": plain(money.equity, 8),
+        "eqUsd": plain(money.equity, 8),
+        "frozenBal": plain(initial, 8),
+        "imr": plain(initial, 8),
         "isoEq": plain(isolated, 8),
-        "notionalUsd": "",
-        "ordFroz": "0",
-        "totalEq": plain(money.equity, 8),
-        "uTime": at,
-        "upl": gain,
-        "details": [
-            {
-                "ccy": money.currency,
-                "availBal": plain(money.free, 8),
-                "availEq": plain(money.free, 8),
-                "cashBal": plain(money.wallet, 8),
-                "crossLiab": "",
-                "disEq": plain(money.equity, 8),
-                "eq": plain(money.equity, 8),
-                "eqUsd": plain(money.equity, 8),
-                "frozenBal": plain(initial, 8),
-                **figures,
-                "isoEq": plain(isolated, 8),
-                "isoUpl": "0",
-                "notionalLever": "0",
-                "ordFrozen": "0",
-                "uTime": at,
-                "upl": gain,
-            }
-        ],
+        "isoUpl": "0",
+        "mgnRatio": plain(1 / money.margin_ratio, 8) if money.margin_ratio else "",
+        "mmr": plain(maintained, 8),
+        "notionalLever": "0",
+        "ordFrozen": "0",
+        "uTime": str(to_ms(view.at)),
+        "upl": plain(money.equity - money.wallet, 8),
     }
 
 

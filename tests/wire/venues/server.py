@@ -19,7 +19,7 @@ from aiohttp import web
 
 from chatbot.clock import VirtualClock
 from chatbot.domain.account import AccountView
-from chatbot.domain.instrument import Symbol
+from chatbot.domain.instrument import ContractKind, Instrument, Symbol
 from chatbot.domain.order import FundingPayment
 from chatbot.errors import VenueRejected
 from tests.wire.venues.core import PRICES, ApiKey, Habits, Market, VenueAccount
@@ -139,6 +139,7 @@ class VenueServer(abc.ABC):
     """
 
     habits: ClassVar[Habits] = Habits()
+    prices: ClassVar[Mapping[Symbol, Decimal]] = PRICES  # what is listed, and where it starts
 
     def __init__(
         self,
@@ -147,7 +148,7 @@ class VenueServer(abc.ABC):
         wire_clock: Callable[[], datetime] | None = None,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        self.market = Market(clock, self.habits)
+        self.market = Market(clock, self.habits, self.prices)
         self.faults = Faults()
         self.log: list[Received] = []
         self.unknown: list[str] = []
@@ -390,6 +391,17 @@ def held_at(fills: Iterable[WireFill], payment: FundingPayment) -> Decimal:
     return sum((fill.signed_change for fill in legs), Decimal(0))
 
 
-def venue_symbols(separator: str = "", suffix: str = "") -> dict[Symbol, str]:
+def settlement_price(instrument: Instrument, payment: FundingPayment, quantity: Decimal) -> Decimal:
+    """The mark price that the payment was reckoned with."""
+    if not payment.rate:
+        return Decimal(0)
+    notional = abs(payment.amount / payment.rate)
+    linear = instrument.kind is ContractKind.LINEAR
+    return notional / quantity if linear else quantity / notional
+
+
+def venue_symbols(
+    separator: str = "", suffix: str = "", *, listed: Iterable[Symbol] = PRICES
+) -> dict[Symbol, str]:
     """ "BTC/USDT:USDT" as a venue writes it: "BTCUSDT", or "BTC-USDT-SWAP"."""
-    return {symbol: symbol.partition(":")[0].replace("/", separator) + suffix for symbol in PRICES}
+    return {symbol: symbol.partition(":")[0].replace("/", separator) + suffix for symbol in listed}

@@ -9,7 +9,7 @@ import ccxt.async_support as ccxt
 import pytest
 
 from chatbot.domain.instrument import PositionSide
-from chatbot.venues.feeds import BTC, ETH, SOL
+from chatbot.venues.feeds import BTC, BTC_INVERSE, ETH, SOL
 from tests.wire.venues.fault_contract import FaultContract
 from tests.wire.venues.faults import Endpoint, Refuse
 from tests.wire.venues.okx import OkxServer
@@ -216,6 +216,7 @@ class TestOkx(VenueContract, FaultContract, StreamContract):
             BTC: "8h",
             ETH: "8h",
             SOL: "4h",
+            BTC_INVERSE: "8h",
         }
 
     async def test_tiers_are_cut_by_contracts(self, desk: Desk) -> None:

@@ -21,7 +21,6 @@ from chatbot.domain.instrument import (
 from chatbot.domain.market import MarketState
 from chatbot.domain.order import Fill, FillCause, FundingPayment
 from chatbot.ports import KeyReport
-from chatbot.venues.ccxt import parse
 from chatbot.venues.ccxt.access import together
 from chatbot.venues.ccxt.dialects.common import Dialect, Found, Instruments, Settings, ordered
 from chatbot.venues.ccxt.memory import OrderName
@@ -56,7 +55,7 @@ class Okx(Dialect):
 
     async def tiers(self) -> dict[Symbol, tuple[MarginTier, ...]]:
         """By family, a few in one request; their caps are contracts, worth what the mark price says today."""
-        wanted = [Symbol(s) for s, market in self.access.markets.items() if parse.tradable(market)]
+        wanted = self.tradable()
         marks = await self._rows(Call.MARKET, "publicGetPublicMarkPrice", instType=SWAP)
         priced = {self.access.names.get(row.text("instId")): row.positive("markPx") for row in marks}
         families = {self._family(symbol): symbol for symbol in wanted if symbol in priced}
@@ -131,7 +130,8 @@ class Okx(Dialect):
 
     async def balances(self) -> tuple[Balance, ...]:
         told = await self._only(Call.BALANCE, "privateGetAccountBalance")
-        return tuple(_whole(balance, told) for balance in balances(told, self.quirks.balance))
+        found, rows = balances(told, self.quirks.balance), told.rows(self.quirks.balance.rows)
+        return tuple(_with_ratio(b, row, told) for b, row in zip(found, rows, strict=True))
 
     async def position_mode(self) -> PositionMode:
         told = await self._only(Call.MODE, "privateGetAccountConfig")
@@ -334,9 +334,12 @@ def _tier(row: Answer) -> dict[str, object]:
     }
 
 
-def _whole(found: Balance, told: Answer) -> Balance:
-    """The venue's ratio is equity over margin; ours is margin over equity."""
-    safety = told.positive_or_none("mgnRatio")
+def _with_ratio(found: Balance, row: Answer, told: Answer) -> Balance:
+    """Of the currency, or of the whole account where all of them back each other.
+
+    The venue's ratio is equity over margin; ours is margin over equity.
+    """
+    safety = row.positive_or_none("mgnRatio") or told.positive_or_none("mgnRatio")
     return found if safety is None or found.margin_ratio is None else replace(found, margin_ratio=1 / safety)
 
 

@@ -47,16 +47,18 @@ class PublicDialect:
 
     def probe(self) -> Symbol:
         """A symbol that stands for all where a question needs one."""
-        listed = self.access.markets
         usual = (Symbol("BTC/USDT:USDT"), Symbol("ETH/USDT:USDT"))
-        perpetuals = (Symbol(s) for s, market in listed.items() if parse.tradable(market))
-        return next((s for s in (*usual, *perpetuals) if s in listed), usual[0])
+        listed = (s for s in (*usual, *self.tradable()) if s in self.access.markets)
+        return next(listed, usual[0])
+
+    def tradable(self) -> list[Symbol]:
+        return [Symbol(s) for s in self.access.markets if self.access.tradable(s)]
 
     async def tiers(self) -> dict[Symbol, tuple[MarginTier, ...]]:
         if self.access.template.has.get("fetchLeverageTiers") is True:
             told = await self.access.read(Call.TIERS, "fetch_leverage_tiers")
             return {Symbol(s): self._tiers(rows) for s, rows in told.items() if rows}
-        wanted = [Symbol(s) for s, market in self.access.markets.items() if parse.tradable(market)]
+        wanted = self.tradable()
         told = await together(*(self._tiers_of(symbol) for symbol in wanted))
         return dict(zip(wanted, told, strict=True))
 
