@@ -294,6 +294,31 @@ def test_the_quantity_of_an_inverse_instrument_is_in_quote_units() -> None:
     assert made.lot_size == made.contract_size == 100
 
 
+COIN_MARGINED = {"symbol": "BTC/USD:BTC", "base": "BTC", "quote": "USD", "settle": "BTC"}
+QUANTO = {"symbol": "BTC/USD:USDC", "base": "BTC", "quote": "USD", "settle": "USDC"}
+
+
+@pytest.mark.parametrize(
+    ("told", "listed", "with_inverse"),
+    [
+        ({}, True, True),
+        (COIN_MARGINED | {"linear": False, "inverse": True}, False, True),
+        (QUANTO | {"linear": False, "inverse": False}, False, False),
+        (QUANTO | {"linear": False, "inverse": True}, False, False),
+        ({"active": False}, False, False),
+        ({"swap": False}, False, False),
+        ({"settle": None}, False, False),
+    ],
+)
+def test_what_settles_in_its_coin_is_traded_where_that_is_known_to_work(
+    told: dict[str, Any], listed: bool, with_inverse: bool
+) -> None:
+    market = payloads.MARKET | told
+
+    assert parse.tradable(market, inverse=False) is listed
+    assert parse.tradable(market, inverse=True) is with_inverse
+
+
 @pytest.mark.parametrize(
     ("told", "length"),
     [
