@@ -157,6 +157,8 @@ class Marketplace:
         template = make_template(
             self.quirks, self._connections, api_url=self._api_url, practice=self.practice
         )
+        # Requests are stamped by the same clock that judges whether an order is still wanted.
+        template.milliseconds = lambda: int(self.clock.now().timestamp() * 1000)
         await self._ask(template, "load_markets")
         return Listing(template, parse.symbols_by_id(template.markets.values()))
 

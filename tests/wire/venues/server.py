@@ -152,6 +152,7 @@ class VenueServer(abc.ABC):
         self.faults = Faults()
         self.log: list[Received] = []
         self.unknown: list[str] = []
+        self.serving = 0  # requests without an answer yet
         self.skew = timedelta()
         self.port = 0
         self.routes: dict[tuple[str, str], Route] = {}
@@ -218,6 +219,13 @@ class VenueServer(abc.ABC):
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         if (other := await self.special(request)) is not None:
             return other
+        self.serving += 1
+        try:
+            return await self._served(request)
+        finally:
+            self.serving -= 1
+
+    async def _served(self, request: web.Request) -> web.StreamResponse:
         call = await self._received(request)
         route = self.routes.get((request.method, request.path))
         if route is None:

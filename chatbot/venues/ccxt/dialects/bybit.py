@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -44,7 +44,7 @@ CAUSES = {
     "AdlTrade": FillCause.AUTO_DELEVERAGING,
     "BustTrade": FillCause.LIQUIDATION,
 }
-FOREVER = "0001-01-01T00:00:00Z"
+FIRST_KEYS = datetime(2018, 1, 1, tzinfo=UTC)  # what ends before that (the years 1 and 1970) never does
 
 
 class Bybit(Dialect):
@@ -261,17 +261,22 @@ class Bybit(Dialect):
         wallet, contracts = _listed(told, "Wallet"), _listed(told, "ContractTrade")
         reads_only = told.text("readOnly") == "1"
         ips = told.get("ips")
-        expires = told.optional_text("expiredAt")
         return KeyReport(
             can_read=True,
             can_trade=not reads_only and {"Order", "Position"} <= contracts,
             can_move_funds=not reads_only
             and bool(wallet & {"Withdraw", "AccountTransfer", "SubMemberTransfer", "SubMemberTransferList"}),
             ip_restricted=isinstance(ips, list) and bool(ips) and "*" not in ips,
-            expires_at=datetime.fromisoformat(expires) if expires and expires != FOREVER else None,
+            expires_at=_end(told),
             owner=told.optional_text("userID"),
             position_mode=mode,
         )
+
+
+def _end(told: Answer) -> datetime | None:
+    text = told.optional_text("expiredAt")
+    end = datetime.fromisoformat(text) if text else None
+    return None if end is None or end < FIRST_KEYS else end
 
 
 def _listed(told: Answer, right: str) -> set[Any]:
