@@ -91,6 +91,10 @@ def margin_lines(look: Look, needed: Decimal, free: Decimal, currency: str) -> l
     )
 
 
+def coin_blocks(*, inverse: bool) -> list[Block]:
+    return [Text("This lock is in coin; what it is worth in dollars still moves.")] if inverse else []
+
+
 def warning_blocks(warnings: Sequence[str]) -> list[Block]:
     return [Text("\n".join(f"⚠️ {warning}" for warning in warnings))] if warnings else []
 

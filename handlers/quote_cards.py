@@ -22,6 +22,7 @@ from handlers.adjust_cards import adjust_blocks, adjust_buttons, confirm_buttons
 from handlers.close_cards import close_all_blocks, close_all_buttons, close_blocks, close_buttons
 from handlers.figures import (
     Block,
+    coin_blocks,
     distance,
     funding_lines,
     leverage,
@@ -179,7 +180,7 @@ def _hedge_blocks(look: Look, offer: HedgeQuote, instrument: Instrument) -> list
         margin_lines(look, offer.margin_needed, offer.margin_free, instrument.settle),
         _after_lines(offer, instrument),
     )
-    coin = [Text("This lock is in coin; what it is worth in dollars still moves.")] if offer.inverse else []
+    coin = coin_blocks(inverse=offer.inverse)
     return [Text(_hedge_title(offer, instrument)), lines, *coin, *warning_blocks(offer.warnings)]
 
 

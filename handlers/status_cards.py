@@ -8,7 +8,7 @@ from decimal import Decimal
 
 from chatbot.chat import Button, Reply, Severity, Text
 from chatbot.domain.hedge import HedgeStatus
-from chatbot.domain.instrument import Instrument, PositionSide
+from chatbot.domain.instrument import ContractKind, Instrument, PositionSide
 from chatbot.domain.quote import LegLiquidation
 from chatbot.domain.risk import AlertKind
 from chatbot.errors import VenueError
@@ -17,6 +17,7 @@ from handlers.alert_words import KIND_WORDS
 from handlers.figures import (
     NEAR,
     Block,
+    coin_blocks,
     distance,
     funding_lines,
     leverage,
@@ -86,6 +87,7 @@ def nothing_card(look: Look, report: StatusReport) -> Reply:
 
 def hedge_card(look: Look, report: StatusReport, hedge: HedgeReport) -> Reply:
     instrument = hedge.instrument
+    coin = coin_blocks(inverse=instrument.kind is ContractKind.INVERSE)
     lines = table(
         _leg_rows(hedge),
         RULE,
@@ -96,7 +98,7 @@ def hedge_card(look: Look, report: StatusReport, hedge: HedgeReport) -> Reply:
         _cost_lines(look, hedge),
     )
     return Reply(
-        blocks=(Text(_title(look, hedge)), lines, *_hedge_notices(look, report, hedge)),
+        blocks=(Text(_title(look, hedge)), lines, *coin, *_hedge_notices(look, report, hedge)),
         buttons=_hedge_buttons(look, hedge),
         severity=_severity(hedge),
     )
