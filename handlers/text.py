@@ -87,20 +87,21 @@ def fitted_money(amount: Decimal, currency: str, width: int, *, sign: bool = Tru
 
 
 def adding_up(
-    total: Decimal, fixed: Decimal, parts: Sequence[Decimal], decimals: int = 2
+    total: Decimal, parts: Sequence[Decimal], *, order: Sequence[int] = (), decimals: int = 2
 ) -> tuple[Decimal, ...]:
-    """``parts`` rounded so that rounded ``fixed`` and they make rounded ``total``; a unit or two off at most.
+    """``parts``, of which ``total`` is the sum, rounded so that they make the rounded total.
 
-    ``fixed + sum(parts)`` must be ``total`` before the rounding; parts rounded most are moved first.
+    What is missing goes, a unit each, to parts whose own rounding error is in that direction: those of the
+    lowest ``order`` first, among them those with the largest error. Exact ones stay, and each is within a unit.
     """
     unit = Decimal(1).scaleb(-decimals)
     shown = [rounded(part, decimals) for part in parts]
-    gap = rounded(total, decimals) - rounded(fixed, decimals) - sum(shown, ZERO)
+    gap = rounded(total, decimals) - sum(shown, ZERO)
     step = unit if gap > 0 else ZERO - unit
-    for _ in range(min(int(abs(gap) / unit), 2 * len(shown))):
-        index = max(
-            range(len(shown)), key=lambda i: (parts[i] - shown[i]) * step + (unit * unit if parts[i] else 0)
-        )
+    errors = [(part - out) * step for part, out in zip(parts, shown, strict=True)]
+    ranks = order or [0] * len(shown)
+    movable = sorted((i for i, error in enumerate(errors) if error > 0), key=lambda i: (ranks[i], -errors[i]))
+    for index in movable[: int(abs(gap) / unit)]:
         shown[index] += step
     return tuple(shown)
 
