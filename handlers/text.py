@@ -92,7 +92,7 @@ def adding_up(
     """``parts``, of which ``total`` is the sum, rounded so that they make the rounded total.
 
     What is missing goes, a unit each, to parts whose own rounding error is in that direction: those of the
-    lowest ``order`` first, among them those with the largest error. Exact ones stay, and each is within a unit.
+    lowest ``order`` first, among them those with the largest error. Exact ones stay.
     """
     unit = Decimal(1).scaleb(-decimals)
     shown = [rounded(part, decimals) for part in parts]
