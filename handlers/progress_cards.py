@@ -13,7 +13,7 @@ from chatbot.domain.quote import LegAction
 from chatbot.ports import Progress
 from handlers.figures import Block, subject_name
 from handlers.look import Look
-from handlers.results import lock_of, part_result, whole_result
+from handlers.results import lock_of, not_counted, part_result, whole_result
 from handlers.tables import table
 from handlers.text import amount_of, listing, percent, plain, price, seconds, sentence, sum_of_money
 
@@ -266,16 +266,11 @@ def _closed(progress: Progress) -> list[Block]:
         return _partly_closed(progress)
     result = whole_result(progress)
     head = f"**✅ {_name(progress)} closed: {sum_of_money(result.net, result.currency)}**"
-    adopted = [leg.side for leg in progress.hedge.legs if leg.adopted]
-    unknown = (
-        f"\nWhat the {listing(adopted, last='and')} leg cost before I knew of it is not in here."
-        if adopted
-        else ""
-    )
+    unknown = not_counted([leg.side for leg in progress.hedge.legs if leg.adopted])
     return [
         Text(f"{head}\n{_fills(progress)}{_already_gone(progress)}"),
         table(result.lines),
-        *([Text(unknown.strip())] if unknown else []),
+        *([Text(unknown)] if unknown else []),
     ]
 
 

@@ -381,5 +381,5 @@ def _stop_warnings(table: _Table, plan: LegPlan) -> Iterator[str]:
             yield f"The {name} of the {plan.side} at {price_text(instrument, at)} covers what is added too."
     at_price = _resting(table, table.leg(plan.role), OrderType.TRIGGER)
     if at_price is not None and plan.action is LegAction.OPEN:
-        at = price_text(instrument, at_price)
-        yield f"The closing order of the {plan.side} at {at} covers the old size only."
+        shown = price_text(instrument, at_price)
+        yield f"The closing order of the {plan.side} at {shown} covers the old size only."

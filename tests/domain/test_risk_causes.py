@@ -178,12 +178,14 @@ def test_the_last_fill_of_a_hedge_says_how_it_ended() -> None:
     closed = replace(widow().with_leg(a_leg(quantity=0)), status=HedgeStatus.CLOSED)
     by_us = a_fill("close", side=LONG, minutes=5)
 
-    lost_last = end_of_hedge(closed, [a_fill("close", side=LONG), replace(LIQUIDATED, at=by_us.at)], INTENTS)
+    lost_last = end_of_hedge(
+        closed, ETH_USDT, [a_fill("close", side=LONG), replace(LIQUIDATED, at=by_us.at)], INTENTS
+    )
 
-    assert end_of_hedge(closed, [LIQUIDATED, by_us], INTENTS) is None
+    assert end_of_hedge(closed, ETH_USDT, [LIQUIDATED, by_us], INTENTS) is None
     assert lost_last is not None
     assert lost_last.role is OFFSET
-    assert end_of_hedge(a_pair(), [LIQUIDATED], INTENTS) is None
+    assert end_of_hedge(a_pair(), ETH_USDT, [LIQUIDATED], INTENTS) is None
 
 
 # --- asked for or not ---------------------------------------------------------------------------
