@@ -6,6 +6,7 @@ from chatbot.chat import Text
 from chatbot.domain.ending import Ending
 from chatbot.domain.risk import AlertKind, LegCause, LegChanged
 from handlers.alert_words import Words, close, exposure_of, hedge, name_of, named, next_liquidation, status
+from handlers.figures import Block
 from handlers.results import not_counted, sum_of
 from handlers.tables import table
 from handlers.text import plain, price, sum_of_money
@@ -25,8 +26,8 @@ def _closed_at_price(figures: LegChanged, ended: Ending) -> Words:
     result = sum_of(ended, figures.instrument.settle)
     head = f"{name_of(figures)} was closed at your price: {sum_of_money(result.net, result.currency)}"
     unknown = not_counted(ended.adopted)
-    more = (table(result.lines), *([Text(unknown)] if unknown else []))
-    return Words(head, "", (("Status", "/status"),), more=more, done=True)
+    notes: tuple[Block, ...] = (Text(unknown),) if unknown else ()
+    return Words(head, "", (("Status", "/status"),), more=(table(result.lines), *notes), done=True)
 
 
 def _what_happened(kind: AlertKind, figures: LegChanged) -> str:

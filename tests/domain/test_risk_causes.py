@@ -288,6 +288,28 @@ def test_a_leg_that_was_gone_counts_as_closed() -> None:
     assert exposure.quantity == D(1)
 
 
+def both_grow(status: OperationStatus) -> Operation:
+    closing = a_close(CloseWay.AT_ONCE, offset="1", primary="0.4")
+    targets = tuple(replace(target, action=LegAction.OPEN) for target in closing.targets)
+    trimming = status is OperationStatus.TRIMMING
+    return replace(
+        closing,
+        kind=OperationKind.ADJUST,
+        way=None,
+        targets=targets,
+        status=status,
+        trim_role=OFFSET if trimming else None,
+        trim_quantity=D("0.6") if trimming else D(0),
+    )
+
+
+def test_only_an_operation_that_still_opens_grows_into_the_gap() -> None:
+    growing, trimming = (exposed(both_grow(s)) for s in (OperationStatus.RUNNING, OperationStatus.TRIMMING))
+    closing = exposed(a_close(CloseWay.AT_ONCE, offset="1", primary="0.4"))
+
+    assert [e.growing for e in (growing, trimming, closing) if e is not None] == [True, False, False]
+
+
 def test_what_is_left_to_trim_is_naked() -> None:
     operation = replace(
         a_close(CloseWay.AT_ONCE, offset="1", primary="0.4"),
