@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -24,7 +26,7 @@ _LEGS: dict[str, LegName] = {
     "short": PositionSide.SHORT,
 }
 EQUAL = ("rebalance", "equal", "balance")
-STOPS_FORM = "/adjust #ID [long|short] sl|tp PRICE|off"
+STOPS_FORM, STOPS_EXAMPLE = "/adjust #ID [long|short] sl|tp PRICE|off", "/adjust #3 sl 60000"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,8 @@ class _Stops:
 async def adjust(call: Call) -> Reply:
     call = await placed(call)
     arguments = await arguments_of(call)
-    stops = _stops(arguments)
+    with _about_stops():
+        stops = _stops(arguments)
     equal = arguments.flag(*EQUAL)
     scale = arguments.signed_size()
     legs, both = _legs(arguments), arguments.flag("both", "pair")
@@ -49,8 +52,10 @@ async def adjust(call: Call) -> Reply:
     _require_one_wish(equal, scale is not None, bool(stops))
     subject = subject or await named_subject(call)
     if stops:
-        quote = await _offer_stops(call, subject, stops, legs)
+        with _about_stops():
+            quote = await _offer_stops(call, subject, stops, legs, both=both)
     elif equal:
+        _require_no_leg(legs)
         quote = await _offer(call, AdjustRequest(subject.symbol))
     elif scale is not None:
         grow, size = scale
@@ -61,6 +66,15 @@ async def adjust(call: Call) -> Reply:
     else:
         return adjust_menu(call.look, await call.services.reporting.status(call.user, symbol=subject.symbol))
     return quote_card(call.look, quote, await call.services.hedging.instruments(call.user))
+
+
+@contextlib.contextmanager
+def _about_stops() -> Iterator[None]:
+    """A complaint about a stop shows how a stop is written, not how a leg is grown."""
+    try:
+        yield
+    except BadArgument as error:
+        raise error.with_form(form=STOPS_FORM, example=STOPS_EXAMPLE) from error
 
 
 def _stops(arguments: Arguments) -> _Stops:
@@ -90,13 +104,20 @@ def _require_leg(legs: tuple[LegName, ...], *, both: bool) -> None:
         raise BadArgument("I need the leg: `primary`, `offset` or `both`.")
 
 
+def _require_no_leg(legs: tuple[LegName, ...]) -> None:
+    if legs:
+        raise BadArgument("`rebalance` takes no leg: it offers both ways to make the legs equal.")
+
+
 async def _offer(call: Call, request: AdjustRequest) -> Quote:
     return await call.services.hedging.offer_adjust(call.user, call.request.chat, request)
 
 
-async def _offer_stops(call: Call, subject: Subject, stops: _Stops, legs: tuple[LegName, ...]) -> Quote:
-    if len(legs) > 1:
-        raise BadArgument("The stops of one leg at a time, please.", form=STOPS_FORM)
+async def _offer_stops(
+    call: Call, subject: Subject, stops: _Stops, legs: tuple[LegName, ...], *, both: bool
+) -> Quote:
+    if len(legs) > 1 or both:
+        raise BadArgument("The stops of one leg at a time, please: `long` or `short`.")
     request = StopsRequest(
         subject.symbol,
         legs[0] if legs else None,
@@ -111,6 +132,7 @@ async def margin(call: Call) -> Reply:
     call = await placed(call)
     arguments = await arguments_of(call)
     legs, amount = _legs(arguments), arguments.money()
+    arguments.no_share("margin is an amount of money, like `60` or `60usdt`.")
     subject = await subject_of(call, arguments)
     arguments.done()
     if len(legs) > 1:

@@ -19,6 +19,7 @@ async def close(call: Call) -> Reply:
     arguments = await arguments_of(call)
     at = arguments.price_or_off(("at",), "the closing price")
     fraction = arguments.percent("the share to close")
+    arguments.no_amount("how much to close is a share (`50%`), a price stands behind `at` (`at 70000`).")
     subject = await subject_of(call, arguments)
     arguments.done()
     if subject is None:

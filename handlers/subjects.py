@@ -12,7 +12,7 @@ from chatbot.ports import Account
 from chatbot.services.reporting import StatusReport
 from handlers.arguments import Arguments, hedge_number_of
 from handlers.context import Call
-from handlers.text import listing
+from handlers.text import listing, short_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +96,12 @@ async def subject_of(call: Call, arguments: Arguments) -> Subject | None:
     To be called after everything else has been taken from the words.
     """
     number = arguments.hedge_number()
-    symbol = arguments.symbol()
+    symbol = arguments.symbol(needed=number is None)
     if number is None:
         return None if symbol is None else Subject(symbol)
     hedge = await live_hedge(call, number)
+    if symbol is not None and symbol.partition("/")[0] != hedge.symbol.partition("/")[0]:
+        raise BadArgument(f"#{number} is on {short_name(hedge.symbol)}, not on {short_name(symbol)}.")
     return Subject(hedge.symbol, number)
 
 

@@ -19,6 +19,7 @@ _SUFFIXES = ((Decimal("1e12"), "T"), (Decimal("1e9"), "B"), (Decimal("1e6"), "M"
 # Wide enough for every product of a price and a quantity; the default of 28 digits is not.
 _CONTEXT = Context(prec=80)
 _MOST_PERCENT = 1_000
+_MOST_DECIMALS = 4  # of a percentage
 _ECHO_LENGTH = 24
 
 
@@ -163,8 +164,11 @@ def percent(fraction: Decimal, decimals: int = 1, *, sign: bool = False) -> str:
     value = fraction * 100
     if abs(value) > _MOST_PERCENT:
         return f">{_MOST_PERCENT:,} %" if value > 0 else f"<-{_MOST_PERCENT:,} %"
-    while value and not rounded(value, decimals) and decimals < 4:
+    while value and not rounded(value, decimals) and decimals < _MOST_DECIMALS:
         decimals += 1
+    if value and not rounded(value, decimals):
+        least = number(Decimal(1).scaleb(-decimals), decimals)
+        return f"<{least} %" if value > 0 else f">-{least} %"
     return f"{number(value, decimals, sign=sign)} %"
 
 
