@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -12,12 +12,13 @@ from chatbot.domain.hedge import LegRole
 from chatbot.domain.instrument import PositionSide
 from chatbot.domain.intent import Purpose
 from chatbot.domain.quote import AdjustRequest, LegName, MarginRequest, Quote, StopsRequest
-from chatbot.errors import BadArgument
+from chatbot.errors import BadArgument, NotFound
 from handlers.adjust_cards import adjust_menu, margin_menu
 from handlers.arguments import STOP_LOSS, TAKE_PROFIT, Arguments
+from handlers.choices import about, which_one
 from handlers.context import Call
 from handlers.quote_cards import quote_card
-from handlers.subjects import Subject, arguments_of, named_subject, placed, subject_of
+from handlers.subjects import Subject, all_live_subjects, arguments_of, placed, subject_of
 
 _LEGS: dict[str, LegName] = {
     "primary": LegRole.PRIMARY,
@@ -50,7 +51,8 @@ async def adjust(call: Call) -> Reply:
     subject = await subject_of(call, arguments)
     arguments.done()
     _require_one_wish(equal, scale is not None, bool(stops))
-    subject = subject or await named_subject(call)
+    if subject is None:
+        return await _of_what_is_open(call, adjust, "/adjust", "Adjust")
     if stops:
         with _about_stops():
             quote = await _offer_stops(call, subject, stops, legs, both=both)
@@ -128,6 +130,18 @@ async def _offer_stops(
     return await call.services.hedging.offer_stops(call.user, call.request.chat, request)
 
 
+async def _of_what_is_open(
+    call: Call, handler: Callable[[Call], Awaitable[Reply]], command: str, label: str
+) -> Reply:
+    """The words named nothing: the only thing that is open, or a choice."""
+    live = await all_live_subjects(call)
+    if not live:
+        raise NotFound("Nothing is open. `/open BTC long 0.05 10x` opens a position.")
+    if len(live) > 1:
+        return which_one(call, live, command=command, label=label, then="Each shows its offer first.")
+    return await handler(about(call, live[0]))
+
+
 async def margin(call: Call) -> Reply:
     call = await placed(call)
     arguments = await arguments_of(call)
@@ -137,7 +151,8 @@ async def margin(call: Call) -> Reply:
     arguments.done()
     if len(legs) > 1:
         raise BadArgument("One leg at a time, please.")
-    subject = subject or await named_subject(call)
+    if subject is None:
+        return await _of_what_is_open(call, margin, "/margin", "Margin of")
     if amount is None:
         report = await call.services.reporting.status(call.user, symbol=subject.symbol)
         return margin_menu(call.look, report)

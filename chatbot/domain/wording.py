@@ -30,7 +30,7 @@ def unit_of(instrument: Instrument) -> str:
 
 
 def quantity_text(instrument: Instrument, quantity: Decimal) -> str:
-    return f"{plain(quantity)} {unit_of(instrument)}"
+    return f"{quantity.normalize():,f} {unit_of(instrument)}"
 
 
 def percent(fraction: Decimal, *, digits: int = 1) -> str:

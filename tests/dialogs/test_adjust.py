@@ -122,7 +122,23 @@ async def test_the_only_thing_that_is_open_needs_no_name() -> None:
         await a_pair(dialog)
         assert "long +0.1 ETH" in await dialog.reads("/adjust both +10%")
         await dialog.does("/open BTC long 0.1")
-        assert "Which one? You have #1 and #2." in await dialog.reads("/adjust both +10%")
+        (card,) = await dialog.says("/adjust both +10%")
+        assert card.text.startswith("Which one? Each shows its offer first.")
+        assert card.labels == ["Adjust #1 ETH", "Adjust #2 BTC"]
+        await dialog.taps(card, "Adjust #1 ETH")
+        assert card.text.startswith("🔒 #1 ETH: long +0.1 ETH, short +0.1 ETH")
+
+
+async def test_margin_without_a_name_asks_which_one() -> None:
+    async with a_dialog() as dialog:
+        assert "Nothing is open." in await dialog.reads("/margin long 60")
+        await dialog.does("/open BTC long 0.1 10x isolated")
+        assert "add 60.00 USDT to the long" in await dialog.reads("/margin long 60")
+        await dialog.does("/open ETH short 1 10x isolated")
+        (card,) = await dialog.says("/margin short 60")
+        assert card.labels == ["Margin of #1 BTC", "Margin of #2 ETH"]
+        await dialog.taps(card, "Margin of #2 ETH")
+        assert "#2 ETH: add 60.00 USDT to the short" in card.text
 
 
 async def test_an_inverse_pair_is_scaled_in_dollars() -> None:
