@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
+from decimal import Decimal
+
 import pytest
 
 from tests.dialogs.harness import BTC, COIN, ETH, a_dialog
 from tests.dialogs.test_adjust import a_pair
+from tests.dialogs.test_small_print import rows
 
 PAUSED = "New openings are paused by /panic. /panic off resumes; /close works as always."
 
@@ -116,3 +120,15 @@ async def test_a_near_liquidation_is_no_exclamation_in_the_caption_of_a_chart() 
 
         (line,) = [line for line in text.splitlines() if "Nearest liquidation" in line]
         assert line.endswith(" % away.")
+
+
+@pytest.mark.parametrize("price", ["1234.56", "2000.07", "3331.13", "987.65"])
+async def test_the_fee_of_a_done_card_is_the_one_that_the_next_cards_count(price: str) -> None:
+    async with a_dialog() as dialog:
+        await dialog.price(ETH, price)
+        opened = await dialog.does("/open ETH long 1.234 10x")
+        (fee,) = re.findall(r"Fee ([0-9.]+) USDT", opened.text)
+        await dialog.price(ETH, Decimal(price) * Decimal("1.0371"))
+
+        assert rows(await dialog.reads("/hedge ETH"))["fees paid"] == f"-{fee}"
+        assert rows(await dialog.reads("/status"))["fees so far"] == f"-{fee}"
