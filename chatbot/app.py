@@ -225,7 +225,7 @@ async def _wire(
     locks = AccountLocks()
     people = People(store, clock)
     buttons = Buttons(await mailbox.secret("buttons"))
-    presenter = CardPresenter(buttons)
+    presenter = CardPresenter(buttons, settings.quote.band)
     bookkeeper = Bookkeeper(store, venues, clock, locks)
     outbox = Outbox(mailbox, messengers, clock, limits)
     driver = Driver(

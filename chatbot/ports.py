@@ -614,7 +614,10 @@ class Eraser(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """An operation on its way or done; ``hedge`` and ``fills`` are the ledger's, as of now."""
+    """An operation on its way or done; ``hedge`` and ``fills`` are the ledger's, as of now.
+
+    ``resting``: orders of the hedge that stand on the exchange.
+    """
 
     user: User
     operation: Operation
@@ -622,6 +625,7 @@ class Progress:
     instrument: Instrument
     fills: tuple[BookedFill, ...]
     at: datetime
+    resting: tuple[OrderIntent, ...] = ()
 
 
 class Presenter(Protocol):

@@ -66,7 +66,11 @@ def _warnings(offer: AdjustQuote) -> list[str]:
     """Of two ways each with its name: what only one of them brings must not be read into the other."""
     if len(offer.ways) == 1:
         return [*offer.warnings, *offer.ways[0].warnings]
-    said = [f"{_way_name(way).capitalize()}: {text}" for way in offer.ways for text in way.warnings]
+    said = [
+        f"{_way_name(way).capitalize()}: {text[:1].lower()}{text[1:]}"
+        for way in offer.ways
+        for text in way.warnings
+    ]
     return [*offer.warnings, *said]
 
 

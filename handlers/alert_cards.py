@@ -14,7 +14,6 @@ from chatbot.domain.risk import (
     FundingSoon,
     Gravity,
     HedgeFrozen,
-    LegCause,
     LegChanged,
     LegNaked,
     LiquidationNear,
@@ -29,6 +28,7 @@ from chatbot.domain.risk import (
 from chatbot.ports import User
 from handlers.alert_words import (
     Words,
+    alone_liquidated,
     away,
     close,
     equalize,
@@ -42,6 +42,7 @@ from handlers.alert_words import (
     target_of,
 )
 from handlers.buttons import Buttons, fits
+from handlers.change_cards import leg_changed
 from handlers.look import Look
 from handlers.text import (
     amount_of,
@@ -65,12 +66,13 @@ def alert_card(user: User, alert: Alert, buttons: Buttons) -> Reply:
     look = Look(user, str(user.home), buttons, balances=user.home.private)
     over = alert.phase is AlertPhase.CLEAR
     words = _over(alert, look) if over else _wrong(alert, look)
-    head = f"{'✅' if over else _symbol(alert)} **{words.head}**"
+    well = over or words.done
+    head = f"{'✅' if well else _symbol(alert)} **{words.head}**"
     rest = f"\n{words.body}" if words.body else ""
     return Reply(
-        blocks=(Text(f"{head}{rest}"),),
+        blocks=(Text(f"{head}{rest}"), *words.more),
         buttons=_buttons(alert, words, look),
-        severity=Severity.SUCCESS if over else Severity(alert.gravity.value),
+        severity=Severity.SUCCESS if well else Severity(alert.gravity.value),
     )
 
 
@@ -107,7 +109,7 @@ def _wrong(alert: Alert, look: Look) -> Words:
         case LockEaten() as figures:
             return _lock_eaten(figures, look)
         case LegChanged() as figures:
-            return _leg_changed(alert.kind, figures)
+            return leg_changed(alert.kind, figures)
         case figures:
             return _wrong_on_market(figures)
 
@@ -182,79 +184,18 @@ def _margin_high(figures: MarginHigh, look: Look) -> Words:
     return Words(f"Margin ratio {ratio}on {echo(figures.account)}", body, (("Status", "/status"),))
 
 
-def _leg_changed(kind: AlertKind, figures: LegChanged) -> Words:
-    facts = " ".join(fact for fact in (_left_naked(figures), _realized(figures)) if fact)
-    head = f"{name_of(figures)}: the {figures.side} leg {_what_happened(kind, figures)}"
-    if figures.at_users_price and figures.naked is None:
-        head = f"{name_of(figures)} was closed at your price"
-    return Words(head, facts, _after_change(figures))
-
-
-def _what_happened(kind: AlertKind, figures: LegChanged) -> str:
-    if kind is AlertKind.LOST:
-        return f"is gone ({_how(figures)})"
-    before, after = (plain(q) if q is not None else "?" for q in (figures.before, figures.after))
-    if kind is AlertKind.STOPPED:
-        return (
-            f"was cut to {after} by your stop" if figures.after else f"was closed by your stop{_at(figures)}"
-        )
-    verb = "grew" if kind is AlertKind.GROWN else "shrank"
-    return f"{verb} from {before} to {after} ({_how(figures)})"
-
-
-_HOW = {
-    LegCause.LIQUIDATED: "liquidated",
-    LegCause.AUTO_DELEVERAGED: "auto-deleveraged",
-    LegCause.STOPPED: "by your stop",
-    LegCause.BY_HAND: "outside the bot",
-}
-
-
-def _how(figures: LegChanged) -> str:
-    how = _HOW.get(figures.cause)
-    return "nothing on the exchange explains it" if how is None else f"{how}{_at(figures)}"
-
-
-def _at(figures: LegChanged) -> str:
-    return "" if figures.price is None else f" at {price(figures.price, figures.instrument)}"
-
-
-def _left_naked(figures: LegChanged) -> str:
-    naked = figures.naked
-    if naked is None:
-        return "" if figures.after else "Nothing else of it is open."
-    instrument = figures.instrument
-    exposed = f"{exposure_of(naked, instrument)} at {price(naked.mark_price, instrument)}"
-    return f"You are {exposed}{next_liquidation(naked, instrument)}."
-
-
-def _realized(figures: LegChanged) -> str:
-    if figures.net is not None:
-        net = sum_of_money(figures.net, figures.instrument.settle)
-        return f"The hedge made {net} in all, fees and funding included."
-    if figures.realized is None:
-        return ""
-    realized = sum_of_money(figures.realized, figures.instrument.settle)
-    return f"Realized on the {figures.side} leg {realized}, fees apart."
-
-
-def _after_change(figures: LegChanged) -> tuple[tuple[str, str], ...]:
-    if figures.naked is None:
-        return (("Status", "/status"),)
-    if figures.cause is LegCause.UNEXPLAINED:
-        return (("Adopt", f"/adopt {named(figures)}"), status(figures))
-    return hedge(figures, "Restore the hedge"), close(
-        figures, "Close…" if figures.after else "Close the rest"
-    )
-
-
 def _leg_naked(figures: LegNaked) -> Words:
     if figures.naked is None:
         return Words(f"{name_of(figures)}: unhedged")
     tries = f" after {figures.attempts} tries" if figures.attempts else ""
+    going_on = (
+        "I go on until the legs are equal, or bring them back together."
+        if figures.growing
+        else "I go on with orders that only reduce, never more than the gap."
+    )
     body = (
-        f"For {duration(figures.lasting)} at most{tries}: an order of the pair is not through. I go on, "
-        f"reduce-only, never more than the gap{next_liquidation(figures.naked, figures.instrument)}."
+        f"For {duration(figures.lasting)} at most{tries}: an order of the pair is not through. {going_on} "
+        f"{alone_liquidated(figures.naked, figures.instrument)}"
     )
     head = f"{name_of(figures)}: {exposure_of(figures.naked, figures.instrument)}"
     return Words(head, body, (status(figures),))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from chatbot.domain.instrument import Instrument
 from chatbot.domain.quote import LegLiquidation, LiquidationSource
 from chatbot.domain.risk import AlertKind, NakedLeg, OnMarket
-from handlers.figures import subject_name
+from handlers.figures import Block, subject_name
 from handlers.text import amount_of, percent, price, short_name
 
 KIND_WORDS = {
@@ -30,11 +30,16 @@ KIND_WORDS = {
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """``head`` is set bold; ``actions`` are labels and the commands they type."""
+    """``head`` is set bold; ``actions`` are labels and the commands they type.
+
+    ``done``: no warning, it came as it was wished.
+    """
 
     head: str
     body: str = ""
     actions: tuple[tuple[str, str], ...] = ()
+    more: tuple[Block, ...] = ()
+    done: bool = False
 
 
 def named(figures: OnMarket) -> str:
@@ -80,6 +85,15 @@ def next_liquidation(naked: NakedLeg, instrument: Instrument) -> str:
     if liquidation is None or liquidation.price is None:
         return ", with no liquidation price"
     return f", next liquidation {sourced(liquidation, instrument)}, {away(liquidation)} away"
+
+
+def alone_liquidated(naked: NakedLeg, instrument: Instrument) -> str:
+    """A sentence of its own."""
+    liquidation = naked.liquidation
+    if liquidation is None or liquidation.price is None:
+        return f"Alone, the {naked.side} has no liquidation price."
+    at = sourced(liquidation, instrument)
+    return f"Alone, the {naked.side} is liquidated at {at}, {away(liquidation)} away."
 
 
 def sourced(liquidation: LegLiquidation, instrument: Instrument) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from chatbot.chat import Block, Button, Reply, Severity, Text
+from chatbot.domain.dangers import UNKNOWN_AFTER, VENUE_DOWN_AFTER
 from chatbot.domain.episodes import EVERYTHING, NEVER_HELD, snooze, snoozes
 from chatbot.domain.preferences import AlertPreferences
 from chatbot.domain.risk import ALWAYS_ON, AlertKind
@@ -36,10 +37,6 @@ MIN_AHEAD, MAX_AHEAD = timedelta(minutes=1), timedelta(hours=8)
 MAX_LEVELS = 3
 HINT = "Change one: `/alerts liquidation 25 15 8`, `/alerts off target`. Critical ones ignore quiet hours."
 
-_LEVELED = frozenset(
-    {AlertKind.LIQUIDATION, AlertKind.MARGIN, AlertKind.EATEN, AlertKind.UNKNOWN, AlertKind.VENUE}
-)
-
 Edit = Callable[[Call, Sequence[str]], Awaitable[AlertPreferences]]
 
 
@@ -63,8 +60,13 @@ async def alerts(call: Call) -> Reply:
         raise error.with_form(form=action.form, example=action.example) from error
     preferences = replace(call.user.preferences, alerts=chosen)
     await call.services.people.choose(call.user, preferences)
-    saved = await _overview(call, chosen, first="✅ **Saved.**\n")
+    saved = await _overview(call, chosen, first=f"✅ **Saved.**{_still_off(word, chosen)}\n")
     return replace(saved, severity=Severity.SUCCESS)
+
+
+def _still_off(word: str, chosen: AlertPreferences) -> str:
+    """A new level does not switch the alert on."""
+    return f" It is off: `/alerts on {word}` switches it on." if word in chosen.disabled else ""
 
 
 def _now(call: Call) -> AlertPreferences:
@@ -237,7 +239,7 @@ _ACTIONS: dict[str, _Action] = {
 async def _overview(call: Call, chosen: AlertPreferences, first: str = "") -> Reply:
     now = call.services.clock.now()
     active = await call.services.store.active_episodes(call.user.id)
-    happening = [table(*(_episode_lines(episode, now) for episode in active))] if active else []
+    happening = [table(*(_episode_lines(episode, chosen, now) for episode in active))] if active else []
     blocks: tuple[Block, ...] = (
         Text(f"{first}{_head(active)}"),
         *happening,
@@ -254,14 +256,25 @@ def _head(active: Sequence[AlertEpisode]) -> str:
     return f"**{len(active)} alert{'s' if len(active) > 1 else ''} active**"
 
 
-def _episode_lines(episode: AlertEpisode, now: datetime) -> list[str]:
+def _episode_lines(episode: AlertEpisode, chosen: AlertPreferences, now: datetime) -> list[str]:
     held = "" if episode.told_level >= 0 else " (held)"
     kind = AlertKind(episode.kind)
-    level = f"  level {episode.level + 1}" if kind in _LEVELED else "  on"
     return [
         *note(_episode_name(episode, kind)),
-        line(f"{level}{held}", f"for {duration(now - episode.since)}"),
+        line(f"  {_reached(kind, episode.level, chosen)}{held}", f"for {duration(now - episode.since)}"),
     ]
+
+
+def _reached(kind: AlertKind, level: int, chosen: AlertPreferences) -> str:
+    """The figure that was passed."""
+    figures = {
+        AlertKind.LIQUIDATION: [f"under {_shares((each,))}" for each in chosen.liquidation_distances],
+        AlertKind.MARGIN: [f"over {_shares((each,))}" for each in chosen.margin_ratios],
+        AlertKind.EATEN: [f"over {_shares((each,))}" for each in chosen.funding_eaten],
+        AlertKind.UNKNOWN: [f"over {duration(each)}" for each in UNKNOWN_AFTER],
+        AlertKind.VENUE: [f"over {duration(each)}" for each in VENUE_DOWN_AFTER],
+    }.get(kind)
+    return figures[min(level, len(figures) - 1)] if figures else "on"
 
 
 def _episode_name(episode: AlertEpisode, kind: AlertKind) -> str:

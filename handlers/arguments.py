@@ -253,7 +253,7 @@ class Arguments:
             raise BadArgument(f"I need a price after `{echo(self._words[index])}`.")
         _, word = self._words[index : index + 2]
         del self._words[index : index + 2]
-        return positive_of(word, f"The price of {what}")
+        return positive_of(word, f"{what[:1].upper()}{what[1:]}")
 
     def price_or_off(self, names: Collection[str], what: str) -> Decimal | Literal["off"] | None:
         """``sl 1900`` or ``sl off``"""
@@ -318,6 +318,10 @@ class Arguments:
         sign, number = words[0][0], words[0][1:]
         if number[:1] in _SIGNS:
             raise BadArgument(f"`{echo(words[0])}` has two signs.")
+        if _LEVERAGE.fullmatch(number):
+            raise BadArgument(
+                f"`{echo(words[0])}` is a leverage; I need a size: `+0.1`, `-10%` or `+1000usdt`."
+            )
         if number.endswith("%"):
             share = positive_of(number.removesuffix("%") or "%", "The share") / 100
             return sign == "+", Size(SizeUnit.SHARE, share)
@@ -328,6 +332,19 @@ class Arguments:
         if bare is not None:
             word = echo(bare)
             raise BadArgument(f"Grow or shrink? Write `+{word}` or `-{word}`.")
+
+    def no_share(self, instead: str) -> None:
+        """:raises BadArgument: when a percentage is left; ``instead`` says what belongs there"""
+        self._none_left(lambda word: word.endswith("%"), instead)
+
+    def no_amount(self, instead: str) -> None:
+        """:raises BadArgument: when a bare number or a size is left"""
+        self._none_left(self._looks_like_size, instead)
+
+    def _none_left(self, unwanted: Callable[[str], bool], instead: str) -> None:
+        found = next((word for word in self._words if unwanted(word)), None)
+        if found is not None:
+            raise BadArgument(f"`{echo(found)}` does not fit here: {instead}")
 
     def money(self) -> Money | None:
         """``60``, ``60usdt``, ``$60``"""
@@ -343,10 +360,11 @@ class Arguments:
         dollars = "usd" if "$" in match["number"] else match["unit"].lower()
         return Money(positive_of(match["number"].replace("$", "", 1), "The amount"), dollars)
 
-    def symbol(self) -> Symbol | None:
-        """The word that names a market. A word that names none is complained about as if it were meant to.
+    def symbol(self, *, needed: bool = True) -> Symbol | None:
+        """The word that names a market.
 
-        To be called after ``size``: ``0.5btc`` names its market too.
+        Where it is ``needed``, a word that names none is complained about as if it were meant to. To be
+        called after ``size``: ``0.5btc`` names its market too.
         """
         named = self._take_all(self._is_market) or [self._coin_of_size] * bool(self._coin_of_size)
         symbols = {resolve_symbol(word, self._instruments) for word in named}
@@ -355,7 +373,7 @@ class Arguments:
         if symbols:
             return self._agreeing(symbols.pop())
         unknown = next((word for word in self._words if re.search(r"\w", word)), None)
-        if unknown is None:
+        if unknown is None or not needed:
             return None
         return resolve_symbol(unknown, self._instruments)
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 from itertools import islice
 
 from chatbot.chat import Picture, Reply, Text
 from handlers.chart_cards import MOST_CHOICES, chart_card, description, picture_words, too_early_card
+from handlers.choices import about
 from handlers.context import Call
 from handlers.figures import subject_name
 from handlers.subjects import Subject, all_live_subjects, arguments_of, placed, subject_of
@@ -23,7 +23,7 @@ async def chart(call: Call) -> Reply:
         live = await all_live_subjects(call)
         if len(live) != 1:
             return await _choice(call, live)
-        return await chart(replace(call, words=(live[0].named,)))
+        return await chart(about(call, live[0]))
     return await _chart_of(call, subject)
 
 

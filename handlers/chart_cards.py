@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from chatbot.charts.description import Chart, Dot, Level, Point, Result, Shade, Tone
 from chatbot.chat import Button, Picture, Reply, Text
 from chatbot.domain.history import Span
-from chatbot.domain.instrument import PositionSide
+from chatbot.domain.instrument import ZERO, PositionSide
 from chatbot.services.charting import ChartReport
 from chatbot.services.reporting import HedgeReport, LegReport, PositionReport, StopReport
-from handlers.figures import distance, leverage, liquidation, subject_name
+from handlers.figures import leverage, liquidation, subject_name
 from handlers.look import Look
 from handlers.text import (
     amount_of,
@@ -134,7 +134,7 @@ def _nearest(report: ChartReport) -> Iterator[str]:
     if near:
         leg = min(near, key=lambda leg: leg.liquidation.distance or 0)
         at = liquidation(leg.liquidation, report.instrument, 14)
-        yield f"Nearest liquidation: {leg.side} at {at}, {distance(leg.liquidation)} away."
+        yield f"Nearest liquidation: {leg.side} at {at}, {percent(leg.liquidation.distance or ZERO)} away."
 
 
 def picture_words(look: Look, report: ChartReport) -> str:

@@ -20,6 +20,7 @@ from handlers.text import (
     plain,
     price,
     share,
+    short_name,
     sum_of_money,
     unit_of,
 )
@@ -42,7 +43,7 @@ _LABELS = {
 }
 
 
-def close_blocks(offer: CloseQuote, instrument: Instrument) -> list[Block]:
+def close_blocks(look: Look, offer: CloseQuote, instrument: Instrument) -> list[Block]:
     default = offer.ways[0]
     lines = [
         row
@@ -51,7 +52,26 @@ def close_blocks(offer: CloseQuote, instrument: Instrument) -> list[Block]:
             way, offer, instrument, repeats=way is not default and way.plans == default.plans
         )
     ]
-    return [Text(_title(offer, instrument)), table(lines), *warning_blocks(offer.warnings)]
+    hint = [] if default.way is CloseWay.AT_PRICE else [Text(_at_a_price(look, offer, instrument))]
+    return [Text(_title(offer, instrument)), table(lines), *hint, *warning_blocks(offer.warnings)]
+
+
+def _at_a_price(look: Look, offer: CloseQuote, instrument: Instrument) -> str:
+    """The way that needs a number; the price is only an example."""
+    name = f"#{offer.hedge_number}"
+    if offer.hedge_number is None:
+        name = f"{short_name(offer.symbol, instrument)}{look.there}"
+    part = "" if offer.fraction == 1 else f" {plain(offer.fraction * 100)}%"
+    what = "both at a price" if len(offer.ways) > 1 else "at a price"
+    return f"Or {what}: `/close {name}{part} at {_round_price(offer.mark_price, instrument)}`"
+
+
+def _round_price(mark: Decimal, instrument: Instrument) -> Decimal:
+    """A little over the price, in two digits that are easy to type."""
+    over = mark * Decimal("1.1")
+    step = Decimal(1).scaleb(over.adjusted() - 1)
+    rounded = instrument.round_price((over / step).to_integral_value() * step)
+    return Decimal(f"{rounded.normalize():f}")
 
 
 def _title(offer: CloseQuote, instrument: Instrument) -> str:
@@ -81,7 +101,7 @@ def _way_lines(way: CloseWayQuote, offer: CloseQuote, instrument: Instrument, *,
         *([line("  slippage", f"~{_money(way.slippage_cost, currency)}")] if way.slippage_cost else []),
         line("  realizes", f"~{_money(way.realized, currency)}"),
         *([line("  in total", f"~{_money(way.total, currency)}")] if _ends(way, offer) else []),
-        *(row for text in _risks(way, instrument) for row in note(text, indent=2)),
+        *(row for text in _risks(way, offer, instrument) for row in note(text, indent=2)),
     ]
 
 
@@ -98,14 +118,15 @@ def _order_line(plan: LegPlan, instrument: Instrument) -> str:
     return line(what, f"{'~' if at is None else 'at '}{worth}")
 
 
-def _risks(way: CloseWayQuote, instrument: Instrument) -> list[str]:
+def _risks(way: CloseWayQuote, offer: CloseQuote, instrument: Instrument) -> list[str]:
     texts = []
     if way.exposure_between:
         texts.append(f"between: {_exposure(way.exposure_between, instrument)}")
     elif way.way is CloseWay.AT_ONCE:
         texts.append("no gap between the legs")
     if way.exposure_after:
-        left = f"then: {_exposure(way.exposure_after, instrument)}"
+        both_stay = offer.fraction < 1 and way.way is not CloseWay.SINGLE
+        left = f"then {'net ' if both_stay else ''}{_exposure(way.exposure_after, instrument)}"
         after = way.liquidation_after
         texts.append(left if after is None else f"{left}, liq {liquidation(after, instrument, 14)}")
     return texts

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from chatbot.chat import Reply, Text
 from chatbot.errors import OneWayMode, QuoteExpired
 from chatbot.services.hedging import Requoted, Started
+from chatbot.services.offering import PAUSED
 from handlers.buttons import CANCEL, Decision
 from handlers.context import Call
 from handlers.modes import one_way_card
@@ -69,7 +70,7 @@ def _canceled(call: Call) -> Reply:
     if not call.user.preferences.paused:
         return Reply(blocks=(Text("Canceled. Nothing was sent."),))
     resume = call.button("Resume", "/panic off", replaces=True)
-    text = "Canceled. Nothing was sent. New openings are still paused."
+    text = f"Canceled. Nothing was sent. {PAUSED}"
     return Reply(blocks=(Text(text),), buttons=((resume,),))
 
 

@@ -21,6 +21,7 @@ async def hedge(call: Call) -> Reply | Sequence[Reply]:
     arguments = await arguments_of(call)
     stop_loss, take_profit = arguments.stop_loss(), arguments.take_profit()
     ratio = arguments.percent("the share to hedge")
+    arguments.no_amount("how much to hedge is a share, like `50%`.")
     side = arguments.side()
     subject = await subject_of(call, arguments)
     arguments.done()

@@ -12,7 +12,10 @@ from handlers.context import Call
 from handlers.quote_cards import quote_card
 from handlers.text import echo
 
-PAUSED = "🛑 **New openings are paused.** /open and /hedge refuse until you resume; /close works as always."
+PAUSED = (
+    "🛑 **New openings are paused.** /open, /hedge and growing by /adjust refuse until `/panic off`; "
+    "/close works as always."
+)
 
 
 async def panic(call: Call) -> Reply | Sequence[Reply]:
@@ -27,7 +30,9 @@ async def panic(call: Call) -> Reply | Sequence[Reply]:
 
 async def _resume(call: Call) -> Reply:
     await _set_paused(call, paused=False)
-    return Reply(blocks=(Text("✅ **Resumed.** /open and /hedge work again."),), severity=Severity.SUCCESS)
+    return Reply(
+        blocks=(Text("✅ **Resumed.** /open, /hedge and /adjust work again."),), severity=Severity.SUCCESS
+    )
 
 
 async def _set_paused(call: Call, *, paused: bool) -> None:

@@ -11,6 +11,7 @@ from chatbot.domain.instrument import ContractKind, Instrument, PositionMode
 from chatbot.domain.quote import Size, SizeUnit
 from chatbot.errors import BadArgument, NotConnected
 from chatbot.ports import Account
+from chatbot.services.people import PAPER
 from handlers.arguments import Arguments, positive_of
 from handlers.context import Call
 from handlers.modes import MEANINGS, NAMES, SWITCH, mode_of
@@ -21,11 +22,12 @@ NEEDED = "deposit, reset, mode, elsewhere"
 
 
 async def paper(call: Call) -> Reply:
-    account = await call.services.hedging.account(call.user)
-    if account.venue != "paper":
-        raise NotConnected(
-            f"Orders go to {account.label} now. `/settings account paper` brings the simulated account back."
-        )
+    """Always the simulated account, wherever orders go."""
+    accounts = await call.services.store.accounts(call.user.id)
+    account = next((each for each in accounts if each.venue == PAPER), None)
+    if account is None:
+        raise NotConnected("You have no simulated account.")
+    call = call.on(account, named=len(accounts) > 1)
     word, rest = (call.words[0].lower() if call.words else "balance"), call.words[1:]
     match word:
         case "balance":
@@ -64,9 +66,10 @@ async def _mode(call: Call, words: tuple[str, ...]) -> Reply:
     """One-way mode is there to be tried: it refuses what a hedge needs, as a real account would."""
     mode = mode_of(words)
     await call.services.accounts.switch_position_mode(call.user, mode)
+    label, command = SWITCH
     return Reply(
         blocks=(Text(f"✅ **The paper account is in {NAMES[mode]} mode**: {MEANINGS[mode]}."),),
-        buttons=((call.button(*SWITCH),),) if mode is PositionMode.ONE_WAY else (),
+        buttons=((call.button(label, command + call.look.there),),) if mode is PositionMode.ONE_WAY else (),
         severity=Severity.SUCCESS,
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 from chatbot.chat import Reply
 from chatbot.domain.risk import Alert
 from chatbot.ports import Account, Progress, User
@@ -14,14 +16,18 @@ from handlers.progress_cards import progress_card
 
 
 class CardPresenter:
-    """Implements ``chatbot.ports.Presenter``, and the cards of keys."""
+    """Implements ``chatbot.ports.Presenter``, and the cards of keys.
 
-    def __init__(self, buttons: Buttons) -> None:
+    ``band``: that of the offers, as a fraction; a fill that is further from its quote is told.
+    """
+
+    def __init__(self, buttons: Buttons, band: Decimal = Decimal("0.003")) -> None:
         self._buttons = buttons
+        self._band = band
 
     def progress(self, progress: Progress) -> Reply:
         look = Look(progress.user, progress.operation.chat, self._buttons)
-        return progress_card(look, progress)
+        return progress_card(look, progress, self._band)
 
     def alert(self, user: User, alert: Alert) -> Reply:
         return alert_card(user, alert, self._buttons)

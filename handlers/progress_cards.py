@@ -7,15 +7,15 @@ from decimal import Decimal
 from chatbot.chat import Button, Reply, Severity, Text
 from chatbot.domain.hedge import Hedge, HedgeStatus
 from chatbot.domain.instrument import ZERO, Instrument
-from chatbot.domain.intent import Purpose
+from chatbot.domain.intent import OrderIntent, Purpose
 from chatbot.domain.operation import Operation, OperationKind, OperationStatus, Target
 from chatbot.domain.quote import LegAction
 from chatbot.ports import Progress
 from handlers.figures import Block, subject_name
 from handlers.look import Look
-from handlers.results import lock_of, part_result, whole_result
+from handlers.results import lock_of, not_counted, part_result, whole_result
 from handlers.tables import table
-from handlers.text import amount_of, listing, plain, price, seconds, sentence, sum_of_money
+from handlers.text import amount_of, listing, percent, plain, price, seconds, sentence, sum_of_money
 
 _DOING = {
     OperationKind.OPEN: "Opening",
@@ -35,7 +35,8 @@ _NOT_DONE = {
 }
 
 
-def progress_card(look: Look, progress: Progress) -> Reply:
+def progress_card(look: Look, progress: Progress, band: Decimal) -> Reply:
+    """``band``: how far from the quote a fill may be before the card says so, as a fraction."""
     match progress.operation.status:
         case OperationStatus.RUNNING:
             return _running(progress)
@@ -46,7 +47,7 @@ def progress_card(look: Look, progress: Progress) -> Reply:
         case OperationStatus.FROZEN:
             return _frozen(look, progress)
         case OperationStatus.DONE:
-            return _done(look, progress)
+            return _done(look, progress, band)
 
 
 def _name(progress: Progress) -> str:
@@ -156,7 +157,7 @@ def _frozen(look: Look, progress: Progress) -> Reply:
 # --- done ---------------------------------------------------------------------------------------
 
 
-def _done(look: Look, progress: Progress) -> Reply:
+def _done(look: Look, progress: Progress, band: Decimal) -> Reply:
     blocks = {
         OperationKind.OPEN: _opened,
         OperationKind.HEDGE: _hedged,
@@ -171,11 +172,26 @@ def _done(look: Look, progress: Progress) -> Reply:
         [Text(f"⚠️ {sentence(operation.reason)}")] if operation.reason and not operation.trim_quantity else []
     )
     return Reply(
-        blocks=(*blocks[operation.kind](progress), *trimmed, *noted),
+        blocks=(*blocks[operation.kind](progress), *_far_fills(progress, band), *trimmed, *noted),
         buttons=_done_buttons(look, progress),
         severity=Severity.WARNING if trimmed else Severity.SUCCESS,
         slot=operation.slot,
     )
+
+
+def _far_fills(progress: Progress, band: Decimal) -> list[Block]:
+    """The market may move between the confirmation and the fill."""
+    far = [
+        f"⚠️ The {_side(target, progress.hedge)} filled {percent(away)} from the quote."
+        for target in progress.operation.targets
+        if (away := _from_quote(target)) > band
+    ]
+    return [Text("\n".join(far))] if far else []
+
+
+def _from_quote(target: Target) -> Decimal:
+    at, quoted = target.average_price, target.expected_price
+    return ZERO if at is None or quoted <= 0 else abs(at - quoted) / quoted
 
 
 def _done_buttons(look: Look, progress: Progress) -> tuple[tuple[Button, ...], ...]:
@@ -250,16 +266,11 @@ def _closed(progress: Progress) -> list[Block]:
         return _partly_closed(progress)
     result = whole_result(progress)
     head = f"**✅ {_name(progress)} closed: {sum_of_money(result.net, result.currency)}**"
-    adopted = [leg.side for leg in progress.hedge.legs if leg.adopted]
-    unknown = (
-        f"\nWhat the {listing(adopted, last='and')} leg cost before I knew of it is not in here."
-        if adopted
-        else ""
-    )
+    unknown = not_counted([leg.side for leg in progress.hedge.legs if leg.adopted])
     return [
         Text(f"{head}\n{_fills(progress)}{_already_gone(progress)}"),
         table(result.lines),
-        *([Text(unknown.strip())] if unknown else []),
+        *([Text(unknown)] if unknown else []),
     ]
 
 
@@ -289,7 +300,22 @@ def _partly_closed(progress: Progress) -> list[Block]:
     head = f"**✅ {_name(progress)}: realized {sum_of_money(result.net, result.currency)}**"
     rest = f"Left open: {listing(left, last='and')}." + ("" if hedge.paired else " It is not hedged now.")
     told = f"{head}\n{_fills(progress, with_fee=False)}{_already_gone(progress)}"
-    return [Text(told), table(result.lines), Text(rest)]
+    return [Text(told), table(result.lines), Text("\n".join([rest, *_closing_orders(progress)]))]
+
+
+def _closing_orders(progress: Progress) -> list[str]:
+    """Of the legs that go on."""
+    return [
+        f"The closing order of the {_order(intent, progress)} stays."
+        for intent in progress.resting
+        if intent.purpose is Purpose.CLOSE_AT_PRICE and progress.hedge.leg(intent.leg).quantity
+    ]
+
+
+def _order(intent: OrderIntent, progress: Progress) -> str:
+    side, instrument = progress.hedge.leg(intent.leg).side, progress.instrument
+    at = price(intent.trigger_price or ZERO, instrument)
+    return f"{side} at {at} ({amount_of(intent.left, instrument)})"
 
 
 # --- adjusted -----------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def _blocks(look: Look, quote: Quote, instruments: Instruments) -> list[Block]:
         case HedgeQuote() as offer:
             return _hedge_blocks(look, offer, instruments[offer.symbol])
         case CloseQuote() as offer:
-            return close_blocks(offer, instruments[offer.symbol])
+            return close_blocks(look, offer, instruments[offer.symbol])
         case CloseAllQuote() as offer:
             return close_all_blocks(offer, instruments)
         case AdjustQuote() as offer:

@@ -8,13 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
+from chatbot.domain.ending import Ending, ending_of, slippage_between
 from chatbot.domain.hedge import Leg, LegRole
-from chatbot.domain.instrument import ZERO, ContractKind, Instrument
+from chatbot.domain.instrument import ZERO, PositionSide
 from chatbot.domain.operation import Operation
 from chatbot.domain.order import Fill
-from chatbot.domain.pnl import ClosingCosts, Lock, lock_now, totals
+from chatbot.domain.pnl import ClosingCosts, Lock, lock_now
 from chatbot.ports import Progress
 from handlers.sums import Sum
+from handlers.text import listing
 
 
 def lock_of(progress: Progress) -> Sum:
@@ -44,35 +46,37 @@ def _closing_costs(operation: Operation, lock: Lock) -> ClosingCosts:
 
 def whole_result(progress: Progress) -> Sum:
     """The whole life of a closed hedge, from its first fill to its last."""
-    hedge, instrument = progress.hedge, progress.instrument
-    so_far = totals(hedge)
-    costs = (("fees", ZERO - so_far.fees_paid), ("funding", so_far.funding))
-    slippage = _slippage_between_legs(progress)
-    if slippage is not None:
-        head = ("gross lock", so_far.realized - slippage)
-        return Sum(head, (("slippage of close", slippage), *costs), "net result", instrument.settle)
-    traded = [leg for leg in hedge.legs if leg.realized_pnl or leg is hedge.primary]
-    legs = tuple((f"{leg.side} leg", leg.realized_pnl) for leg in traded)
-    return Sum(legs[0], (*legs[1:], *costs), "net result", instrument.settle)
+    ended = ending_of(progress.hedge, _slippage_between_legs(progress))
+    return sum_of(ended, progress.instrument.settle)
+
+
+def sum_of(ended: Ending, currency: str) -> Sum:
+    costs = (("fees", ended.fees), ("funding", ended.funding))
+    if ended.slippage is not None:
+        head = ("gross lock", ended.realized - ended.slippage)
+        return Sum(head, (("slippage of close", ended.slippage), *costs), "net result", currency)
+    legs = tuple((f"{side} leg", realized) for side, realized in ended.legs)
+    return Sum(legs[0], (*legs[1:], *costs), "net result", currency)
+
+
+def not_counted(adopted: Sequence[PositionSide]) -> str:
+    if not adopted:
+        return ""
+    return f"What the {listing(adopted, last='and')} leg cost before I knew of it is not in here."
 
 
 def _slippage_between_legs(progress: Progress) -> Decimal | None:
-    """What the legs lost (or won) because they were not closed at one price.
+    """``None`` where the legs were not closed together, by this operation alone.
 
-    ``None`` where they were not closed together.
     The rest of what was realized is ``s x q x (E2 - E1)``: the lock itself, whatever the closing prices were.
     """
-    hedge, operation = progress.hedge, progress.operation
+    operation = progress.operation
     if {target.role for target in operation.targets} != set(LegRole) or operation.trim_quantity:
         return None
     fills = {role: _closings(progress, role) for role in LegRole}
-    together = all(_quantity(fills[role]) == operation.target(role).filled > 0 for role in LegRole)
-    if not together or _quantity(fills[LegRole.PRIMARY]) != _quantity(fills[LegRole.OFFSET]):
+    if any(_quantity(fills[role]) != operation.target(role).filled for role in LegRole):
         return None
-    value = {role: _notional(fills[role], progress.instrument) for role in LegRole}
-    difference = value[LegRole.PRIMARY] - value[LegRole.OFFSET]
-    linear = progress.instrument.kind is ContractKind.LINEAR
-    return difference * hedge.primary.side.sign * (1 if linear else -1)
+    return slippage_between(progress.hedge, progress.instrument, fills)
 
 
 def _closings(progress: Progress, role: LegRole) -> tuple[Fill, ...]:
@@ -81,10 +85,6 @@ def _closings(progress: Progress, role: LegRole) -> tuple[Fill, ...]:
 
 def _quantity(fills: Sequence[Fill]) -> Decimal:
     return sum((fill.quantity for fill in fills), ZERO)
-
-
-def _notional(fills: Sequence[Fill], instrument: Instrument) -> Decimal:
-    return sum((instrument.notional(fill.quantity, fill.price) for fill in fills), ZERO)
 
 
 def part_result(progress: Progress) -> Sum:

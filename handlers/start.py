@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from chatbot.chat import Reply, Text
 from chatbot.ports import Account
+from chatbot.services.offering import PAUSED
 from chatbot.services.people import PAPER
 from handlers.context import Call, Command
 from handlers.text import echo, sum_of_money
@@ -20,7 +21,7 @@ async def start(call: Call) -> Reply:
     connected = f"{_connected_words(call, account)}{await _money(call)}"
     blocks = [Text(greeting), Text(connected)]
     if call.user.preferences.paused:
-        blocks.append(Text("New openings are paused by /panic."))
+        blocks.append(Text(PAUSED))
     connect = ((call.button("Connect an exchange", "/connect"),),) if _can_connect(call) else ()
     resume = ((call.button("Resume", "/panic off", replaces=True),),) if call.user.preferences.paused else ()
     first = (call.button("Try on paper", "/help try"), call.button("Help", "/help"))

@@ -12,6 +12,7 @@ from chatbot.domain.instrument import ContractKind, Instrument, PositionSide
 from chatbot.domain.quote import LegLiquidation
 from chatbot.domain.risk import AlertKind
 from chatbot.errors import VenueError
+from chatbot.services.offering import PAUSED
 from chatbot.services.reporting import HedgeReport, LegReport, PositionReport, StatusReport, StopReport
 from handlers.alert_words import KIND_WORDS
 from handlers.figures import (
@@ -185,7 +186,7 @@ def _hedge_notices(look: Look, report: StatusReport, hedge: HedgeReport) -> list
         f"the {leg.side} leg is gone: what is left is not hedged" for leg in hedge.legs if not leg.quantity
     ]
     told = _told(report, hedge.alerts, shown=frozenset({AlertKind.LIQUIDATION} if near else ()))
-    stops = Text(f"stops: {_stops(hedge.stops, instrument)}")
+    stops = Text(_stops(hedge.stops, instrument))
     return [*warning_blocks([*frozen, *gone, *near, *told]), stops, *_notices(look, report)]
 
 
@@ -215,18 +216,19 @@ def _ago(span: timedelta) -> str:
 
 
 def _stops(stops: tuple[StopReport, ...], instrument: Instrument) -> str:
+    """By leg and price; one a line where there are more than two."""
     if not stops:
-        return "none"
-    return ", ".join(
-        f"{stop.side} {stop.kind} {price(stop.price, instrument)} ({plain(stop.quantity)})" for stop in stops
-    )
+        return "stops: none"
+    ordered = sorted(stops, key=lambda stop: (stop.side, stop.price))
+    shown = [f"{s.side} {s.kind} {price(s.price, instrument)} ({plain(s.quantity)})" for s in ordered]
+    return "\n".join(["stops:", *shown]) if len(shown) > 2 else f"stops: {', '.join(shown)}"
 
 
 def _notices(look: Look, report: StatusReport) -> list[Block]:
     age = report.now - report.read_at
     texts = [f"⏱ These figures are {duration(age)} old."] if age > STALE else []
     if look.user.preferences.paused:
-        texts.append("New openings are paused: `/panic off` resumes.")
+        texts.append(PAUSED)
     return [Text("\n".join(texts))] if texts else []
 
 
@@ -270,7 +272,7 @@ def position_card(look: Look, report: StatusReport, position: PositionReport) ->
     )
     notices = [
         *_origin(position),
-        f"stops: {_stops(position.stops, instrument)}",
+        _stops(position.stops, instrument),
         *(f"⚠️ {told}" for told in _told(report, position.alerts)),
     ]
     return Reply(

@@ -9,10 +9,11 @@ from chatbot.domain.hedge import Hedge
 from chatbot.domain.instrument import Symbol
 from chatbot.errors import BadArgument, LimitExceeded, NotFound, VenueError
 from chatbot.ports import Account
+from chatbot.services.offering import PAUSED
 from chatbot.services.reporting import StatusReport
 from handlers.arguments import Arguments, hedge_number_of
 from handlers.context import Call
-from handlers.text import listing
+from handlers.text import short_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,21 +97,13 @@ async def subject_of(call: Call, arguments: Arguments) -> Subject | None:
     To be called after everything else has been taken from the words.
     """
     number = arguments.hedge_number()
-    symbol = arguments.symbol()
+    symbol = arguments.symbol(needed=number is None)
     if number is None:
         return None if symbol is None else Subject(symbol)
     hedge = await live_hedge(call, number)
+    if symbol is not None and symbol.partition("/")[0] != hedge.symbol.partition("/")[0]:
+        raise BadArgument(f"#{number} is on {short_name(hedge.symbol)}, not on {short_name(symbol)}.")
     return Subject(hedge.symbol, number)
-
-
-async def named_subject(call: Call) -> Subject:
-    """The only thing that is open on the account, where the words named none."""
-    live = live_subjects(call, await call.services.reporting.status(call.user))
-    if len(live) == 1:
-        return live[0]
-    if not live:
-        raise NotFound("Nothing is open. `/open BTC long 0.05 10x` opens a position.")
-    raise BadArgument(f"Which one? You have {listing([s.named for s in live], last='and')}.")
 
 
 async def live_hedge(call: Call, number: int) -> Hedge:
@@ -128,6 +121,4 @@ async def live_hedge(call: Call, number: int) -> Hedge:
 
 def refuse_while_paused(call: Call) -> None:
     if call.user.preferences.paused:
-        raise LimitExceeded(
-            "New openings are paused by /panic. `/panic off` resumes; /close works as always."
-        )
+        raise LimitExceeded(PAUSED)

@@ -14,7 +14,10 @@ _ROOM = 17
 
 @dataclass(frozen=True, slots=True)
 class Sum:
-    """``head`` and ``net`` are rounded by themselves; the cents of the rounding are put into ``parts``."""
+    """``net`` is rounded by itself; the cents of the rounding go into the other rows.
+
+    Into estimates (their labels end in ``~``) first, into ``head`` last.
+    """
 
     head: tuple[str, Decimal]
     parts: tuple[tuple[str, Decimal], ...]
@@ -27,11 +30,11 @@ class Sum:
 
     @property
     def lines(self) -> list[str]:
-        exact = [amount for _, amount in self.parts]
-        shown = adding_up(self.net, self.head[1], exact, money_decimals(self.currency))
-        labels = [label for label, _ in self.parts]
+        labels = [label for label, _ in (self.head, *self.parts)]
+        exact = [amount for _, amount in (self.head, *self.parts)]
+        order = [2, *(0 if label.endswith("~") else 1 for label, _ in self.parts)]
+        shown = adding_up(self.net, exact, order=order, decimals=money_decimals(self.currency))
         return [
-            self._line(*self.head),
             *(self._line(label, amount) for label, amount in zip(labels, shown, strict=True)),
             self._line(self.net_label, self.net),
         ]

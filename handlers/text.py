@@ -19,6 +19,7 @@ _SUFFIXES = ((Decimal("1e12"), "T"), (Decimal("1e9"), "B"), (Decimal("1e6"), "M"
 # Wide enough for every product of a price and a quantity; the default of 28 digits is not.
 _CONTEXT = Context(prec=80)
 _MOST_PERCENT = 1_000
+_MOST_DECIMALS = 4  # of a percentage
 _ECHO_LENGTH = 24
 
 
@@ -87,20 +88,21 @@ def fitted_money(amount: Decimal, currency: str, width: int, *, sign: bool = Tru
 
 
 def adding_up(
-    total: Decimal, fixed: Decimal, parts: Sequence[Decimal], decimals: int = 2
+    total: Decimal, parts: Sequence[Decimal], *, order: Sequence[int] = (), decimals: int = 2
 ) -> tuple[Decimal, ...]:
-    """``parts`` rounded so that rounded ``fixed`` and they make rounded ``total``; a unit or two off at most.
+    """``parts``, of which ``total`` is the sum, rounded so that they make the rounded total.
 
-    ``fixed + sum(parts)`` must be ``total`` before the rounding; parts rounded most are moved first.
+    What is missing goes, a unit each, to parts whose own rounding error is in that direction: those of the
+    lowest ``order`` first, among them those with the largest error. Exact ones stay.
     """
     unit = Decimal(1).scaleb(-decimals)
     shown = [rounded(part, decimals) for part in parts]
-    gap = rounded(total, decimals) - rounded(fixed, decimals) - sum(shown, ZERO)
+    gap = rounded(total, decimals) - sum(shown, ZERO)
     step = unit if gap > 0 else ZERO - unit
-    for _ in range(min(int(abs(gap) / unit), 2 * len(shown))):
-        index = max(
-            range(len(shown)), key=lambda i: (parts[i] - shown[i]) * step + (unit * unit if parts[i] else 0)
-        )
+    errors = [(part - out) * step for part, out in zip(parts, shown, strict=True)]
+    ranks = order or [0] * len(shown)
+    movable = sorted((i for i, error in enumerate(errors) if error > 0), key=lambda i: (ranks[i], -errors[i]))
+    for index in movable[: int(abs(gap) / unit)]:
         shown[index] += step
     return tuple(shown)
 
@@ -162,8 +164,11 @@ def percent(fraction: Decimal, decimals: int = 1, *, sign: bool = False) -> str:
     value = fraction * 100
     if abs(value) > _MOST_PERCENT:
         return f">{_MOST_PERCENT:,} %" if value > 0 else f"<-{_MOST_PERCENT:,} %"
-    while value and not rounded(value, decimals) and decimals < 4:
+    while value and not rounded(value, decimals) and decimals < _MOST_DECIMALS:
         decimals += 1
+    if value and not rounded(value, decimals):
+        least = number(Decimal(1).scaleb(-decimals), decimals)
+        return f"<{least} %" if value > 0 else f">-{least} %"
     return f"{number(value, decimals, sign=sign)} %"
 
 

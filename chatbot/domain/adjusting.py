@@ -38,7 +38,7 @@ from chatbot.domain.quote import (
 )
 from chatbot.domain.refusals import balance_of, book_of, market_of, require_hedge_mode
 from chatbot.domain.sizing import require_quantity, units_of
-from chatbot.domain.wording import market_name, percent, plain, price_text, quantity_text
+from chatbot.domain.wording import market_name, percent, price_text, quantity_text
 from chatbot.errors import BadArgument, LimitExceeded, NotFound, UserError
 
 THIN_DISTANCE = Decimal("0.10")
@@ -373,20 +373,22 @@ def _way_warnings(table: _Table, plans: Sequence[LegPlan], view: AccountView) ->
         end = NO_LIQUIDATION if left is None else leg_liquidation(instrument, left, view)
         if end.price is not None and end.distance is not None and end.distance < THIN_DISTANCE:
             at = price_text(instrument, end.price)
-            yield f"The {plan.side} is {percent(end.distance)} from its liquidation at {at} then."
+            yield f"The {plan.side} would be {percent(end.distance)} from its liquidation at {at}."
         yield from _stop_warnings(table, plan)
     exposure = sum((leg.quantity * leg.side.sign for leg in legs_on(view, instrument)), ZERO)
     held = sum((leg.quantity * leg.side.sign for leg in table.legs.values()), ZERO)
     if len(table.legs) > 1 and abs(exposure) > abs(held):
         side = "long" if exposure > 0 else "short"
-        yield f"Then net {side} {plain(abs(exposure))} is not hedged and moves with the price."
+        amount = quantity_text(instrument, abs(exposure))
+        yield f"Net {side} {amount} stays unhedged and moves with the price."
 
 
 def _stop_warnings(table: _Table, plan: LegPlan) -> Iterator[str]:
     instrument = table.instrument
     for name, at in (("stop-loss", plan.stop_loss), ("take-profit", plan.take_profit)):
         if at is not None:
-            yield f"Your {name} at {price_text(instrument, at)} covers what is added too."
+            yield f"The {name} of the {plan.side} at {price_text(instrument, at)} covers what is added too."
     at_price = _resting(table, table.leg(plan.role), OrderType.TRIGGER)
     if at_price is not None and plan.action is LegAction.OPEN:
-        yield f"The closing order at {price_text(instrument, at_price)} covers the old size only."
+        shown = price_text(instrument, at_price)
+        yield f"The closing order of the {plan.side} at {shown} covers the old size only."

@@ -10,6 +10,7 @@ from chatbot.domain.instrument import ContractKind, Instrument, MarginMode, Posi
 from chatbot.domain.market import OrderBook
 from chatbot.domain.order import OrderType
 from chatbot.domain.quote import HedgeQuote, LegLiquidation, LegPlan, OpenQuote, OpenRequest, SizeUnit
+from chatbot.domain.sizing import units_of
 from chatbot.domain.wording import money, percent, plain, price_text, quantity_text
 
 THIN_DISTANCE = Decimal("0.10")
@@ -18,8 +19,13 @@ HIGH_SLIPPAGE_BPS = Decimal(20)
 
 
 def open_warnings(
-    quote: OpenQuote, request: OpenRequest, instrument: Instrument, before: Position | None
+    quote: OpenQuote,
+    request: OpenRequest,
+    instrument: Instrument,
+    before: Position | None,
+    set_to: LegSetting | None = None,
 ) -> tuple[str, ...]:
+    """``set_to``: what the exchange has for a side that holds nothing, from an earlier position perhaps."""
     plan = quote.plan
     return (
         *_thin(plan.side, quote.liquidation, instrument),
@@ -27,6 +33,7 @@ def open_warnings(
         *_slippage(plan),
         *_rounded(quote, request, instrument),
         *_other_leverage(plan, None if before is None else before.leverage, "your open"),
+        *_taken_over(plan, request, set_to),
     )
 
 
@@ -119,11 +126,35 @@ def _thin_exit(quote: HedgeQuote, instrument: Instrument, book: OrderBook) -> It
 
 
 def _rounded(quote: OpenQuote, request: OpenRequest, instrument: Instrument) -> Iterator[str]:
+    size, quantity = request.size, quote.plan.quantity
+    if size.unit is SizeUnit.SHARE or units_of(size, instrument, quote.mark_price) == quantity:
+        return
+    lot = quantity_text(instrument, instrument.lot_size)
+    worth = _in_the_unit_typed(quote, size.unit, instrument)
+    yield f"Rounded down to {quantity_text(instrument, quantity)}{worth} (steps of {lot})."
+
+
+def _in_the_unit_typed(quote: OpenQuote, unit: SizeUnit, instrument: Instrument) -> str:
+    """What is counted in coins was typed in money, or the reverse."""
     linear = instrument.kind is ContractKind.LINEAR
-    exact = SizeUnit.BASE if linear else SizeUnit.NOTIONAL
-    if request.size.unit is exact and request.size.value != quote.plan.quantity:
-        lot = quantity_text(instrument, instrument.lot_size)
-        yield f"Rounded down to {quantity_text(instrument, quote.plan.quantity)} (steps of {lot})."
+    if unit is (SizeUnit.BASE if linear else SizeUnit.NOTIONAL):
+        return ""
+    currency = instrument.quote if linear else instrument.base
+    return f", ~{money(instrument.notional(quote.plan.quantity, quote.mark_price), currency)}"
+
+
+def _taken_over(plan: LegPlan, request: OpenRequest, set_to: LegSetting | None) -> Iterator[str]:
+    """What nobody named; cross margin is what everybody expects."""
+    if set_to is None:
+        return
+    taken = []
+    if request.leverage is None and plan.leverage == set_to.leverage:
+        taken.append(f"{plain(plan.leverage)}x")
+    if request.margin_mode is None and plan.margin_mode is MarginMode.ISOLATED:
+        taken.append(str(plan.margin_mode))
+    if taken:
+        what = " ".join(taken).capitalize()
+        yield f"{what} is what the {plan.side} side is set to on the exchange; name another to change it."
 
 
 def _rest(quote: HedgeQuote, instrument: Instrument) -> Iterator[str]:

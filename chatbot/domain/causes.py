@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from chatbot.domain.account import AccountView
+from chatbot.domain.ending import slippage_between
 from chatbot.domain.hedge import Hedge, HedgeStatus, LegRole
-from chatbot.domain.instrument import ZERO
+from chatbot.domain.instrument import ZERO, Instrument
 from chatbot.domain.intent import IntentStatus, OrderIntent, Purpose
 from chatbot.domain.ledger import venue_quantity
 from chatbot.domain.operation import Operation, OperationKind, OperationStatus
@@ -99,12 +101,32 @@ def lost_leg(hedge: Hedge, role: LegRole, fills: Sequence[Fill], intents: Intent
     return LegEvidence(role, LegCause.UNEXPLAINED, before=hedge.leg(role).quantity) if frozen else None
 
 
-def end_of_hedge(hedge: Hedge, fills: Sequence[Fill], intents: Intents) -> LegEvidence | None:
+def end_of_hedge(
+    hedge: Hedge, instrument: Instrument, fills: Sequence[Fill], intents: Intents
+) -> LegEvidence | None:
     """How a hedge came to be closed by its last fill; ``None`` by an operation of ours."""
     if hedge.live or not fills:
         return None
     role = hedge.leg_on(max(fills, key=lambda fill: fill.at).position_side).role
-    return end_of_leg(hedge, role, fills, intents)
+    end = end_of_leg(hedge, role, fills, intents)
+    return None if end is None else replace(end, slippage=_slippage(hedge, instrument, fills, intents))
+
+
+def _slippage(
+    hedge: Hedge, instrument: Instrument, fills: Sequence[Fill], intents: Intents
+) -> Decimal | None:
+    """Where nothing but one close at a price has ever closed any of it."""
+    closings = [fill for fill in fills if not fill.opens]
+    operations = {_operation_at_price(fill, intents) for fill in closings}
+    if hedge.offset is None or len(operations) != 1 or None in operations:
+        return None
+    by_role = {role: [f for f in closings if f.position_side is hedge.leg(role).side] for role in LegRole}
+    return slippage_between(hedge, instrument, by_role)
+
+
+def _operation_at_price(fill: Fill, intents: Intents) -> str | None:
+    intent = intents.get(fill.client_order_id or "")
+    return intent.operation_id if intent is not None and _one_of_two(fill, intents) else None
 
 
 def exposure_of(operation: Operation, hedge: Hedge, view: AccountView, now: datetime) -> Exposure | None:
@@ -116,7 +138,9 @@ def exposure_of(operation: Operation, hedge: Hedge, view: AccountView, now: date
     if quantity <= 0:
         return None
     lasting = max(now - operation.started_at, timedelta(0))
-    return Exposure(hedge.leg(role).side, quantity, lasting, operation.trim_attempts)
+    opens = any(target.action is LegAction.OPEN for target in operation.targets)
+    growing = opens and operation.status is OperationStatus.RUNNING
+    return Exposure(hedge.leg(role).side, quantity, lasting, operation.trim_attempts, growing=growing)
 
 
 def _gap(operation: Operation, hedge: Hedge, view: AccountView) -> tuple[LegRole, Decimal]:

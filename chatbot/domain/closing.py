@@ -24,7 +24,8 @@ from chatbot.domain.quote import (
     LegName,
     LegPlan,
 )
-from chatbot.domain.refusals import book_of, market_of, price_on_grid
+from chatbot.domain.refusals import book_of, market_of, price_on_grid, require_plausible
+from chatbot.domain.resting import fires_before, left_by_lifting, replaced
 from chatbot.domain.sizing import share_of_leg, smallest_fraction
 from chatbot.domain.wording import market_name, percent, price_text, typed_percent
 from chatbot.errors import BadArgument, NotFound
@@ -110,7 +111,7 @@ def quote_close(
         fraction=request.fraction,
         ways=tuple(_ways(desk, legs, trigger)),
         lock_currency=instrument.settle,
-        warnings=tuple(_warnings(desk, legs)),
+        warnings=tuple(_warnings(desk, legs, request.fraction)),
     )
 
 
@@ -179,6 +180,7 @@ def _trigger(request: CloseRequest, desk: _Desk) -> Decimal | None:
             f"The price is {price_text(desk.instrument, price)} already; close now: "
             f"`/close {market_name(desk.instrument)}`."
         )
+    require_plausible(desk.instrument, price, desk.market.mark_price, name="closing price")
     return price
 
 
@@ -275,7 +277,7 @@ def smaller_position(position: Position, closed: Decimal) -> Position:
 # --- warnings -----------------------------------------------------------------------------------
 
 
-def _warnings(desk: _Desk, legs: Sequence[_Closing]) -> Iterator[str]:
+def _warnings(desk: _Desk, legs: Sequence[_Closing], fraction: Decimal) -> Iterator[str]:
     if desk.hedge is None:
         yield "Fees and funding before Hedgerow found this position are not counted."
     elif any(leg.adopted for leg in desk.hedge.legs):
@@ -284,6 +286,7 @@ def _warnings(desk: _Desk, legs: Sequence[_Closing]) -> Iterator[str]:
         yield f"Only the {legs[0].side} is left; the other leg is gone already."
     for leg in legs:
         yield from _never_reached(desk, leg)
+    yield from _resting(desk, legs, fraction)
     if not all(leg.estimate.complete for leg in legs):
         yield "The book is too thin to close it all at once; a rest may stay open."
 
@@ -296,3 +299,16 @@ def _never_reached(desk: _Desk, leg: _Closing) -> Iterator[str]:
     if min(leg.trigger, desk.market.mark_price) <= end <= max(leg.trigger, desk.market.mark_price):
         at = price_text(desk.instrument, end)
         yield f"The {leg.side} is liquidated at {at}, before that price is reached."
+
+
+def _resting(desk: _Desk, legs: Sequence[_Closing], fraction: Decimal) -> Iterator[str]:
+    """What orders that rest already mean for the close."""
+    instrument, hedge, view, paired = desk.instrument, desk.hedge, desk.view, len(legs) > 1
+    trigger = legs[0].trigger
+    if trigger is None:
+        if paired:
+            yield from left_by_lifting(instrument, hedge, view, legs[-1].position)
+        return
+    for leg in legs:
+        yield from fires_before(instrument, hedge, view, leg.position, trigger=trigger, paired=paired)
+    yield from replaced(instrument, hedge, view, [leg.position for leg in legs], fraction=fraction)

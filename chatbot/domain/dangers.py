@@ -11,37 +11,31 @@ from datetime import timedelta
 from decimal import Decimal
 
 from chatbot.domain.account import AccountView, Position
+from chatbot.domain.changes import changed, net_on_venue
 from chatbot.domain.funding import eaten_at, outlook
 from chatbot.domain.hedge import AccountId, Hedge, HedgeStatus
 from chatbot.domain.instrument import ZERO, Instrument, MarginMode, PositionSide, Symbol
 from chatbot.domain.margin import account_margin_ratio, leg_liquidation
-from chatbot.domain.pnl import hedge_gross_lock, net_lock_now, totals, unrealized_pnl
+from chatbot.domain.pnl import hedge_gross_lock, net_lock_now, unrealized_pnl
 from chatbot.domain.preferences import AlertPreferences
 from chatbot.domain.risk import (
     ALWAYS_ON,
-    Alert,
     AlertKind,
-    AlertPhase,
     Finding,
     FundingSoon,
-    Gravity,
     HedgeFrozen,
     LegCause,
-    LegChanged,
     LegNaked,
     LiquidationNear,
     LockEaten,
     MarginHigh,
-    NakedLeg,
     OrderUnknown,
     TargetReached,
     Unequal,
     VenueDown,
-    gravity_of,
 )
 from chatbot.domain.scene import (
     HYSTERESIS,
-    LegEvidence,
     Scene,
     account_finding,
     falling,
@@ -218,25 +212,8 @@ def leg_lost(scene: Scene, _: AlertPreferences) -> Iterator[Finding]:
         if lost is None:
             continue
         kind = AlertKind.STOPPED if lost.cause is LegCause.STOPPED else AlertKind.LOST
-        figures = _changed(scene, watched.hedge, lost)
+        figures = changed(scene, watched.hedge, lost)
         yield found(scene, kind, raised(True), figures, detail=figures.side.value)
-
-
-def _changed(scene: Scene, hedge: Hedge, evidence: LegEvidence) -> LegChanged:
-    return LegChanged(
-        instrument=_instrument(scene, hedge),
-        number=hedge.number,
-        side=hedge.leg(evidence.role).side,
-        cause=evidence.cause,
-        after=evidence.after,
-        before=evidence.before,
-        price=evidence.price,
-        realized=evidence.realized,
-        at=evidence.at,
-        naked=net_on_venue(scene, hedge) if hedge.live else None,
-        at_users_price=evidence.one_of_two,
-        net=None if hedge.live else totals(hedge).net,
-    )
 
 
 def leg_naked(scene: Scene, _: AlertPreferences) -> Iterator[Finding]:
@@ -252,6 +229,7 @@ def leg_naked(scene: Scene, _: AlertPreferences) -> Iterator[Finding]:
             naked=naked,
             lasting=timedelta(0) if exposure is None else exposure.lasting,
             attempts=0 if exposure is None else exposure.attempts,
+            growing=exposure is not None and exposure.growing,
         )
         yield found(scene, AlertKind.NAKED, (level, level), figures, levels=2)
 
@@ -267,19 +245,6 @@ def hedge_frozen(scene: Scene, _: AlertPreferences) -> Iterator[Finding]:
             naked=net_on_venue(scene, hedge) if frozen and watched.lost is None else None,
         )
         yield found(scene, AlertKind.FROZEN, raised(frozen), figures)
-
-
-def net_on_venue(scene: Scene, hedge: Hedge) -> NakedLeg | None:
-    """What the venue (not the ledger) holds uncovered of a hedge that was a pair."""
-    held = {
-        side: ZERO if (position := scene.view.position(hedge.symbol, side)) is None else position.quantity
-        for side in PositionSide
-    }
-    net = held[PositionSide.LONG] - held[PositionSide.SHORT]
-    if hedge.offset is None or not net:
-        return None
-    side = PositionSide.LONG if net > 0 else PositionSide.SHORT
-    return naked_leg(scene, hedge.symbol, side, abs(net))
 
 
 def order_unknown(scene: Scene, _: AlertPreferences) -> Iterator[Finding]:
@@ -354,43 +319,7 @@ _RULES: tuple[Callable[[Scene, AlertPreferences], Iterator[Finding]], ...] = (
 )
 
 
-# --- what happened once, and what is beyond an account ------------------------------------------
-
-
-def change_alert(scene: Scene, hedge: Hedge, evidence: LegEvidence) -> Alert | None:
-    """A leg that was lost with the whole hedge, shrunk or grown: told at once, once.
-
-    ``None`` for what is a state, and told as such: a pair that has lost one leg, a hedge that is frozen.
-    """
-    gone = evidence.after == 0
-    if evidence.cause is LegCause.UNEXPLAINED or (hedge.live and gone):
-        return None
-    kind = _kind_of_change(evidence, gone=gone)
-    figures = _changed(scene, hedge, evidence)
-    at = evidence.at or scene.view.at
-    return Alert(
-        key=f"#{hedge.number}:{kind}:{figures.side}",
-        kind=kind,
-        phase=AlertPhase.RISE,
-        level=0,
-        gravity=_gravity_of_change(kind, figures),
-        since=at,
-        figures=figures,
-    )
-
-
-def _gravity_of_change(kind: AlertKind, figures: LegChanged) -> Gravity:
-    """A stop that closed all there was did what it was there for."""
-    done = kind is AlertKind.STOPPED and figures.naked is None
-    return Gravity.WARNING if done else gravity_of(kind, 0, 1)
-
-
-def _kind_of_change(evidence: LegEvidence, *, gone: bool) -> AlertKind:
-    if evidence.before is not None and evidence.after > evidence.before:
-        return AlertKind.GROWN
-    if evidence.cause is LegCause.STOPPED:
-        return AlertKind.STOPPED
-    return AlertKind.LOST if gone else AlertKind.SHRUNK
+# --- what is beyond an account ------------------------------------------------------------------
 
 
 def venue_finding(account_id: AccountId, venue: str, lasting: timedelta, reason: str) -> Finding:

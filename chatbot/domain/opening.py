@@ -172,7 +172,9 @@ def _require_direction(desk: Desk, side: PositionSide) -> None:
         return
     name = market_name(desk.instrument)
     if desk.position(side) is not None:
-        raise LimitExceeded(f"{name} is hedged already; close the hedge first: `/close {name}`.")
+        raise LimitExceeded(
+            f"{name} is hedged already; `/adjust {name} both +10%` grows it, `/close {name}` closes it."
+        )
     raise BadArgument(
         f"You hold a {side.opposite} on {name}; the opposite leg is a hedge.",
         form="/hedge SYMBOL [RATIO%]",
@@ -259,7 +261,8 @@ def _open_quote(desk: Desk, request: OpenRequest, plan: LegPlan, after: Position
         loss_at_stop=_result_at(instrument, plan, plan.stop_loss),
         gain_at_target=_result_at(instrument, plan, plan.take_profit),
     )
-    return replace(quote, warnings=open_warnings(quote, request, instrument, before))
+    set_to = None if before is not None else desk.view.leg_settings.get((instrument.symbol, plan.side))
+    return replace(quote, warnings=open_warnings(quote, request, instrument, before, set_to))
 
 
 def legs_on(view: AccountView, instrument: Instrument) -> list[Position]:

@@ -179,14 +179,26 @@ def _stop(
         raise BadArgument(
             f"The {name} of a {side} lies {where} the price, which is {price_text(instrument, mark)}."
         )
+    require_plausible(instrument, on_grid, mark, name=name)
     return on_grid
 
 
 _MOST_DIGITS = 15
+MOST_TIMES = 10  # away from the mark price, either way: more is a typing error
+
+
+def require_plausible(instrument: Instrument, price: Decimal, mark: Decimal, *, name: str) -> None:
+    if mark / MOST_TIMES <= price <= mark * MOST_TIMES:
+        return
+    shown, now = price_text(instrument, price), price_text(instrument, mark)
+    how = f"more than {MOST_TIMES} times" if price > mark else "less than a tenth of"
+    raise BadArgument(f"A {name} of {shown} is {how} the mark price, {now}. Check the typing.")
 
 
 def price_on_grid(instrument: Instrument, price: Decimal, *, name: str) -> Decimal:
-    if not price.is_finite() or price <= 0 or price.adjusted() > _MOST_DIGITS:
+    if price.is_finite() and price > 0 and price.adjusted() > _MOST_DIGITS:
+        raise BadArgument(f"{name} is too large to be a price.")
+    if not price.is_finite() or price <= 0:
         raise BadArgument(f"{name} must be a price above zero.")
     on_grid = instrument.round_price(price)
     if on_grid <= 0:

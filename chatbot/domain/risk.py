@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 
+from chatbot.domain.ending import Ending
 from chatbot.domain.hedge import HedgeId
 from chatbot.domain.instrument import Instrument, PositionSide, Symbol
 from chatbot.domain.quote import FundingOutlook, LegLiquidation
@@ -124,7 +125,7 @@ class MarginHigh:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegChanged(OnMarket):
-    """A leg lost, stopped, shrunk or grown.
+    """A leg lost, stopped, shrunk or grown. ``live``: its hedge still is.
 
     ``at`` is venue time; ``price`` and ``realized`` are ``None`` where nothing tells them.
     """
@@ -138,16 +139,21 @@ class LegChanged(OnMarket):
     at: datetime | None = None
     naked: NakedLeg | None = None
     at_users_price: bool = False  # a close of both legs at a price that was asked for
-    net: Decimal | None = None  # of the whole hedge, fees and funding included, once nothing of it is left
+    live: bool = True
+    ended: Ending | None = None  # of the whole hedge, once nothing of it is left
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegNaked(OnMarket):
-    """An operation has left exposure (``None``: no more). ``attempts`` at trimming it so far."""
+    """An operation has left exposure (``None``: no more). ``attempts`` at trimming it so far.
+
+    ``growing``: the operation is still opening what is missing; else its orders only reduce.
+    """
 
     naked: NakedLeg | None
     lasting: timedelta
     attempts: int = 0
+    growing: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,19 +34,22 @@ class Exposure:
     """What an operation in flight has left uncovered: ``quantity`` of the larger leg.
 
     ``lasting`` counts from the start of the operation: it is at most this long. ``attempts`` at trimming.
+    ``growing``: it is still opening what is missing.
     """
 
     side: PositionSide
     quantity: Decimal
     lasting: timedelta
     attempts: int = 0
+    growing: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class LegEvidence:
     """What the ledger knows of a leg that changed without an operation of ours. ``at``: venue time.
 
-    ``one_of_two``: a close of both legs at a price, of which this leg has fired.
+    ``one_of_two``: a close of both legs at a price, of which this leg has fired. ``slippage`` between the
+    legs of a hedge that was closed as a pair.
     """
 
     role: LegRole
@@ -57,6 +60,7 @@ class LegEvidence:
     price: Decimal | None = None
     realized: Decimal | None = None
     one_of_two: bool = False
+    slippage: Decimal | None = None
 
 
 @dataclass(frozen=True, slots=True)

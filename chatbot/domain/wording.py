@@ -30,7 +30,7 @@ def unit_of(instrument: Instrument) -> str:
 
 
 def quantity_text(instrument: Instrument, quantity: Decimal) -> str:
-    return f"{plain(quantity)} {unit_of(instrument)}"
+    return f"{quantity.normalize():,f} {unit_of(instrument)}"
 
 
 def percent(fraction: Decimal, *, digits: int = 1) -> str:
@@ -44,7 +44,11 @@ def typed_percent(fraction: Decimal, *, digits: int = 1) -> str:
 
 
 def _percentage(fraction: Decimal, digits: int) -> str:
-    return plain(Decimal(f"{fraction * 100:.{digits}f}"))
+    """What is not quite nothing never reads as 0."""
+    value = fraction * 100
+    if value:
+        digits = max(digits, -value.adjusted() if abs(value) < Decimal(1).scaleb(-digits) / 2 else digits)
+    return plain(Decimal(f"{value:.{digits}f}"))
 
 
 def market_name(instrument: Instrument) -> str:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from chatbot.domain.account import AccountView
 from chatbot.domain.hedge import AccountId, Hedge, HedgeId, HedgeStatus, LegRole
 from chatbot.domain.instrument import ZERO, Instrument
-from chatbot.domain.intent import IntentEvent, IntentStatus, OrderIntent, event_of
+from chatbot.domain.intent import IntentEvent, IntentStatus, OrderIntent, Purpose, event_of
 from chatbot.domain.ledger import (
     book_fill,
     book_funding,
@@ -48,7 +48,8 @@ STALE_READ = timedelta(seconds=10)  # how old a position that a venue reports ma
 class ChangeCause(StrEnum):
     LIQUIDATED = "liquidated"
     AUTO_DELEVERAGED = "auto_deleveraged"
-    STOPPED = "stopped"  # by a stop-loss, take-profit or closing order of ours that fired
+    STOPPED = "stopped"  # by a stop-loss or take-profit of ours that fired
+    AT_PRICE = "at_price"  # by one of two closing orders of ours
     BY_HAND = "by_hand"
     UNEXPLAINED = "unexplained"
 
@@ -246,7 +247,8 @@ class Bookkeeper:
         if booked.fill is None:
             return page
         row = _row(page.hedge, intent.leg, booked.fill)
-        return page.with_fill(row, booked.hedge, ChangeCause.STOPPED)
+        at_price = intent.purpose is Purpose.CLOSE_AT_PRICE
+        return page.with_fill(row, booked.hedge, ChangeCause.AT_PRICE if at_price else ChangeCause.STOPPED)
 
     def _book_foreign(self, page: _Page, fill: Fill, instrument: Instrument) -> _Page:
         leg = page.hedge.leg_on(fill.position_side)

@@ -30,7 +30,6 @@ from chatbot.ports import (
     Clock,
     IntentNote,
     Presenter,
-    Progress,
     Store,
     Venues,
 )
@@ -388,7 +387,7 @@ class Driver:
     def _card(self, run: Run, *, priority: Priority = Priority.PROGRESS, anew: bool = False) -> OutboxMessage:
         return progress_card(
             self._presenter,
-            Progress(run.user, run.operation, run.hedge, run.instrument, run.fills, self._clock.now()),
+            run.progress(self._clock.now()),
             priority=priority,
             anew=anew,
         )

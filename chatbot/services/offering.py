@@ -33,11 +33,14 @@ from chatbot.domain.quoting import (
     quote_open,
     quote_stops,
 )
+from chatbot.domain.wording import symbol_name
 from chatbot.errors import BadArgument, LimitExceeded, NotFound
 from chatbot.ports import Account, Changes, Clock, IdSource, Store, User, Venue, Venues
 from chatbot.services.bookkeeping import Bookkeeper
 from chatbot.services.key_rules import why_closed
 from chatbot.services.people import People
+
+PAUSED = "New openings are paused by /panic. `/panic off` resumes; /close works as always."
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +193,7 @@ def _require_running(desk: Desk) -> None:
 def _why_stopped(desk: Desk) -> str:
     """Why nothing may be opened on this account just now; empty: it may."""
     if desk.user.preferences.paused:
-        return "Trading is paused by /panic. `/panic off` resumes it."
+        return PAUSED
     if desk.account.frozen:
         return why_closed(desk.account)
     stuck = next((hedge for hedge in desk.hedges if hedge.status is HedgeStatus.FROZEN), None)
@@ -215,8 +218,8 @@ def _require_room(request: OpenRequest, hedge: Hedge | None) -> None:
         return
     if hedge.offset is not None and hedge.offset.quantity > 0:
         raise LimitExceeded(
-            f"{request.symbol} is hedged already as #{hedge.number}; "
-            f"close it first: `/close #{hedge.number}`."
+            f"{symbol_name(request.symbol)} is hedged already as #{hedge.number}; "
+            f"`/adjust #{hedge.number} both +10%` grows it, `/close #{hedge.number}` closes it."
         )
     if hedge.primary.quantity > 0 and hedge.primary.side is not request.side:
         base = request.symbol.split("/")[0]

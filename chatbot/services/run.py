@@ -11,7 +11,7 @@ from chatbot.chat import ChatRef, OutboxMessage, Platform, Priority
 from chatbot.domain import protection, saga
 from chatbot.domain.hedge import Hedge, LegRole
 from chatbot.domain.instrument import Instrument
-from chatbot.domain.intent import IntentEvent, OrderIntent, Purpose, client_order_id
+from chatbot.domain.intent import IntentEvent, IntentStatus, OrderIntent, Purpose, client_order_id
 from chatbot.domain.ledger import book_report
 from chatbot.domain.operation import Operation, Target
 from chatbot.domain.order import Accepted, OrderType, Outcome, Rejected
@@ -50,6 +50,10 @@ class Run:
     account: Account
     venue: Venue
     instrument: Instrument
+
+    def progress(self, at: datetime) -> Progress:
+        resting = tuple(i for i in self.intents if i.purpose.protective and i.status is IntentStatus.OPEN)
+        return Progress(self.user, self.operation, self.hedge, self.instrument, self.fills, at, resting)
 
     def replacing(self, changed: OrderIntent) -> Run:
         intents = tuple(changed if i.client_order_id == changed.client_order_id else i for i in self.intents)

@@ -25,7 +25,8 @@ from chatbot.domain.causes import (
     lost_role,
     without_answer,
 )
-from chatbot.domain.dangers import NAKED_AFTER, change_alert, find, venue_finding
+from chatbot.domain.changes import change_alert
+from chatbot.domain.dangers import NAKED_AFTER, find, venue_finding
 from chatbot.domain.episodes import MEMORY, Episode, Step, step
 from chatbot.domain.hedge import AccountId, Hedge, HedgeId, HedgeStatus, UserId
 from chatbot.domain.operation import Operation
@@ -34,7 +35,7 @@ from chatbot.domain.risk import Alert, AlertKind, AlertPhase, Finding, Gravity, 
 from chatbot.domain.scene import LegEvidence, Scene, Watched, account_suffix
 from chatbot.errors import BadCredentials, MissingPermission, RateLimited, VenueError
 from chatbot.ports import Account, AlertEpisode, Changes, Clock, Presenter, Store, User, Venues
-from chatbot.services.bookkeeping import Bookkeeper, Books, LegChange
+from chatbot.services.bookkeeping import Bookkeeper, Books, ChangeCause, LegChange
 
 log = logging.getLogger(__name__)
 
@@ -247,17 +248,21 @@ class WatchService:
 
     async def _happened(self, user: User, scene: Scene, books: Books, ended: Sequence[Hedge]) -> list[Alert]:
         ends = [await self._end(scene, hedge) for hedge in ended]
-        moves = [
-            change_alert(scene, change.hedge, _evidence(change))
-            for change in books.changes
-            if change.hedge.live
-        ]
+        told = {alert.number for alert in ends if alert is not None}
+        moves = [await self._move(scene, change, books) for change in books.changes if change.hedge.live]
+        moves = [alert for alert in moves if alert is not None and alert.number not in told]
         off = user.preferences.alerts.disabled
         return [alert for alert in (*ends, *moves) if alert is not None and not _switched_off(alert, off)]
 
+    async def _move(self, scene: Scene, change: LegChange, books: Books) -> Alert | None:
+        """The hedge may have been closed since, and another be live on its market."""
+        now = next((hedge for hedge in books.hedges if hedge.id == change.hedge.id), None)
+        now = now or await self._store.hedge(change.hedge.id) or change.hedge
+        return change_alert(scene, now, _evidence(change))
+
     async def _end(self, scene: Scene, hedge: Hedge) -> Alert | None:
         fills, intents = await self._history(hedge)
-        evidence = end_of_hedge(hedge, fills, intents)
+        evidence = end_of_hedge(hedge, scene.instruments[hedge.symbol], fills, intents)
         return None if evidence is None else change_alert(scene, hedge, evidence)
 
     async def _ended(self, user: User, books: Books, before: frozenset[HedgeId] | None) -> Sequence[Hedge]:
@@ -341,14 +346,16 @@ def _ended_lately(hedge: Hedge, books: Books) -> bool:
 
 
 def _evidence(change: LegChange) -> LegEvidence:
+    at_price = change.cause is ChangeCause.AT_PRICE
     return LegEvidence(
         change.role,
-        LegCause(change.cause.value),
+        LegCause.STOPPED if at_price else LegCause(change.cause.value),
         after=change.after,
         before=change.before,
         at=change.at,
         price=change.price,
         realized=change.realized,
+        one_of_two=at_price,
     )
 
 

@@ -122,7 +122,23 @@ async def test_the_only_thing_that_is_open_needs_no_name() -> None:
         await a_pair(dialog)
         assert "long +0.1 ETH" in await dialog.reads("/adjust both +10%")
         await dialog.does("/open BTC long 0.1")
-        assert "Which one? You have #1 and #2." in await dialog.reads("/adjust both +10%")
+        (card,) = await dialog.says("/adjust both +10%")
+        assert card.text.startswith("Which one? Each shows its offer first.")
+        assert card.labels == ["Adjust #1 ETH", "Adjust #2 BTC"]
+        await dialog.taps(card, "Adjust #1 ETH")
+        assert card.text.startswith("🔒 #1 ETH: long +0.1 ETH, short +0.1 ETH")
+
+
+async def test_margin_without_a_name_asks_which_one() -> None:
+    async with a_dialog() as dialog:
+        assert "Nothing is open." in await dialog.reads("/margin long 60")
+        await dialog.does("/open BTC long 0.1 10x isolated")
+        assert "add 60.00 USDT to the long" in await dialog.reads("/margin long 60")
+        await dialog.does("/open ETH short 1 10x isolated")
+        (card,) = await dialog.says("/margin short 60")
+        assert card.labels == ["Margin of #1 BTC", "Margin of #2 ETH"]
+        await dialog.taps(card, "Margin of #2 ETH")
+        assert "#2 ETH: add 60.00 USDT to the short" in card.text
 
 
 async def test_an_inverse_pair_is_scaled_in_dollars() -> None:
@@ -156,7 +172,22 @@ async def test_an_inverse_pair_is_scaled_in_dollars() -> None:
         ("/adjust #1 sl off", "Both legs are open; name the one that is meant"),
         ("/adjust #1 long tp off", "The long has no take-profit that I could remove."),
         ("/adjust #9 both +1", "You have no hedge #9."),
-        ("/adjust #1 sideways +1", "I do not know the market `sideways`"),
+        ("/adjust #1 sideways +1", "I do not know what `sideways` means here."),
+        ("/adjust #1 both sl 2100", "The stops of one leg at a time, please: `long` or `short`."),
+        ("/adjust #1 rebalance long", "`rebalance` takes no leg"),
+        ("/adjust #1 long +10x", "`+10x` is a leverage; I need a size: `+0.1`, `-10%` or `+1000usdt`."),
+        ("/adjust #1 long tp 9e9", "without an exponent"),
+        ("/adjust #1 long tp 99999999999999999999", "The take-profit is too large to be a price."),
+        ("/adjust #1 both -0.001%", "less than one order"),
+        ("/adjust #1 BTC both +10%", "#1 is on ETH, not on BTC."),
+        ("/margin #1 short 25%", "`25%` does not fit here: margin is an amount of money, like `60`"),
+        ("/close #1 0.1", "`0.1` does not fit here: how much to close is a share (`50%`)"),
+        ("/close #1 2500", "a price stands behind `at`"),
+        ("/close #1 0.0001%", "0.0001 % of your long is less than one order"),
+        ("/close #1 at -5", "The closing price must be more than zero, not `-5`."),
+        ("/close #1 at 99999999999999999999", "The closing price is too large to be a price."),
+        ("/hedge #1 0.5", "`0.5` does not fit here: how much to hedge is a share, like `50%`."),
+        ("/status #1 nonsense", "I do not know what `nonsense` means here."),
         ("/margin #1 60", "I need the leg: `long` or `short`, `primary` or `offset`."),
         ("/margin #1 short -60", "The amount must be more than zero"),
         ("/margin #1 short NaN", "is not a number I can use"),
@@ -176,3 +207,52 @@ async def test_a_mistake_says_what_is_wrong_and_changes_nothing(typed: str, said
         assert plain_words in card.text, card.text
         assert "Confirm" not in card.labels
         assert await dialog.reads("/status") == before
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        "/adjust #1 both sl 2100",
+        "/adjust #1 sl",
+        "/adjust #1 long sl 9999",
+        "/adjust #1 sl off",
+        "/adjust #1 sl 0",
+    ],
+)
+async def test_a_complaint_about_a_stop_shows_how_a_stop_is_written(typed: str) -> None:
+    async with a_dialog() as dialog:
+        await a_pair(dialog)
+
+        text = await dialog.reads(typed)
+
+        assert "Form: /adjust #ID [long|short] sl|tp PRICE|off" in text
+        assert "Example: /adjust" in text
+        assert "+10%" not in text
+
+
+async def test_rebalancing_both_is_rebalancing() -> None:
+    async with a_dialog() as dialog:
+        await a_pair(dialog)
+        await dialog.does("/adjust #1 offset -0.4")
+        assert "Trim the long" in (await dialog.says("/adjust #1 rebalance both"))[0].labels
+
+
+async def test_the_number_of_a_hedge_may_stand_beside_the_name_of_its_market() -> None:
+    async with a_dialog() as dialog:
+        await a_pair(dialog)
+        assert "Close #1 ETH" in await dialog.reads("/close #1 ETH")
+        await dialog.does(f"/open {COIN} long 1000usd 5x")
+        assert "Close #2 BTC/USD:BTC" in await dialog.reads("/close #2 btc")
+
+
+async def test_what_only_one_of_two_ways_brings_is_said_in_one_sentence() -> None:
+    async with a_dialog() as dialog:
+        await a_pair(dialog, words="10x isolated")
+        await dialog.does("/adjust #1 offset -0.4")
+
+        warnings = [line for line in (await dialog.reads("/adjust #1 rebalance")).splitlines() if "⚠️" in line]
+
+        assert warnings
+        for warning in warnings:
+            assert warning.startswith(("⚠️ Trim the long: the ", "⚠️ Add to the short: the "))
+            assert not warning.endswith("then.")

@@ -411,7 +411,7 @@ async def test_orders_go_to_paper_until_the_user_says_otherwise(exchanges: Scrip
         assert "Orders go to binance from now on." in dialog.latest.text
         assert "Connected: binance on binance." in await dialog.reads("/start")
         assert "key …kkkk · hedge mode · orders go here" in await dialog.reads("/accounts")
-        assert "Orders go to binance now" in await dialog.reads("/paper")
+        assert "Paper account: equity" in await dialog.reads("/paper")
         assert "from now on" in await dialog.reads("/settings account paper")
 
 
@@ -473,6 +473,18 @@ async def test_the_status_shows_every_account_and_says_which(exchanges: Scripted
         assert [text.splitlines()[0].rsplit(" · ", 1)[1] for text in cards] == ["binance", "paper"]
         assert "Nothing is open on" not in "".join(cards)
         assert len(await dialog.says("/status on paper")) == 1
+
+
+async def test_the_simulated_account_is_meant_by_paper_wherever_orders_go(
+    exchanges: ScriptedExchanges,
+) -> None:
+    exchanges.knows(key())
+    async with a_dialog(exchanges=exchanges) as dialog:
+        await two_accounts(dialog)
+        assert "Deposited 500.00 USDT" in await dialog.reads("/paper deposit 500")
+        await dialog.says("/paper elsewhere ETH long 1")
+        (status, *_) = [c for c in await dialog.says("/status") if "ETH long 1" in c.text]
+        assert status.text.splitlines()[0].endswith("· paper")
 
 
 async def test_what_was_found_on_an_account_is_hedged_there(exchanges: ScriptedExchanges) -> None:

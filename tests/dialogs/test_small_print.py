@@ -158,7 +158,7 @@ async def test_whoever_cancels_the_way_out_is_told_that_the_pause_stands() -> No
         (card,) = await dialog.says("/panic")
 
         await dialog.taps(card, "Cancel")
-        assert card.text.startswith("Canceled. Nothing was sent. New openings are still paused.")
+        assert card.text.startswith("Canceled. Nothing was sent. New openings are paused by /panic.")
         await dialog.taps(card, "Resume")
 
         assert card.text.startswith("✅ Resumed.")

@@ -149,7 +149,7 @@ async def test_lifting_the_offset_says_what_comes_back() -> None:
     async with a_dialog() as dialog:
         await lock(dialog)
         (card,) = await dialog.says("/close")
-        assert "then: long 1.000 ETH" in card.text
+        assert "then long 1.000 ETH" in card.text
 
         await dialog.taps(card, "Only the offset")
 

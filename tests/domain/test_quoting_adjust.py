@@ -161,7 +161,7 @@ def test_a_leg_is_named_by_its_role_or_by_its_side(name: LegName) -> None:
     (way,) = offered(pair_view(), base("0.5"), name).ways
     assert [plan.side for plan in way.plans] == [LONG]
     assert way.exposure_after == D("0.5")
-    assert "Then net long 0.5 is not hedged and moves with the price." in way.warnings
+    assert "Net long 0.5 ETH stays unhedged and moves with the price." in way.warnings
 
 
 def test_an_offset_never_outgrows_its_primary() -> None:
@@ -231,13 +231,22 @@ def test_what_is_added_gets_the_stop_that_the_leg_has() -> None:
     long, short = way.plans
     assert (long.stop_loss, long.take_profit) == (D(1_950), None)
     assert (short.stop_loss, short.take_profit) == (None, D(2_100))
-    assert "Your stop-loss at 1,950.00 covers what is added too." in way.warnings
+    assert "The stop-loss of the long at 1,950.00 covers what is added too." in way.warnings
 
 
 def test_a_closing_order_at_a_price_is_said_to_cover_the_old_size_only() -> None:
     order = resting(LONG, OrderType.TRIGGER, 2_500)
     (way,) = offered(pair_view(open_orders=(order,)), base(1), PRIMARY).ways
-    assert "The closing order at 2,500.00 covers the old size only." in way.warnings
+    assert "The closing order of the long at 2,500.00 covers the old size only." in way.warnings
+
+
+def test_closing_orders_of_both_legs_are_named_by_their_leg_and_told_once_each() -> None:
+    orders = (resting(LONG, OrderType.TRIGGER, 2_500), resting(SHORT, OrderType.TRIGGER, 2_500))
+    (way,) = offered(pair_view(open_orders=orders), share("0.1")).ways
+    assert way.warnings == (
+        "The closing order of the long at 2,500.00 covers the old size only.",
+        "The closing order of the short at 2,500.00 covers the old size only.",
+    )
 
 
 def test_an_isolated_leg_that_comes_near_its_liquidation_is_warned_of() -> None:

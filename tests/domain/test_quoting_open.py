@@ -140,7 +140,7 @@ def test_a_stop_on_the_wrong_side_is_refused(
 
 @pytest.mark.parametrize("price", ["0", "-1", "NaN", "1e400", "0.001"])
 def test_a_stop_that_is_no_price_is_refused(price: str) -> None:
-    with pytest.raises(BadArgument, match="price above zero"):
+    with pytest.raises(BadArgument, match=r"price above zero|too large to be a price"):
         offered(a_request(stop=price))
 
 

@@ -9,7 +9,8 @@ from decimal import Decimal
 import pytest
 
 from chatbot.domain.account import AccountView, Position
-from chatbot.domain.dangers import change_alert, find, venue_finding
+from chatbot.domain.changes import change_alert
+from chatbot.domain.dangers import find, venue_finding
 from chatbot.domain.hedge import AccountId, Hedge, HedgeStatus, LegRole
 from chatbot.domain.preferences import AlertPreferences
 from chatbot.domain.quote import LiquidationSource

@@ -178,12 +178,14 @@ def test_the_last_fill_of_a_hedge_says_how_it_ended() -> None:
     closed = replace(widow().with_leg(a_leg(quantity=0)), status=HedgeStatus.CLOSED)
     by_us = a_fill("close", side=LONG, minutes=5)
 
-    lost_last = end_of_hedge(closed, [a_fill("close", side=LONG), replace(LIQUIDATED, at=by_us.at)], INTENTS)
+    lost_last = end_of_hedge(
+        closed, ETH_USDT, [a_fill("close", side=LONG), replace(LIQUIDATED, at=by_us.at)], INTENTS
+    )
 
-    assert end_of_hedge(closed, [LIQUIDATED, by_us], INTENTS) is None
+    assert end_of_hedge(closed, ETH_USDT, [LIQUIDATED, by_us], INTENTS) is None
     assert lost_last is not None
     assert lost_last.role is OFFSET
-    assert end_of_hedge(a_pair(), [LIQUIDATED], INTENTS) is None
+    assert end_of_hedge(a_pair(), ETH_USDT, [LIQUIDATED], INTENTS) is None
 
 
 # --- asked for or not ---------------------------------------------------------------------------
@@ -284,6 +286,28 @@ def test_a_leg_that_was_gone_counts_as_closed() -> None:
 
     assert exposure is not None
     assert exposure.quantity == D(1)
+
+
+def both_grow(status: OperationStatus) -> Operation:
+    closing = a_close(CloseWay.AT_ONCE, offset="1", primary="0.4")
+    targets = tuple(replace(target, action=LegAction.OPEN) for target in closing.targets)
+    trimming = status is OperationStatus.TRIMMING
+    return replace(
+        closing,
+        kind=OperationKind.ADJUST,
+        way=None,
+        targets=targets,
+        status=status,
+        trim_role=OFFSET if trimming else None,
+        trim_quantity=D("0.6") if trimming else D(0),
+    )
+
+
+def test_only_an_operation_that_still_opens_grows_into_the_gap() -> None:
+    growing, trimming = (exposed(both_grow(s)) for s in (OperationStatus.RUNNING, OperationStatus.TRIMMING))
+    closing = exposed(a_close(CloseWay.AT_ONCE, offset="1", primary="0.4"))
+
+    assert [e.growing for e in (growing, trimming, closing) if e is not None] == [True, False, False]
 
 
 def test_what_is_left_to_trim_is_naked() -> None:

@@ -104,7 +104,7 @@ def test_a_size_without_any_free_margin_is_refused() -> None:
 
 @pytest.mark.parametrize("value", ["10000.001", "1e400", "1e999999"])
 def test_a_size_above_the_maximum_says_the_maximum(value: str) -> None:
-    with pytest.raises(BadArgument, match="10000 ETH at most"):
+    with pytest.raises(BadArgument, match="10,000 ETH at most"):
         sized(value)
 
 

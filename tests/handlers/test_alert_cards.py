@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatbot.chat import ChatRef, Platform, Reply, Severity, Text, UserRef
+from chatbot.chat import ChatRef, Platform, Reply, Severity, Table, Text, UserRef
+from chatbot.domain.ending import Ending
 from chatbot.domain.hedge import UserId
 from chatbot.domain.quote import FundingOutlook, LegLiquidation, LiquidationSource
 from chatbot.domain.risk import (
@@ -130,9 +131,8 @@ def card(
 
 
 def text_of(reply: Reply) -> str:
-    (block,) = reply.blocks
-    assert isinstance(block, Text)
-    return block.text
+    (text,) = [block.text for block in reply.blocks if isinstance(block, Text)]
+    return text
 
 
 def commands(reply: Reply) -> dict[str, str]:
@@ -236,17 +236,56 @@ def test_a_stop_that_fired_is_called_a_stop() -> None:
     assert "gone" not in text
 
 
-def test_a_pair_that_closed_at_the_price_asked_for_is_no_stop() -> None:
-    closed = replace(LOST, cause=LegCause.STOPPED, naked=None, at_users_price=True)
+ENDED = Ending(((LONG, D("499.0")), (SHORT, D("-201.0"))), D("-4.505"), D("-0.204"), D("-2.0"))
 
-    assert text_of(card(AlertKind.STOPPED, closed)).startswith("⚠️ **#3 ETH was closed at your price**")
+
+def test_a_pair_that_closed_at_the_price_asked_for_is_a_success_with_the_table_of_a_finished_close() -> None:
+    closed = replace(LOST, cause=LegCause.STOPPED, naked=None, at_users_price=True, live=False, ended=ENDED)
+
+    reply = card(AlertKind.STOPPED, closed, gravity=Gravity.WARNING)
+
+    assert reply.severity is Severity.SUCCESS
+    assert text_of(reply) == "✅ **#3 ETH was closed at your price: +293.29 USDT**"
+    (rows,) = [block for block in reply.blocks if isinstance(block, Table)]
+    assert [tuple(row.rsplit(maxsplit=1)) for row in rows.lines] == [
+        ("gross lock", "+300.00"),
+        ("slippage of close", "-2.00"),
+        ("fees", "-4.51"),
+        ("funding", "-0.20"),
+        ("net result", "+293.29"),
+    ]
+    assert "Restore the hedge" not in commands(reply)
+
+
+def test_a_leg_of_which_only_its_own_closing_order_fired_is_not_called_stopped() -> None:
+    half = replace(LOST, cause=LegCause.STOPPED, at_users_price=True)
+
+    text = text_of(card(AlertKind.STOPPED, half, gravity=Gravity.CRITICAL))
+
+    assert "the short leg was closed by your closing order at 2,516.40" in text
+    assert text.startswith("🛑")
+    assert "stop" not in text
+
+
+def test_a_part_that_closed_at_the_price_asked_for_is_no_warning() -> None:
+    part = replace(LOST, cause=LegCause.STOPPED, at_users_price=True, naked=None, after=D("0.5"))
+
+    reply = card(AlertKind.STOPPED, part, gravity=Gravity.WARNING)
+
+    assert text_of(reply).startswith("✅ **#3 ETH: the short leg was cut to 0.5 by your closing order")
 
 
 def test_the_end_of_all_there_was_leaves_nothing_to_restore() -> None:
-    reply = card(AlertKind.LOST, replace(LOST, naked=None))
+    reply = card(AlertKind.LOST, replace(LOST, naked=None, live=False, ended=ENDED))
 
-    assert "Nothing else of it is open." in text_of(reply)
+    assert "Nothing else of it is open. The hedge made +293.29 USDT in all" in text_of(reply)
     assert "Restore the hedge" not in commands(reply)
+
+
+def test_a_leg_that_grew_has_realized_nothing() -> None:
+    grown = replace(LOST, cause=LegCause.BY_HAND, after=D("1.5"), realized=D(0))
+
+    assert "Realized" not in text_of(card(AlertKind.GROWN, grown))
 
 
 def test_a_leg_that_shrank() -> None:
@@ -265,7 +304,17 @@ def test_a_leg_left_naked_by_an_operation() -> None:
     text = text_of(card(AlertKind.NAKED, UNHEDGED, gravity=Gravity.CRITICAL))
 
     assert text.startswith("🛑 **#3 ETH: long 1 ETH unhedged**")
-    assert "For 12 s at most after 3 tries" in text
+    assert text.endswith(
+        "For 12 s at most after 3 tries: an order of the pair is not through. I go on with orders that only "
+        "reduce, never more than the gap. Alone, the long is liquidated at 1,809.05 (exchange), 28.1 % away."
+    )
+
+
+def test_a_leg_left_naked_while_both_grow_is_not_said_to_be_reduced() -> None:
+    text = text_of(card(AlertKind.NAKED, replace(UNHEDGED, growing=True), gravity=Gravity.CRITICAL))
+
+    assert "I go on until the legs are equal, or bring them back together." in text
+    assert "reduce" not in text
 
 
 def test_legs_that_differ() -> None:

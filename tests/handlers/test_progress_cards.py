@@ -127,6 +127,15 @@ def test_part_of_a_fill_says_how_much_of_how_much_at_what_price() -> None:
     )
 
 
+def test_a_fill_outside_the_band_of_the_offer_says_how_far_it_is_from_the_quote() -> None:
+    hedge = a_hedge(a_leg(P))
+    for average, said in (("2311.5", True), ("2288.5", True), ("2306.9", False), ("2293.1", False)):
+        filled = target(P, "1", action=LegAction.OPEN, filled=D(1), cost=D(average))
+        card = text_of(shown(operation(OperationKind.OPEN, filled, status=OperationStatus.DONE), hedge))
+        assert ("⚠️ The long leg filled 0.5 % from the quote." in card) is said, average
+        assert ("from the quote" in card) is said, average
+
+
 def test_the_leg_of_a_later_stage_waits() -> None:
     second = target(P, "1", stage=1)
 

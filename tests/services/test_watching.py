@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chatbot.chat import ChatRef, OutboxMessage, Platform, Priority, Reply, Text, UserRef
+from chatbot.chat import ChatRef, OutboxMessage, Platform, Priority, Reply, Table, Text, UserRef
 from chatbot.clock import VirtualClock
 from chatbot.domain.hedge import AccountId, LegRole
 from chatbot.domain.instrument import MarginMode, PositionSide
@@ -210,10 +210,54 @@ async def test_a_pair_closed_at_a_price_is_not_called_naked_while_the_other_leg_
         told = [line for _ in range(4) for line in await looks(world)]
 
         assert [line for line in told if line.startswith(("lost", "naked", "stopped"))] == ["stopped rise 0"]
-        assert "⚠️ **#1 ETH was closed at your price**" in await heads(world)
         net = totals(await world.hedge_number(1)).net
+        assert f"✅ **#1 ETH was closed at your price: {net:+,.2f} USDT**" in await heads(world)
         (card,) = [reply for reply in world.phone.seen if "closed at your price" in text_of(reply)]
-        assert f"made {net:+,.2f} USDT in all" in text_of(card)
+        (rows,) = [block.lines for block in card.blocks if isinstance(block, Table)]
+        assert [row.rsplit(maxsplit=1)[0] for row in rows] == [
+            "gross lock",
+            "slippage of close",
+            "fees",
+            "funding",
+            "net result",
+        ]
+        assert rows[0].endswith("+99.88")
+
+
+async def test_a_part_of_a_pair_that_closed_at_a_price_is_told_as_what_was_asked_for() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        await world.close(CloseWay.AT_PRICE, at="2150", fraction="0.5")
+        world.price(ETH, "2151")
+        for _ in range(3):
+            await looks(world)
+
+        told = [head for head in await heads(world) if "closing order" in head]
+
+        assert sorted(told) == [
+            "✅ **#1 ETH: the long leg was cut to 0.5 by your closing order at 2,150.94**",
+            "✅ **#1 ETH: the short leg was cut to 0.5 by your closing order at 2,151.06**",
+        ]
+
+
+async def test_what_happened_to_a_closed_hedge_tells_nothing_of_the_next_one_on_its_market() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        await world.elsewhere(SHORT, "0.4", opens=False)
+        # Found by an offer, which books it: the next look is to tell it.
+        await world.close(CloseWay.OFFSET_FIRST)
+        await world.open(quantity="3")
+        await world.hedge(ratio="0.5")
+
+        await looks(world)
+        await world.bot.outbox.idle()
+
+        (card,) = [reply for reply in world.phone.seen if "shrank" in text_of(reply)]
+        text = text_of(card)
+        assert text.startswith("🛑 **#1 ETH: the short leg shrank from 1 to 0.6 (outside the bot at")
+        assert "unhedged" not in text
+        assert "Nothing else of it is open. The hedge made " in text
+        assert [button.label for row in card.buttons for button in row] == ["Status", "Settings"]
 
 
 async def test_a_pair_of_which_only_one_leg_closed_at_the_price_is_told_after_five_seconds() -> None:
