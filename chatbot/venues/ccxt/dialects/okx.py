@@ -339,7 +339,8 @@ def _with_ratio(found: Balance, row: Answer, told: Answer) -> Balance:
 
     The venue's ratio is equity over margin; ours is margin over equity.
     """
-    safety = row.positive_or_none("mgnRatio") or told.positive_or_none("mgnRatio")
+    own, pooled = row.positive_or_none("mgnRatio"), told.positive_or_none("mgnRatio")
+    safety = own or pooled
     return found if safety is None or found.margin_ratio is None else replace(found, margin_ratio=1 / safety)
 
 
