@@ -38,6 +38,11 @@ def sent(desk: Connected, path: str) -> list[dict[str, Any]]:
     return [dict(row) for params in requests for row in params.get("batch", [params])]
 
 
+def balance_row(currency: str, held: str) -> dict[str, str]:
+    money = dict.fromkeys(("cashBal", "eq", "availEq"), held)
+    return {"ccy": currency, **money, "mmr": "", "mgnRatio": ""}
+
+
 # --- what is listed -----------------------------------------------------------------------------
 
 
@@ -169,12 +174,25 @@ async def test_only_the_coin_backs_what_settles_in_it(desk: Connected) -> None:
 
 
 async def test_a_coin_that_nobody_holds_is_not_shown(desk: Connected) -> None:
-    rows = [{"ccy": name, "cashBal": held, "eq": held, "availEq": held} for name, held in
-            (("USDT", "500"), ("BTC", "0"))]  # fmt: skip
+    rows = [balance_row("USDT", "500"), balance_row("BTC", "0")]
     body = {"code": "0", "msg": "", "data": [{"details": rows}]}
     desk.server.faults.on(Endpoint.BALANCE, Garbage(json.dumps(body)))
 
     assert (await desk.venue.view()).balance_in("BTC") is None
+
+
+async def test_where_all_coins_back_each_other_the_one_ratio_is_the_dollars(desk: Connected) -> None:
+    """Multi-currency margin: the exchange tells margin and ratio of the whole account only."""
+    rows = [balance_row("USDT", "500"), balance_row("BTC", "0.1")]
+    body = {"code": "0", "msg": "", "data": [{"mgnRatio": "8", "details": rows}]}
+    desk.server.faults.on(Endpoint.BALANCE, Garbage(json.dumps(body)))
+
+    view = await desk.venue.view()
+
+    coin = view.balance_in("BTC")
+    assert view.balance.margin_ratio == Decimal("0.125")
+    assert coin is not None
+    assert (coin.free, coin.margin_ratio) == (Decimal("0.1"), None)
 
 
 async def test_funding_is_paid_in_coin_leg_by_leg(desk: Connected) -> None:

@@ -30,6 +30,7 @@ from chatbot.venues.ccxt.quirks import LOWER_SIDES, Call
 from chatbot.venues.ccxt.reading import Answer
 
 SWAP = "SWAP"
+DOLLARS = "USDT"
 POSITION_MODES = {"long_short_mode": PositionMode.HEDGE, "net_mode": PositionMode.ONE_WAY}
 STOP_KINDS = ("conditional", "trigger")
 PAGE = 100
@@ -335,13 +336,16 @@ def _tier(row: Answer) -> dict[str, object]:
 
 
 def _with_ratio(found: Balance, row: Answer, told: Answer) -> Balance:
-    """Of the currency, or of the whole account where all of them back each other.
+    """Each currency's own in futures mode. Where all back each other there is one only: it is the dollars'.
 
     The venue's ratio is equity over margin; ours is margin over equity.
     """
     own, pooled = row.positive_or_none("mgnRatio"), told.positive_or_none("mgnRatio")
-    safety = own or pooled
-    return found if safety is None or found.margin_ratio is None else replace(found, margin_ratio=1 / safety)
+    if own is not None and found.margin_ratio is not None:
+        return replace(found, margin_ratio=1 / own)
+    if pooled is not None and found.currency == DOLLARS:
+        return replace(found, margin_ratio=1 / pooled)
+    return found
 
 
 def _of_side(rows: Iterable[Answer], side: PositionSide) -> Answer | None:
