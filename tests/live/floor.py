@@ -7,11 +7,13 @@ for it, it goes on as soon as nothing else is on its way.
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 from chatbot.app import Bot, open_bot, open_exchanges, telegram_platform
 from chatbot.clock import VirtualClock
@@ -82,13 +84,21 @@ class Floor:
 
     # --- the chat -----------------------------------------------------------------------------
 
-    async def connects(self, keys: Sequence[str] | None = None, expecting: str = "is connected") -> ChatMessage:
+    async def connects(
+        self, keys: Sequence[str] | None = None, expecting: str = "is connected"
+    ) -> ChatMessage:
         """Part by part, as it is asked for; the last answer."""
         parts = [part for part in keys or KEYS[self.venue_id] if part]
         await self.phone.asks(f"/connect {self.venue_id}", "Now send the API key")
         for part in parts[:-1]:
             await self.phone.asks(part, "Taken. Now")
         return await self.phone.asks(parts[-1], expecting)
+
+    async def goes_live(self) -> None:
+        """Ann is known, her key is taken, and orders go to the exchange."""
+        await self.phone.asks("/start", "Hedgerow")
+        card = await self.connects()
+        await self.phone.chooses(card, f"Use {self.venue_id}", f"Orders go to {self.venue_id}")
 
     async def does(
         self, command: str, expecting: str, *, offers: str = "", button: str = "Confirm"
@@ -129,6 +139,13 @@ class Floor:
         order_side: OrderSide = side.opening if opens else side.closing
         await self.holder.trade_elsewhere(
             Wish("", symbol, order_side, side, OrderType.MARKET, Decimal(quantity))
+        )
+
+    async def trades_one_way(self, quantity: str, *, closes: bool = False) -> None:
+        """A long of one-way mode is opened, or closed."""
+        side = LONG.closing if closes else LONG.opening
+        await self.holder.trade_elsewhere(
+            Wish("", ETH, side, None, OrderType.MARKET, Decimal(quantity), closes=closes)
         )
 
     # --- the two books ------------------------------------------------------------------------
@@ -191,6 +208,13 @@ class Floor:
         ]
 
 
+def sealed_in(database: Path) -> list[bytes]:
+    """What the vault wrote down of all keys: ciphertexts, nonces, wrapped keys."""
+    with closing(sqlite3.connect(database)) as connection:
+        query = "SELECT key_nonce, wrapped_key, nonce, ciphertext FROM credentials"
+        return [bytes(value) for row in connection.execute(query) for value in row]
+
+
 def settings_for(
     api: LoopbackBotApi, server: VenueServer, venue_id: str, *, database_url: str = "sqlite+aiosqlite://"
 ) -> Settings:
@@ -205,7 +229,9 @@ def settings_for(
 
 
 @asynccontextmanager
-async def a_floor(venue_id: str, *, database_url: str = "sqlite+aiosqlite://", **rights: object) -> AsyncIterator[Floor]:
+async def a_floor(
+    venue_id: str, *, database_url: str = "sqlite+aiosqlite://", **rights: object
+) -> AsyncIterator[Floor]:
     """``rights`` of the key, as the server's ``ApiKey`` has them."""
     clock = PatientClock(BEFORE_FUNDING)
     async with SERVERS[venue_id](clock, wire_clock=clock.now) as server, LoopbackBotApi() as api:
