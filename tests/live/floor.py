@@ -114,6 +114,12 @@ class Floor:
         await self.phone.all_is_taken()
         await self.bot.settled()
 
+    def another_key(self) -> tuple[str, str, str]:
+        """Of the same account at the venue, to its owner; its book is another one here."""
+        key, secret, passphrase = OTHER_KEYS[self.venue_id]
+        self.server.create_account(key, secret=secret, passphrase=passphrase, ips=("127.0.0.1",))
+        return key, secret, passphrase
+
     # --- the market ---------------------------------------------------------------------------
 
     async def price(self, price: str, symbol: Symbol = ETH) -> None:
