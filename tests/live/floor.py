@@ -127,6 +127,14 @@ class Floor:
         await self.server.market.price(symbol, price)
         await self.passes(2)
 
+    async def befallen(self) -> None:
+        """Until the scripted fault has happened."""
+        for _ in range(1000):
+            if self.server.faults.done:
+                return
+            await asyncio.sleep(0.005)
+        raise AssertionError("nothing has befallen any request")
+
     async def passes(self, seconds: float) -> None:
         self.phone.glances()
         await self.server.market.pass_time(seconds)
