@@ -11,7 +11,7 @@ from decimal import Decimal
 import pytest
 
 from chatbot.domain.hedge import HedgeStatus
-from chatbot.domain.instrument import PositionSide
+from chatbot.domain.instrument import PositionMode, PositionSide
 from tests.live.floor import LONG, SHORT, Floor, a_floor
 from tests.wire.bot_api import ChatMessage
 from tests.wire.ccxt_rig import MAJORS
@@ -22,6 +22,7 @@ from tests.wire.venues.faults import (
     Garbage,
     LostReply,
     PartialFill,
+    Refuse,
     Slow,
     Stale,
     TooMany,
@@ -30,6 +31,7 @@ from tests.wire.venues.faults import (
 pytestmark = pytest.mark.slow
 
 Held = Mapping[PositionSide, int]
+NO_MARGIN = {"binance": "-2019", "bybit": "110007", "okx": "51008"}
 PAIR: Held = {LONG: 1, SHORT: 1}
 
 
@@ -171,4 +173,39 @@ async def test_a_slow_answer_is_waited_for(floor: Floor, name: str) -> None:
 
     await ends(floor, deed, card)
     assert await floor.held() == deed.done
+    await is_well(floor)
+
+
+async def test_a_mode_that_another_hand_changes_after_the_offer_is_explained(floor: Floor) -> None:
+    await floor.does("/open ETH long 1", "#1 ETH is open")
+    await floor.does("/close ETH", "#1 ETH closed", button="Close")
+    card = await offered(floor, DEEDS["open"])
+    await floor.holder.set_position_mode(PositionMode.ONE_WAY)
+
+    floor.phone.taps(card, "Confirm")
+
+    # Where the mode comes with each reading it is seen before anything is sent, else by the refusal.
+    told = await floor.phone.finds(
+        lambda m: "in one-way mode" in m.text or "not in hedge mode any more" in m.text, "why not"
+    )
+    assert "[redacted]" not in told.text
+    await floor.settled()
+    floor.phone.says("/open ETH long 1")
+    await floor.phone.finds(lambda m: "Switch to hedge mode" in m.labels, "the way out")
+    assert await floor.held() == {}
+    assert await floor.complaints() == []
+
+
+async def test_a_hedge_that_the_exchange_refuses_leaves_the_position_as_it_was(floor: Floor) -> None:
+    deed = DEEDS["hedge"]
+    await prepare(floor, deed)
+    card = await offered(floor, deed)
+    floor.server.faults.on_orders(Refuse(NO_MARGIN[floor.venue_id], "Margin is insufficient."))
+
+    floor.phone.taps(card, deed.button)
+    over = await ends(floor, deed, card)
+
+    assert over.text == "⚠️ #1 ETH not hedged: Margin is insufficient.\nNothing was filled."
+    assert floor.server.faults.spent, "it was not tried again"
+    assert await floor.held() == {LONG: 1}
     await is_well(floor)
