@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
@@ -165,3 +166,12 @@ def client_order_id(hedge_id: HedgeId, leg: LegRole, purpose: Purpose, attempt: 
 def placed_for(hedge_id: HedgeId, client_order_id: str) -> bool:
     """Whether an order that the venue lists was placed for this hedge."""
     return client_order_id.startswith(f"HR{hedge_id}")
+
+
+_OURS = re.compile(rf"HR\w+[{''.join(_LEG_LETTER.values())}]([{''.join(_PURPOSE_LETTER.values())}])\d+")
+
+
+def purpose_of(client_order_id: str) -> Purpose | None:
+    """What an order of ours is for, as its id says; ``None``: not one of ours."""
+    found = _OURS.fullmatch(client_order_id)
+    return None if found is None else next(p for p, letter in _PURPOSE_LETTER.items() if letter == found[1])

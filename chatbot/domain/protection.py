@@ -38,6 +38,12 @@ def stops_lost(operation: Operation, intents: Sequence[OrderIntent]) -> tuple[St
     return tuple(stop for stop, tried in tries if all(i.status is IntentStatus.ABSENT for i in tried))
 
 
+def tries_in_vain(operation: Operation, intents: Sequence[OrderIntent]) -> int:
+    """How often the stop that was tried most never reached the venue."""
+    tries = (_tries(operation, stop, intents) for stop in _promised(operation))
+    return max((sum(i.status is IntentStatus.ABSENT for i in tried) for tried in tries), default=0)
+
+
 def _promised(operation: Operation) -> list[Stop]:
     return [stop for target in operation.targets for stop in _stops_of(target)]
 

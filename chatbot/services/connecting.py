@@ -224,7 +224,7 @@ class ConnectService:
             said = _scrubbed(error.message, credentials)
             raise KeyRefused(
                 f"{venue_id} does not let this key read and trade futures: {said} "
-                "Allow both for it there. Nothing was stored."
+                "Allow both for it there, from this machine's address. Nothing was stored."
             ) from None
         except VenueError:
             raise VenueUnavailable(

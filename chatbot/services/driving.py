@@ -154,8 +154,8 @@ class Driver:
 
     async def _protect(self, run: Run) -> Run:
         stops = protection.stops_missing(run.operation, run.intents)
-        orders = [Order(s.role, s.purpose, s.quantity, s.trigger_price) for s in stops]
-        return await self._send(run, orders)
+        await self._clock.sleep(saga.back_off(protection.tries_in_vain(run.operation, run.intents)))
+        return await self._send(run, [Order(s.role, s.purpose, s.quantity, s.trigger_price) for s in stops])
 
     async def _send(self, run: Run, orders: Sequence[Order]) -> Run:
         """Both legs are journaled before the first request leaves."""

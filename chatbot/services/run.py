@@ -31,6 +31,9 @@ _HOPELESS = frozenset(
     }
 )
 
+# Rejections that say nothing about the order itself.
+_UNSEEN = frozenset({"RateLimited", "VenueUnavailable"})
+
 _TYPES = {
     Purpose.STOP_LOSS: OrderType.STOP_LOSS,
     Purpose.TAKE_PROFIT: OrderType.TAKE_PROFIT,
@@ -157,6 +160,10 @@ def order_of(target: Target) -> Order:
 
 def absorb(run: Run, intent: OrderIntent, outcome: Outcome) -> tuple[Run, OrderIntent, list[BookedFill]]:
     if isinstance(outcome, Rejected):
+        if intent.purpose.protective and outcome.kind in _UNSEEN:
+            # As good as never sent: a leg is not left without its stop for it.
+            after = intent.after(IntentEvent.PROVEN_ABSENT, reason=outcome.reason)
+            return run.replacing(after), after, []
         after = intent.after(IntentEvent.REJECTED, reason=outcome.reason)
         hopeless = outcome.kind in _HOPELESS or (outcome.kind == "InvalidOrder" and not intent.reduce_only)
         operation = saga.refused(run.operation, intent, outcome.reason, hopeless=hopeless)

@@ -163,6 +163,7 @@ def import_everything() -> None:
     A conversation in memory brings what is imported and built only when it is needed.
     """
     import tests.e2e.boundaries  # noqa: F401, PLC0415
+    from chatbot.venues.ccxt import exchanges, loading  # noqa: F401, PLC0415
     from tests.dialogs.harness import a_dialog  # noqa: PLC0415
 
     async def conversation() -> None:
@@ -172,6 +173,8 @@ def import_everything() -> None:
             await dialog.does("/close", button="Offset first")
 
     asyncio.run(conversation())
+    for name in ("binanceusdm", "bybit", "okx"):
+        loading.exchange_class(name)
 
 
 def live(order: Order) -> int:

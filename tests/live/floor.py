@@ -7,11 +7,13 @@ for it, it goes on as soon as nothing else is on its way.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+import sqlite3
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 
 from chatbot.app import Bot, open_bot, open_exchanges, telegram_platform
 from chatbot.clock import VirtualClock
@@ -69,26 +71,34 @@ class PatientClock(VirtualClock):
 
 
 @dataclass
-class Floor:
-    """``holder`` is the account at the venue that the key belongs to."""
+class Stand:
+    """A user with a phone, and an exchange on the loopback; ``holder`` is the account there that the key
+    belongs to.
+    """
 
     venue_id: str
-    bot: Bot
     api: LoopbackBotApi
     server: VenueServer
-    clock: PatientClock
     phone: Phone
     holder: VenueAccount
 
     # --- the chat -----------------------------------------------------------------------------
 
-    async def connects(self, keys: Sequence[str] | None = None, expecting: str = "is connected") -> ChatMessage:
+    async def connects(
+        self, keys: Sequence[str] | None = None, expecting: str = "is connected"
+    ) -> ChatMessage:
         """Part by part, as it is asked for; the last answer."""
         parts = [part for part in keys or KEYS[self.venue_id] if part]
         await self.phone.asks(f"/connect {self.venue_id}", "Now send the API key")
         for part in parts[:-1]:
             await self.phone.asks(part, "Taken. Now")
         return await self.phone.asks(parts[-1], expecting)
+
+    async def goes_live(self) -> None:
+        """Ann is known, her key is taken, and orders go to the exchange."""
+        await self.phone.asks("/start", "Hedgerow")
+        card = await self.connects()
+        await self.phone.chooses(card, f"Use {self.venue_id}", f"Orders go to {self.venue_id}")
 
     async def does(
         self, command: str, expecting: str, *, offers: str = "", button: str = "Confirm"
@@ -100,11 +110,71 @@ class Floor:
         )
         return await self.phone.chooses(offer, button, expecting)
 
+    def another_key(self) -> tuple[str, str, str]:
+        """Of the same account at the venue, to its owner; its book is another one here."""
+        key, secret, passphrase = OTHER_KEYS[self.venue_id]
+        self.server.create_account(key, secret=secret, passphrase=passphrase, ips=("127.0.0.1",))
+        return key, secret, passphrase
+
+    # --- the exchange -------------------------------------------------------------------------
+
+    async def befallen(self) -> None:
+        """Until the scripted fault has happened."""
+        for _ in range(1000):
+            if self.server.faults.done:
+                return
+            await asyncio.sleep(0.005)
+        raise AssertionError("nothing has befallen any request")
+
+    async def trades_elsewhere(
+        self, side: PositionSide, quantity: str, *, opens: bool = True, symbol: Symbol = ETH
+    ) -> None:
+        """In the venue's own app."""
+        order_side: OrderSide = side.opening if opens else side.closing
+        await self.holder.trade_elsewhere(
+            Wish("", symbol, order_side, side, OrderType.MARKET, Decimal(quantity))
+        )
+
+    async def trades_one_way(self, quantity: str, *, closes: bool = False) -> None:
+        """A long of one-way mode is opened, or closed."""
+        side = LONG.closing if closes else LONG.opening
+        await self.holder.trade_elsewhere(
+            Wish("", ETH, side, None, OrderType.MARKET, Decimal(quantity), closes=closes)
+        )
+
+    async def held(self, symbol: Symbol = ETH) -> dict[PositionSide, Decimal]:
+        return {side: held for side, held in (await self.holder.held(symbol)).items() if held}
+
+    def placed(self) -> list[Received]:
+        """Requests that place orders, as they arrived."""
+        routes = self.server.routes
+        return [
+            request
+            for request in self.server.log
+            if (route := routes.get((request.method, request.path))) and route.endpoint is Endpoint.PLACE
+        ]
+
+    def placed_often(self, client_order_ids: Iterable[str]) -> list[str]:
+        """Those that were sent, or taken, more than once."""
+        placed = [str(request.params) for request in self.placed()]
+        taken = [order.wish.client_order_id for order in self.holder.orders]
+        return [
+            name
+            for name in client_order_ids
+            if sum(name in text for text in placed) > 1 or sum(t.endswith(name) for t in taken) > 1
+        ]
+
+
+@dataclass
+class Floor(Stand):
+    """With the whole bot in this process, on a clock that waits."""
+
+    bot: Bot
+    clock: PatientClock
+
     async def settled(self) -> None:
         await self.phone.all_is_taken()
         await self.bot.settled()
-
-    # --- the market ---------------------------------------------------------------------------
 
     async def price(self, price: str, symbol: Symbol = ETH) -> None:
         """The watch looks a few seconds later, as it does by itself."""
@@ -122,15 +192,6 @@ class Floor:
         await self.bot.pairs.finish_fired_pairs()
         await self.settled()
 
-    async def trades_elsewhere(
-        self, side: PositionSide, quantity: str, *, opens: bool = True, symbol: Symbol = ETH
-    ) -> None:
-        """In the venue's own app."""
-        order_side: OrderSide = side.opening if opens else side.closing
-        await self.holder.trade_elsewhere(
-            Wish("", symbol, order_side, side, OrderType.MARKET, Decimal(quantity))
-        )
-
     # --- the two books ------------------------------------------------------------------------
 
     async def account(self) -> Account:
@@ -142,9 +203,6 @@ class Floor:
     async def ledger(self, symbol: Symbol = ETH) -> dict[PositionSide, Decimal]:
         legs = [leg for hedge in await self.hedges() if hedge.symbol == symbol for leg in hedge.legs]
         return {leg.side: leg.quantity for leg in legs if leg.quantity}
-
-    async def held(self, symbol: Symbol = ETH) -> dict[PositionSide, Decimal]:
-        return {side: held for side, held in (await self.holder.held(symbol)).items() if held}
 
     async def intents(self) -> list[OrderIntent]:
         """Of all hedges that were ever begun."""
@@ -161,12 +219,8 @@ class Floor:
         """Whatever is not as it must be once everything has come to rest; empty when all is well."""
         ledger, venue = await self.ledger(), await self.held()
         differ = [] if ledger == venue else [f"legs: the ledger has {ledger}, the venue {venue}"]
-        return [*differ, *self._sent_twice(await self.intents()), *await self._orders_differ()]
-
-    def _sent_twice(self, intents: Sequence[OrderIntent]) -> list[str]:
-        placed = [str(request.params) for request in self.placed()]
-        counts = {i.client_order_id: sum(i.client_order_id in text for text in placed) for i in intents}
-        return [f"order {name} was sent {count} times" for name, count in counts.items() if count > 1]
+        often = self.placed_often(intent.client_order_id for intent in await self.intents())
+        return [*differ, *(f"{name} was sent twice" for name in often), *await self._orders_differ()]
 
     async def _orders_differ(self) -> list[str]:
         intents = {intent.client_order_id: intent for intent in await self.intents()}
@@ -178,17 +232,21 @@ class Floor:
                 found.append(f"order {name} is not in the journal")
             elif intent is not None and intent.filled_quantity != order.standing.filled:
                 found.append(f"order {name}: booked {intent.filled_quantity}, traded {order.standing.filled}")
-        names = [order.wish.client_order_id for order in self.holder.orders if order.wish.client_order_id]
-        return [*found, *(f"{name} was taken twice" for name in set(names) if names.count(name) > 1)]
+        return found
 
-    def placed(self) -> list[Received]:
-        """Requests that place orders, as they arrived."""
-        routes = self.server.routes
-        return [
-            request
-            for request in self.server.log
-            if (route := routes.get((request.method, request.path))) and route.endpoint is Endpoint.PLACE
-        ]
+
+def opened_account(server: VenueServer, venue_id: str, **rights: object) -> VenueAccount:
+    """With the key that Ann hands in. ``rights`` as the server's ``ApiKey`` has them."""
+    key, secret, passphrase = KEYS[venue_id]
+    chosen = {"ips": ("127.0.0.1",), **rights}
+    return server.create_account(key, secret=secret, passphrase=passphrase, **chosen)
+
+
+def sealed_in(database: Path) -> list[bytes]:
+    """What the vault wrote down of all keys: ciphertexts, nonces, wrapped keys."""
+    with closing(sqlite3.connect(database)) as connection:
+        query = "SELECT key_nonce, wrapped_key, nonce, ciphertext FROM credentials"
+        return [bytes(value) for row in connection.execute(query) for value in row]
 
 
 def settings_for(
@@ -205,17 +263,16 @@ def settings_for(
 
 
 @asynccontextmanager
-async def a_floor(venue_id: str, *, database_url: str = "sqlite+aiosqlite://", **rights: object) -> AsyncIterator[Floor]:
+async def a_floor(
+    venue_id: str, *, database_url: str = "sqlite+aiosqlite://", **rights: object
+) -> AsyncIterator[Floor]:
     """``rights`` of the key, as the server's ``ApiKey`` has them."""
     clock = PatientClock(BEFORE_FUNDING)
     async with SERVERS[venue_id](clock, wire_clock=clock.now) as server, LoopbackBotApi() as api:
-        key, secret, passphrase = KEYS[venue_id]
-        holder = server.create_account(
-            key, secret=secret, passphrase=passphrase, **{"ips": ("127.0.0.1",), **rights}
-        )
+        holder = opened_account(server, venue_id, **rights)
         settings = settings_for(api, server, venue_id, database_url=database_url)
         async with _bot(settings, clock) as bot, _on_the_air(bot), _time(clock, server, api):
-            yield Floor(venue_id, bot, api, server, clock, Phone(api, ANN), holder)
+            yield Floor(venue_id, api, server, Phone(api, ANN), holder, bot, clock)
         assert server.unknown == []
 
 

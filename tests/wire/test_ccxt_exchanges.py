@@ -73,6 +73,13 @@ async def test_a_good_key_may_trade_and_not_move_funds(
     assert report.position_mode is PositionMode.HEDGE
 
 
+async def test_a_key_without_an_end_never_expires(
+    server: VenueServer, venue_id: str, exchanges: CcxtExchanges
+) -> None:
+    report = await exchanges.examine(venue_id, key_of(server, "good-key-0001"))
+    assert report.expires_at is None
+
+
 async def test_what_a_key_may_do_is_told(
     server: VenueServer, venue_id: str, exchanges: CcxtExchanges
 ) -> None:

@@ -9,7 +9,9 @@ from decimal import Decimal
 import pytest
 
 from chatbot.domain.account import LegSetting
+from chatbot.domain.hedge import HedgeId, LegRole
 from chatbot.domain.instrument import MarginMode, PositionMode
+from chatbot.domain.intent import Purpose, client_order_id
 from chatbot.domain.order import FillCause, OrderStatus, OrderType, Unknown
 from chatbot.errors import InvalidOrder, VenueUnavailable
 from chatbot.venues.feeds import BTC, ETH
@@ -67,6 +69,21 @@ async def test_a_stop_closes_its_own_leg_and_keeps_its_id(
     fills = [f for f in await desk.venue.fills(ETH, EVER) if f.client_order_id == "stop1"]
     assert sum(f.quantity for f in fills) == 1
     assert {f.position_side for f in fills} == {leg}
+
+
+@pytest.mark.parametrize("price", ["1900", "2100"])
+async def test_an_order_that_closes_at_a_price_is_told_as_one(desk: Connected, price: str) -> None:
+    """The venue knows it as a stop-loss or a take-profit only."""
+    await desk.open(LONG)
+    name = client_order_id(HedgeId("h1"), LegRole.PRIMARY, Purpose.CLOSE_AT_PRICE, 2)
+    await desk.place(desk.order(LONG, "1", opens=False, id=name, type=OrderType.TRIGGER, price=price))
+    kind = OrderType.STOP_LOSS if price < "2000" else OrderType.TAKE_PROFIT
+    await desk.place(desk.order(LONG, "1", opens=False, id="another1", type=kind, price=price))
+
+    view = await desk.venue.view()
+
+    types = {order.client_order_id: order.type for order in view.open_orders}
+    assert types == {name: OrderType.TRIGGER, "another1": kind}
 
 
 async def test_a_resting_stop_can_be_canceled(desk: Connected) -> None:

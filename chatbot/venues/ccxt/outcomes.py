@@ -17,9 +17,10 @@ from chatbot.venues.ccxt.quirks import Quirks
 
 LONGEST_REASON = 200
 STRUCK = "[redacted]"
+ONE_WAY_NOW = "the account is not in hedge mode any more"
 # An address, a signature, a key: whatever a venue or ccxt puts into its complaint.
 TELLTALE = re.compile(
-    r"https?://\S+|\b(?:signature|sign|apiKey|api_key|secret|passphrase|listenKey|signer|user)\b[\"'=:\s]+[^\s&\"',}]+|"
+    r"https?://\S+|\b(?:signature|sign|apiKey|api_key|secret|passphrase|listenKey|signer|user)\b(?!'s\b)[\"'=:\s]+[^\s&\"',}]+|"
     r"\b[0-9a-fA-F]{40,}\b|\b[A-Za-z0-9+/_-]{43,}={0,2}",
     re.IGNORECASE,
 )
@@ -92,6 +93,8 @@ def judged(
         return Unknown(f"{quirks.title} answered {complaint.code}: {words}")
     if kind == "InvalidOrder" and wrong_mode(complaint.words):
         kind = "WrongPositionMode"
+    if kind == "WrongPositionMode":
+        words = f"{ONE_WAY_NOW} ({words.rstrip('.')})."
     return Rejected(words, complaint.code, kind)
 
 

@@ -12,6 +12,7 @@ from decimal import Decimal
 from chatbot.domain.account import AccountView, Balance, LegSetting, Position
 from chatbot.domain.history import thinned
 from chatbot.domain.instrument import ZERO, Instrument, MarginMode, PositionMode, PositionSide, Symbol
+from chatbot.domain.intent import Purpose, purpose_of
 from chatbot.domain.margin import maintenance_margin
 from chatbot.domain.market import MarketState, OrderBook, PricePoint
 from chatbot.domain.order import (
@@ -21,6 +22,7 @@ from chatbot.domain.order import (
     OrderReport,
     OrderRequest,
     OrderStatus,
+    OrderType,
     Outcome,
     Rejected,
 )
@@ -260,7 +262,10 @@ class CcxtVenue:
         return frozenset(new - wanted) | frozenset(changed & known.keys())
 
     def _report(self, found: Found, instrument: Instrument, dialect: Dialect) -> OrderReport:
-        return parse_orders.report(found.answer, found.fields, instrument, prefix=self._quirks.id_prefix)
+        """A closing order comes back as one: the venue knows only stop-losses and take-profits."""
+        told = parse_orders.report(found.answer, found.fields, instrument, prefix=self._quirks.id_prefix)
+        closes = told.type.conditional and purpose_of(told.client_order_id) is Purpose.CLOSE_AT_PRICE
+        return replace(told, type=OrderType.TRIGGER) if closes else told
 
     def _remember(
         self, positions: Iterable[Position], orders: Iterable[OrderReport], mode: PositionMode

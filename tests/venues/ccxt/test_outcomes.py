@@ -226,3 +226,8 @@ def test_answers_are_matched_by_id_and_never_by_place(
 
 def test_an_answer_for_somebody_elses_order_is_not_ours() -> None:
     assert match(tickets("a"), {"clientOrderId": "z", "orderId": 9}) == {"a": "Unknown"}
+
+
+def test_plain_words_stay_readable() -> None:
+    words = "Order's position side does not match user's setting."
+    assert outcomes.redacted(words) == words
