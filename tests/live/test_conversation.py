@@ -101,7 +101,7 @@ async def test_at_its_closing_price_a_pair_is_gone_and_its_owner_told(floor: Flo
     await floor.price("2401")
 
     told = await floor.phone.reads("#1 ETH was closed at your price", ever=True)
-    assert "The hedge made +295.19 USDT in all" in told.text
+    assert told.text.startswith("✅ #1 ETH was closed at your price: +295.19 USDT")
     assert await floor.held() == await floor.ledger() == {}
     assert await floor.complaints() == []
 
