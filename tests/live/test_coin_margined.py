@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from chatbot.domain.instrument import PositionSide
+from chatbot.domain.instrument import MarginMode, PositionSide
 from chatbot.venues.feeds import BTC, BTC_INVERSE
 from tests.live.floor import Floor, a_floor
 
@@ -69,3 +69,24 @@ async def test_a_bare_coin_is_the_linear_perpetual(floor: Floor) -> None:
     assert opened.text.startswith("✅ #1 BTC is open: long 0.01 BTC")
     assert await floor.held(BTC) == {LONG: Decimal("0.01")}
     assert await floor.held(COIN) == {}
+
+
+async def test_a_leg_from_elsewhere_is_locked_and_given_margin_in_coin(floor: Floor) -> None:
+    await floor.holder.set_leg(COIN, SHORT, leverage=Decimal(10), margin_mode=MarginMode.ISOLATED)
+    await floor.trades_elsewhere(SHORT, "2000", symbol=COIN)
+    await floor.price("60000", COIN)
+
+    locked = await floor.does("/hedge BTC/USD:BTC", "BTC locked", offers=MOVES)
+    assert "#1 BTC/USD:BTC is hedged: ~+0.0020" in locked.text
+    assert await floor.held(COIN) == {LONG: 2_000, SHORT: 2_000}
+
+    refused = await floor.phone.asks("/margin #1 short 5usdt", "in BTC, not in USDT")
+    assert refused.labels == [] or "Confirm" not in refused.labels
+    await floor.does(
+        "/margin #1 short 0.001",
+        "0.00100000 BTC added to the short",
+        offers="add 0.00100000 BTC to the short",
+    )
+    leg = (await floor.holder.view()).position(COIN, SHORT)
+    assert leg is not None and leg.margin is not None
+    assert Decimal("0.0041") < leg.margin < Decimal("0.0042")  # a tenth of 2,000 at 64,000, and what came

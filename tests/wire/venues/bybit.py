@@ -17,8 +17,8 @@ from tests.wire.venues.bybit_streams import BybitStreams
 from tests.wire.venues.bybit_words import IDS, INDEXES, SYMBOLS
 from tests.wire.venues.core import VenueAccount
 from tests.wire.venues.faults import Endpoint
-from tests.wire.venues.orders import WireOrder, Wish
-from tests.wire.venues.server import Call, Route, VenueRefusal, held_at, to_ms
+from tests.wire.venues.orders import WireOrder, Wish, held_at
+from tests.wire.venues.server import Call, Route, VenueRefusal, to_ms
 
 ORDER_SIDES = {"Buy": OrderSide.BUY, "Sell": OrderSide.SELL}
 SIDE_OF_INDEX = {index: side for side, index in INDEXES.items()}

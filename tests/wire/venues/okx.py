@@ -16,8 +16,8 @@ from tests.wire.venues.faults import Endpoint
 from tests.wire.venues.okx_account import WRONG_SIDE, OkxAccount
 from tests.wire.venues.okx_market import Answering, of_name, ok
 from tests.wire.venues.okx_words import CONTRACT_SIZES, SYMBOLS
-from tests.wire.venues.orders import WireFill, WireOrder, Wish
-from tests.wire.venues.server import Call, Route, VenueRefusal, held_at, settlement_price, to_ms
+from tests.wire.venues.orders import WireFill, WireOrder, Wish, held_at, settlement_price
+from tests.wire.venues.server import Call, Route, VenueRefusal, to_ms
 
 CLIENT_ID = re.compile(r"[A-Za-z0-9]{1,32}")
 LIMITED = {"limit", "post_only", "ioc", "fok"}

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from chatbot.domain.instrument import ZERO, MarginMode, OrderSide, PositionMode, PositionSide, Symbol
+from chatbot.domain.instrument import (
+    ZERO,
+    ContractKind,
+    Instrument,
+    MarginMode,
+    OrderSide,
+    PositionMode,
+    PositionSide,
+    Symbol,
+)
 from chatbot.domain.order import (
     Fill,
     FillCause,
+    FundingPayment,
     OrderReport,
     OrderRequest,
     OrderStatus,
@@ -158,3 +168,18 @@ def standing_of(reports: Sequence[OrderReport]) -> Standing:
         reason=reports[-1].reason,
         fired=reports[0].type.conditional and filled > 0,
     )
+
+
+def held_at(fills: Iterable[WireFill], payment: FundingPayment) -> Decimal:
+    """What the leg held when funding was settled."""
+    legs = [f.fill for f in fills if f.fill.position_side is payment.side and f.fill.at <= payment.at]
+    return sum((fill.signed_change for fill in legs), ZERO)
+
+
+def settlement_price(instrument: Instrument, payment: FundingPayment, quantity: Decimal) -> Decimal:
+    """The mark price that the payment was reckoned with."""
+    if not payment.rate:
+        return ZERO
+    notional = abs(payment.amount / payment.rate)
+    linear = instrument.kind is ContractKind.LINEAR
+    return notional / quantity if linear else quantity / notional

@@ -19,8 +19,7 @@ from aiohttp import web
 
 from chatbot.clock import VirtualClock
 from chatbot.domain.account import AccountView
-from chatbot.domain.instrument import ContractKind, Instrument, Symbol
-from chatbot.domain.order import FundingPayment
+from chatbot.domain.instrument import Symbol
 from chatbot.errors import VenueRejected
 from tests.wire.venues.core import PRICES, ApiKey, Habits, Market, VenueAccount
 from tests.wire.venues.faults import (
@@ -39,7 +38,7 @@ from tests.wire.venues.faults import (
     Stale,
     TooMany,
 )
-from tests.wire.venues.orders import WireFill, WireOrder, Wish
+from tests.wire.venues.orders import WireOrder, Wish
 
 
 class VenueRefusal(Exception):
@@ -391,21 +390,6 @@ def plain(number: Decimal | None, places: int | None = None) -> str:
     """Without exponent; padded or cut to ``places`` where a venue does so."""
     value = number or Decimal(0)
     return f"{value:f}" if places is None else f"{value:.{places}f}"
-
-
-def held_at(fills: Iterable[WireFill], payment: FundingPayment) -> Decimal:
-    """What the leg held when funding was settled."""
-    legs = [f.fill for f in fills if f.fill.position_side is payment.side and f.fill.at <= payment.at]
-    return sum((fill.signed_change for fill in legs), Decimal(0))
-
-
-def settlement_price(instrument: Instrument, payment: FundingPayment, quantity: Decimal) -> Decimal:
-    """The mark price that the payment was reckoned with."""
-    if not payment.rate:
-        return Decimal(0)
-    notional = abs(payment.amount / payment.rate)
-    linear = instrument.kind is ContractKind.LINEAR
-    return notional / quantity if linear else quantity / notional
 
 
 def venue_symbols(
