@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ from tests.wire.venues.faults import (
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("venue_id", MAJORS)]
 
-MOVES: Mapping[str, Mapping[str, bool]] = {
+MOVES: Mapping[str, Mapping[str, Any]] = {
     "binance": {"withdraw": True},
     "bybit": {"transfer": True},
     "okx": {"withdraw": True},
@@ -54,7 +55,7 @@ RIGHTS: Sequence[tuple[Mapping[str, object], str]] = [
 
 @pytest.mark.parametrize(("rights", "said"), RIGHTS, ids=["spot only", "expired", "another address"])
 async def test_a_key_that_cannot_do_the_work_is_refused(
-    venue_id: str, rights: Mapping[str, object], said: str
+    venue_id: str, rights: Mapping[str, Any], said: str
 ) -> None:
     async with a_floor(venue_id, **rights) as floor:
         await floor.phone.asks("/start", "Hedgerow")
