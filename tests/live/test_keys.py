@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -23,7 +24,7 @@ from tests.wire.venues.faults import (
 
 pytestmark = [pytest.mark.slow, pytest.mark.parametrize("venue_id", MAJORS)]
 
-MOVES: Mapping[str, Mapping[str, bool]] = {
+MOVES: Mapping[str, Mapping[str, Any]] = {
     "binance": {"withdraw": True},
     "bybit": {"transfer": True},
     "okx": {"withdraw": True},
@@ -45,7 +46,7 @@ async def nothing_is_stored(floor: Floor) -> None:
     assert not any(part in message.text for message in floor.phone.messages for part in parts)
 
 
-RIGHTS: Sequence[tuple[Mapping[str, object], str]] = [
+RIGHTS: Sequence[tuple[Mapping[str, Any], str]] = [
     ({"trade": False}, "trade futures"),
     ({"expires_at": BEFORE_FUNDING - timedelta(days=1)}, "does not accept this key"),
     ({"ips": ("10.1.2.3",)}, "this machine's address"),
@@ -54,7 +55,7 @@ RIGHTS: Sequence[tuple[Mapping[str, object], str]] = [
 
 @pytest.mark.parametrize(("rights", "said"), RIGHTS, ids=["spot only", "expired", "another address"])
 async def test_a_key_that_cannot_do_the_work_is_refused(
-    venue_id: str, rights: Mapping[str, object], said: str
+    venue_id: str, rights: Mapping[str, Any], said: str
 ) -> None:
     async with a_floor(venue_id, **rights) as floor:
         await floor.phone.asks("/start", "Hedgerow")
@@ -118,8 +119,7 @@ async def test_an_exchange_that_fails_while_a_key_is_tried_is_told_and_the_key_m
     assert "Traceback" not in answer.text
     await nothing_is_stored(floor)
 
-    while floor.server.faults.next_request(Endpoint.PERMISSIONS, "", "") is not None:
-        pass
+    floor.server.faults.forget()
     await floor.clock.advance(60)
     await floor.connects()
 
