@@ -7,6 +7,7 @@ for it, it goes on as soon as nothing else is on its way.
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
@@ -14,6 +15,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 from chatbot.app import Bot, open_bot, open_exchanges, telegram_platform
 from chatbot.clock import VirtualClock
@@ -161,7 +163,8 @@ class Stand:
         return [
             name
             for name in client_order_ids
-            if sum(name in text for text in placed) > 1 or sum(t.endswith(name) for t in taken) > 1
+            if sum(bool(re.search(rf"{name}(?!\w)", text)) for text in placed) > 1
+            or sum(told.endswith(name) for told in taken) > 1
         ]
 
 
@@ -235,7 +238,7 @@ class Floor(Stand):
         return found
 
 
-def opened_account(server: VenueServer, venue_id: str, **rights: object) -> VenueAccount:
+def opened_account(server: VenueServer, venue_id: str, **rights: Any) -> VenueAccount:
     """With the key that Ann hands in. ``rights`` as the server's ``ApiKey`` has them."""
     key, secret, passphrase = KEYS[venue_id]
     chosen = {"ips": ("127.0.0.1",), **rights}
@@ -264,7 +267,7 @@ def settings_for(
 
 @asynccontextmanager
 async def a_floor(
-    venue_id: str, *, database_url: str = "sqlite+aiosqlite://", **rights: object
+    venue_id: str, *, database_url: str = "sqlite+aiosqlite://", **rights: Any
 ) -> AsyncIterator[Floor]:
     """``rights`` of the key, as the server's ``ApiKey`` has them."""
     clock = PatientClock(BEFORE_FUNDING)

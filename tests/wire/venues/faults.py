@@ -139,6 +139,11 @@ class Faults:
     def hide_new_orders(self, *, reads: int = 0, seconds: float = 0.0) -> None:
         self.hide_reads, self.hide_seconds = reads, seconds
 
+    def forget(self) -> None:
+        """What was scripted and has not happened."""
+        self._requests.clear()
+        self._orders.clear()
+
     @property
     def spent(self) -> bool:
         return not self._orders and not any(self._requests.values())
