@@ -10,7 +10,7 @@ from decimal import Decimal
 import aiohttp
 import pytest
 
-from bench import accounts, orders, startup, updates
+from bench import accounts, legs, orders, startup, updates
 from bench.__main__ import PARTS, main
 from bench.crowd import QUESTION, Answer, Crowd
 from bench.figures import figure, median, quantile, times
@@ -44,6 +44,16 @@ async def test_orders_are_counted_in_round_trips_on_a_venue_that_is_far_away() -
     assert gaps[orders.OPEN] == ""
     # The primary leaves when the offset is filled; at once they leave together.
     assert float(gaps[orders.OFFSET_FIRST]) >= 20 > float(gaps[orders.AT_ONCE])
+
+
+@pytest.mark.slow
+async def test_both_legs_of_a_close_at_once_reach_each_exchange_in_one_request() -> None:
+    table = await legs.measure(legs.Plan(repeats=1))
+    requests = {row[0]: int(row[1]) for row in table.rows}
+    at_once = {name: count for name, count in requests.items() if name.endswith("at once")}
+    assert at_once == {"binance: at once": 1, "bybit: at once": 1, "okx: at once": 1}
+    assert {count for name, count in requests.items() if name not in at_once} == {2}
+    assert all(aim.met for aim in table.aims)
 
 
 @pytest.mark.slow
