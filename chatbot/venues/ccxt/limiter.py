@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import IntEnum
 
 from chatbot.errors import RateLimited
-from chatbot.ports import Clock
+from chatbot.ports import ROUTINE, Clock
 
 
 class Urgency(IntEnum):
@@ -18,6 +18,7 @@ class Urgency(IntEnum):
     ORDER = 0
     EVIDENCE = 1  # what became of an order
     READ = 2
+    ROUTINE = 3  # nobody waits for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ class Limiter:
     async def admit(self, weight: float, urgency: Urgency) -> None:
         """Returns when it is this request's turn. Raises ``RateLimited`` for reads while paused."""
         self._refuse_while_paused(urgency)
+        if urgency is Urgency.READ and ROUTINE.get():
+            urgency = Urgency.ROUTINE
         place = (int(urgency), self._arrivals)
         self._arrivals += 1
         heapq.heappush(self._queue, place)

@@ -11,7 +11,7 @@ from chatbot.errors import RateLimited
 from chatbot.venues.ccxt.limiter import Budget, Limiter, Urgency
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
-ORDER, EVIDENCE, READ = Urgency
+ORDER, EVIDENCE, READ, ROUTINE = Urgency
 
 
 @pytest.fixture
