@@ -205,10 +205,16 @@ class Streams(Protocol):
 
     async def of_prices(self, venue_id: str) -> PriceStream | None: ...
 
+    def room(self, venue_id: str) -> bool:
+        """Whether what nobody waits for can be asked there now, without standing in anybody's way."""
+        ...
+
 
 @runtime_checkable
 class Streaming(Protocol):
-    """Exchanges that have streams."""
+    """Exchanges that have streams and count what they are asked."""
+
+    def room(self, venue_id: str) -> bool: ...
 
     async def account_stream(self, account: Account, credentials: Credentials) -> AccountStream | None: ...
 

@@ -152,7 +152,7 @@ def _leaving(base: Any) -> dict[str, Any]:
     def on_connected(self: Any, client: Any, message: Any = None) -> None:
         base.on_connected(self, client, message)
         if self.left:
-            asyncio.ensure_future(client.close())
+            self.closing = asyncio.ensure_future(client.close())
 
     def leave(self: Any) -> None:
         self.left = True

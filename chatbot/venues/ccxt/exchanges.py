@@ -78,6 +78,10 @@ class CcxtExchanges:
         memory = self._memories.setdefault(account.id, AccountMemory())
         return CcxtVenue(self.marketplace(account.venue), credentials, memory)
 
+    def room(self, venue_id: str) -> bool:
+        place = self._places.get(venue_id)
+        return place is None or place.limiter.roomy
+
     async def account_stream(self, account: Account, credentials: Credentials) -> CcxtAccountStream | None:
         connection = await self.marketplace(account.venue).connection(credentials)
         return None if connection is None else CcxtAccountStream(connection)

@@ -78,6 +78,12 @@ class Limiter:
             self._paused_until = datetime.fromtimestamp(until, self._clock.now().tzinfo)
 
     @property
+    def roomy(self) -> bool:
+        """Nobody waits, reads do not rest, and half of what reads may use at once is there."""
+        some = self._available_at_most(Urgency.READ) / 2 + self._kept_back(Urgency.READ)
+        return not self._queue and self.pause_left == 0 and self._refill() >= some
+
+    @property
     def pause_left(self) -> float:
         if self._paused_until is None:
             return 0.0
