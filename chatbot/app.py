@@ -16,7 +16,6 @@ from chatbot.errors import SettingsError
 from chatbot.ids import RandomIds
 from chatbot.keyroom import KeyRoom, NoExchanges, Surroundings, open_key_room, open_master_keys
 from chatbot.ports import (
-    Account,
     Changes,
     Clock,
     Eraser,
@@ -287,10 +286,6 @@ async def _wire(
             return Erasure.NONE
         return Erasure.ERASED if await messenger.erase(message) else Erasure.LEFT
 
-    def key_changed(account: Account) -> None:
-        venues.forget(account)
-        watch.key_changed(account)
-
     around = Surroundings(
         keys=master_keys,
         vault=vault,
@@ -302,7 +297,7 @@ async def _wire(
         cards=presenter,
         notify=outbox.notify,
         erase=erase,
-        key_changed=key_changed,
+        key_changed=watch.key_changed,
     )
     keys = await open_key_room(settings, database, around)
     router = Router(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
-from chatbot.ports import Account, Clock, Presenter, Store, Streams, Venues
+from chatbot.ports import Account, Clock, Presenter, Store, Streams
 from chatbot.pushing.scheduler import Scheduler
-from chatbot.routing import PAPER
+from chatbot.routing import PAPER, RoutedVenues
 from chatbot.services.bookkeeping import Bookkeeper
 from chatbot.services.locks import AccountLocks
 from chatbot.services.pacing import Pacer
@@ -23,6 +23,7 @@ class WatchRoom:
     watching: WatchService
     pacer: Pacer
     streaming: StreamService
+    venues: RoutedVenues
 
     def schedule(self, scheduler: Scheduler, venues: Iterable[str]) -> None:
         """What is not on paper; each exchange by itself, so that a slow one holds up nobody elsewhere."""
@@ -37,6 +38,7 @@ class WatchRoom:
         self.streaming.tend([each for each in await self.pacer.accounts() if each.venue != PAPER])
 
     def key_changed(self, account: Account) -> None:
+        self.venues.forget(account)
         self.streaming.drop(account)
 
     async def stop(self) -> None:
@@ -47,7 +49,7 @@ class WatchRoom:
 def open_watch_room(
     *,
     store: Store,
-    venues: Venues,
+    venues: RoutedVenues,
     streams: Streams,
     bookkeeper: Bookkeeper,
     presenter: Presenter,
@@ -73,4 +75,4 @@ def open_watch_room(
         busy=locks.busy,
     )
     streaming = StreamService(streams, clock, wake=pacer.wake, sight=watching.sight)
-    return WatchRoom(watching, pacer, streaming)
+    return WatchRoom(watching, pacer, streaming, venues)
