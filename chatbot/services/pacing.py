@@ -17,6 +17,7 @@ from chatbot.services.watching import WatchService
 
 AT_ONCE = 4  # routine looks at one exchange
 MOST_ROUNDS = 10
+ENDANGERED_COUNTS = 4.0  # where not all can be looked at in time, and calm ones still get their turn
 GAP = timedelta(seconds=2)  # between two looks at an account that its stream keeps waking
 ACCOUNTS_ARE_FRESH_FOR = timedelta(seconds=1)
 
@@ -48,6 +49,7 @@ class Pacer:
         self._begun: dict[AccountId, datetime] = {}
         self._awake: dict[AccountId, asyncio.Task[None]] = {}
         self._again: set[AccountId] = set()
+        self._woken_at: dict[AccountId, datetime] = {}
 
     # --- in turn --------------------------------------------------------------------------------
 
@@ -64,10 +66,14 @@ class Pacer:
             ROUTINE.reset(before)
 
     async def _due(self, venue: str) -> list[Account]:
-        """Those first that wait longest, in terms of how long they may wait."""
+        """Those first that wait longest, in terms of how long they may wait; danger counts for more."""
         now = self._clock.now()
         late = {a: self._lateness(a, now) for a in await self.accounts() if a.venue == venue}
-        return sorted((a for a in late if late[a] >= 1), key=lambda account: -late[account])
+        return sorted((a for a in late if late[a] >= 1), key=lambda a: -late[a] * self._gravity(a))
+
+    def _gravity(self, account: Account) -> float:
+        sight = self._watching.sight(account.id)
+        return ENDANGERED_COUNTS if sight is not None and sight.endangered else 1.0
 
     def _lateness(self, account: Account, now: datetime) -> float:
         sight, begun = self._watching.sight(account.id), self._begun.get(account.id)
@@ -108,13 +114,15 @@ class Pacer:
 
     async def _look_while_told(self, account_id: AccountId) -> None:
         ROUTINE.set(False)
-        woken_at: datetime | None = None
         while account_id in self._again:
-            if woken_at is not None:
-                await self._clock.sleep((woken_at + GAP - self._clock.now()).total_seconds())
+            await self._clock.sleep(self._gap_left(account_id))
             self._again.discard(account_id)
-            woken_at = self._clock.now()
+            self._woken_at[account_id] = self._clock.now()
             account = await self._store.account(account_id)
             if account is None or account.disconnected_at is not None:
                 return
             await self._look([account])
+
+    def _gap_left(self, account_id: AccountId) -> float:
+        last = self._woken_at.get(account_id)
+        return 0.0 if last is None else (last + GAP - self._clock.now()).total_seconds()

@@ -63,6 +63,7 @@ class StreamingServer(VenueServer):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.streams: list[Stream] = []
+        self.silent = False
         self._heard = asyncio.Event()
         self.market.listeners.append(self._publish)
 
@@ -73,9 +74,14 @@ class StreamingServer(VenueServer):
                 stream.request.transport.abort()
 
     def silence(self) -> None:
-        """Sockets stay open and nothing comes out of them any more, the answers to pings neither."""
+        """Sockets open, stay open, and nothing comes out of them any more, the answers to pings neither."""
+        self.silent = True
         for stream in self.streams:
             stream.silent = True
+
+    def speak(self) -> None:
+        """On connections that are made from now on."""
+        self.silent = False
 
     async def heard_until(self, true: Callable[[], bool]) -> None:
         """Waits for a client to connect, log in or subscribe."""
@@ -94,7 +100,7 @@ class StreamingServer(VenueServer):
             return None
         socket = web.WebSocketResponse(timeout=0.1, autoping=False)
         await socket.prepare(request)
-        stream = Stream(request, socket)
+        stream = Stream(request, socket, silent=self.silent)
         self.streams.append(stream)
         await self.opened(stream)
         self._heard.set()
