@@ -18,7 +18,7 @@ from chatbot.services.watching import WatchService
 AT_ONCE = 4  # routine looks at one exchange
 MOST_ROUNDS = 10
 ENDANGERED_COUNTS = 4.0  # where not all can be looked at in time, and calm ones still get their turn
-GAP = timedelta(seconds=2)  # between two looks at an account that its stream keeps waking
+GAP = timedelta(seconds=1)  # between two looks at an account that its stream keeps waking
 ACCOUNTS_ARE_FRESH_FOR = timedelta(seconds=1)
 
 

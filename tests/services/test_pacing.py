@@ -83,7 +83,7 @@ class Crowd:
         self.accounts: list[Account] = []
 
     async def add(self, count: int, *, quantity: str = "1") -> list[Account]:
-        """``quantity``: of ETH, long; 40 stand a step from liquidation, one nowhere near it, none is empty."""
+        """``quantity``: of ETH, long; 40 stand near liquidation, one does not, none is empty."""
         user = await self.bot.people.meet(OWNER, CHAT, "owner")
         added = []
         for _ in range(count):
@@ -208,7 +208,7 @@ async def test_a_wake_leads_to_a_look_before_any_time_passes(crowd: Crowd) -> No
     assert crowd.exchange.looks == [(crowd.exchange.looks[0][0], accounts[1].id)]
 
 
-async def test_an_account_that_is_woken_all_the_time_is_looked_at_every_other_second(crowd: Crowd) -> None:
+async def test_an_account_that_is_woken_all_the_time_is_looked_at_every_second(crowd: Crowd) -> None:
     (account,) = await crowd.add(1)
     await crowd.pass_time(30, answering=True)
     crowd.exchange.looks.clear()

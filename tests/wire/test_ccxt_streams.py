@@ -92,6 +92,14 @@ async def test_a_cut_stream_says_so(rig: Connected) -> None:
             await changed
 
 
+async def test_a_connection_that_is_closed_as_it_opens_says_so(rig: Connected) -> None:
+    server_of(rig).hangs_up = True
+    for _ in range(5):
+        async with listening(rig) as stream:
+            with pytest.raises(VenueUnavailable):
+                await next_change(stream)
+
+
 async def test_accounts_never_hear_of_each_other(rig: Connected) -> None:
     other = rig.server.create_account("key-of-another-one").key
     async with (

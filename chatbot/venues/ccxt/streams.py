@@ -11,8 +11,10 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal, localcontext
 from typing import Any
 
+import aiohttp
+
 from chatbot.domain.instrument import Symbol
-from chatbot.errors import VenueError
+from chatbot.errors import VenueError, VenueUnavailable
 from chatbot.ports import Credentials
 from chatbot.venues.ccxt.access import STUMBLES
 from chatbot.venues.ccxt.clones import Client, Connections, clone, fresh, make_template
@@ -74,11 +76,23 @@ class Connection:
             return await getattr(self._client, method)(*args)
         except ccxt_errors().BaseError as error:
             raise read_error(error, self.quirks, self._credentials) from None
+        except (OSError, aiohttp.ClientError) as error:  # ccxt lets some of a dying connection through
+            raise self._lost(error) from None
+        except asyncio.CancelledError as error:  # and cancels what still waits for it
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            raise self._lost(error) from None
         except STUMBLES as error:
             raise Garbled(
                 f"{self.quirks.title}: what was streamed cannot be read ({type(error).__name__}).",
                 venue=self.quirks.id,
             ) from None
+
+    def _lost(self, error: BaseException) -> VenueUnavailable:
+        return VenueUnavailable(
+            f"The connection to {self.quirks.title} is lost ({type(error).__name__}).", venue=self.quirks.id
+        )
 
     async def close(self) -> None:
         """Nothing of it is left, its keys neither. One that does not say goodbye is cut."""

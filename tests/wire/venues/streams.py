@@ -64,6 +64,8 @@ class StreamingServer(VenueServer):
         super().__init__(*args, **options)
         self.streams: list[Stream] = []
         self.silent = False
+        self.hangs_up = False  # as soon as somebody connects
+        self.connections: list[str] = []  # paths, also of those that ended
         self._heard = asyncio.Event()
         self.market.listeners.append(self._publish)
 
@@ -102,7 +104,11 @@ class StreamingServer(VenueServer):
         await socket.prepare(request)
         stream = Stream(request, socket, silent=self.silent)
         self.streams.append(stream)
-        await self.opened(stream)
+        self.connections.append(request.path)
+        if self.hangs_up and request.transport is not None:
+            request.transport.abort()
+        else:
+            await self.opened(stream)
         self._heard.set()
         async for message in socket:
             if message.type is WSMsgType.PING and not stream.silent:
