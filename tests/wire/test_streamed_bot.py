@@ -15,10 +15,10 @@ import pytest
 from chatbot.app import Bot, open_bot
 from chatbot.chat import Text
 from chatbot.clock import VirtualClock
+from chatbot.domain import sight
 from chatbot.domain.instrument import MarginMode, PositionSide
 from chatbot.domain.order import OrderType
 from chatbot.domain.quote import HedgeRequest, OpenRequest, Quote, Size, SizeUnit
-from chatbot.domain.sight import ENDANGERED
 from chatbot.ids import SeededIds
 from chatbot.ports import Account, Credentials, User
 from chatbot.services.connecting import Connected
@@ -57,12 +57,12 @@ class Live:
                     await self.clock.advance(step)
 
     async def until_soon(self, true: Callable[[], bool]) -> None:
-        """Within two seconds of ours and of the bot's, in which no account's turn comes."""
+        """Within two seconds of ours and of the bot's."""
         loop = asyncio.get_running_loop()
         began, began_at = loop.time(), self.clock.now()
         await self.until(true, step=0.002)
         assert loop.time() - began < 2
-        assert self.clock.now() - began_at < min(ENDANGERED, timedelta(seconds=2))
+        assert self.clock.now() - began_at < timedelta(seconds=2)
 
     async def elsewhere(self, side: PositionSide, quantity: str) -> None:
         """A close typed into the exchange's own app."""
@@ -155,6 +155,14 @@ async def _join(bot: Bot, clock: VirtualClock, server: StreamingServer, phone: P
     return Live(bot, clock, server, holder, phone, user, result.account)
 
 
+@pytest.fixture
+def unpolled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No account's turn comes by itself."""
+    for interval in ("ENDANGERED", "ENDANGERED_STREAMED", "HOLDING", "HOLDING_STREAMED", "EMPTY"):
+        monkeypatch.setattr(sight, interval, timedelta(days=1))
+
+
+@pytest.mark.usefixtures("unpolled")
 @pytest.mark.parametrize("venue_id", MAJORS)
 async def test_a_liquidation_of_one_leg_is_told_before_any_polling(venue_id: str) -> None:
     async with a_live_bot(venue_id) as live:
@@ -164,6 +172,7 @@ async def test_a_liquidation_of_one_leg_is_told_before_any_polling(venue_id: str
         await live.until_soon(lambda: live.told("liquidated"))
 
 
+@pytest.mark.usefixtures("unpolled")
 async def test_a_leg_closed_elsewhere_is_told_before_any_polling() -> None:
     async with a_live_bot("okx") as live:
         await live.lock()
@@ -172,6 +181,7 @@ async def test_a_leg_closed_elsewhere_is_told_before_any_polling() -> None:
         await live.until_soon(lambda: live.told("gone"))
 
 
+@pytest.mark.usefixtures("unpolled")
 async def test_a_price_that_nears_liquidation_is_told_before_any_polling() -> None:
     async with a_live_bot("bybit") as live:
         await live.lock()
