@@ -280,7 +280,8 @@ async def test_an_exchange_that_asks_to_slow_down_is_obeyed(rig: Rig) -> None:
     assert rig.streams.asked == 1
 
     await rig.pass_time(21)
-    assert rig.of(account)
+    assert rig.streams.asked == 2
+    assert len(rig.streams.accounts[account.id]) == 1
 
 
 async def test_how_long_one_that_lived_is_missing_is_known(rig: Rig) -> None:

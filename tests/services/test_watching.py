@@ -16,7 +16,7 @@ from chatbot.domain.hedge import AccountId, LegRole
 from chatbot.domain.instrument import MarginMode, PositionSide
 from chatbot.domain.pnl import totals
 from chatbot.domain.quote import CloseRequest, CloseWay
-from chatbot.domain.risk import AlertKind, AlertPhase, Gravity, LegCause, LegChanged
+from chatbot.domain.risk import Alert, AlertKind, AlertPhase, Gravity, LegCause, LegChanged
 from chatbot.errors import Conflict, VenueUnavailable
 from chatbot.ports import Account, Changes, Venue
 from chatbot.services.bookkeeping import Bookkeeper
@@ -626,7 +626,7 @@ async def test_a_venue_out_of_reach_is_not_told_to_whoever_switched_it_off() -> 
         venues = Silent(world)
         venues.away = True
         service = watcher(world, venues)
-        told = []
+        told: list[Alert] = []
         for _ in range(8):
             told += await service.look_at(world.account)
             await world.clock.advance(60)
