@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -29,7 +29,7 @@ from chatbot.pushing.inbox import InboxProcessor, replies_to_outbox
 from chatbot.pushing.limits import Limits
 from chatbot.pushing.outbox import DEFAULT_LIMITS, Outbox
 from chatbot.pushing.scheduler import Scheduler
-from chatbot.routing import PAPER, RoutedVenues
+from chatbot.routing import PAPER, RoutedStreams, RoutedVenues
 from chatbot.services.accounts import AccountService
 from chatbot.services.bookkeeping import Bookkeeper
 from chatbot.services.charting import Charting
@@ -46,6 +46,7 @@ from chatbot.settings import LiveMarket, ReplayMarket, Settings
 from chatbot.storage.database import Database, open_database
 from chatbot.venues.feeds import PriceFeed, ReplayFeed, SimulatedFeed
 from chatbot.venues.paper.exchange import PaperExchange
+from chatbot.watchroom import WatchRoom, open_watch_room
 from handlers import COMMANDS
 from handlers.buttons import Buttons
 from handlers.context import Services
@@ -58,7 +59,6 @@ if TYPE_CHECKING:
 
 MARKET_SECONDS = 1.0
 WATCH_SECONDS = 2.0
-LIVE_WATCH_SECONDS = 5.0  # between two looks at an account on a real exchange that no stream wakes
 PRUNE_SECONDS = 3600.0
 STALE_SECONDS = 60.0
 RECHECK_SECONDS = 86_400.0
@@ -92,6 +92,7 @@ class Bot:
     pairs: PairWatch
     reporting: Reporting
     watching: WatchService
+    watch: WatchRoom
     bookkeeper: Bookkeeper
     supervisor: Supervisor
     keys: KeyRoom
@@ -127,6 +128,7 @@ class Bot:
     async def stop(self) -> None:
         await self.inbox.stop()
         await self.scheduler.stop()
+        await self.watch.stop()
         await self.supervisor.stop()
         await self.outbox.stop()
 
@@ -171,7 +173,7 @@ async def open_bot(
         exchange = PaperExchange.open(state, market, clock, settings.paper.speed)
         stack.callback(exchange.close)
         ids = ids or RandomIds()
-        yield await _wire(
+        bot = await _wire(
             settings,
             database,
             exchange,
@@ -181,6 +183,8 @@ async def open_bot(
             messengers=messengers,
             limits=limits,
         )
+        stack.push_async_callback(bot.watch.stop)
+        yield bot
 
 
 def open_feed(settings: Settings, clock: Clock) -> PriceFeed:
@@ -264,12 +268,14 @@ async def _wire(
         store=store, venues=venues, paper=exchange, people=people, clock=clock, locks=locks
     )
     reporting = Reporting(store, venues, people, clock, bookkeeper)
-    watching = WatchService(
+    watch = open_watch_room(
         store=store,
         venues=venues,
+        streams=RoutedStreams(exchanges, vault),
         bookkeeper=bookkeeper,
         presenter=presenter,
         clock=clock,
+        locks=locks,
         notify=outbox.notify,
     )
     spoken = {messenger.platform: messenger for messenger in messengers}
@@ -291,7 +297,7 @@ async def _wire(
         cards=presenter,
         notify=outbox.notify,
         erase=erase,
-        key_changed=venues.forget,
+        key_changed=watch.key_changed,
     )
     keys = await open_key_room(settings, database, around)
     router = Router(
@@ -339,7 +345,8 @@ async def _wire(
         accounts=accounts,
         pairs=pairs,
         reporting=reporting,
-        watching=watching,
+        watching=watch.watching,
+        watch=watch,
         bookkeeper=bookkeeper,
         supervisor=supervisor,
         keys=keys,
@@ -362,16 +369,12 @@ def _schedule(bot: Bot) -> None:
         await bot.watching.look_at_all(PAPER)
         await bot.pairs.finish_fired_pairs()
 
-    def watch_venue(venue: str) -> Callable[[], Awaitable[None]]:
-        return lambda: bot.watching.look_at_all(venue)
-
     async def prune() -> None:
         await bot.store.prune(bot.clock.now() - KEEP)
 
     bot.scheduler.every("market", MARKET_SECONDS, advance_market)
     bot.scheduler.every("watch", WATCH_SECONDS, watch)
-    for venue in bot.keys.connecting.supported():
-        bot.scheduler.every(f"watch {venue}", LIVE_WATCH_SECONDS, watch_venue(venue))
+    bot.watch.schedule(bot.scheduler, bot.keys.connecting.supported())
     bot.scheduler.every("prune", PRUNE_SECONDS, prune)
     bot.scheduler.every("stale keys", STALE_SECONDS, bot.keys.forget_stale)
     bot.scheduler.every("key check", RECHECK_SECONDS, bot.keys.watch.recheck_all, first_after=STALE_SECONDS)

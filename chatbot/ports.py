@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
@@ -165,6 +166,63 @@ class Exchanges(Protocol):
     def forget(self, account_id: AccountId) -> None:
         """What was learned of the account goes, for instance because its key changed."""
         ...
+
+
+class Stream(Protocol):
+    """What an exchange tells by itself. It wakes whoever watches; what is so is read."""
+
+    @property
+    def heard(self) -> int:
+        """Other than before when anything has arrived, be it the answer to a ping. 0: nothing yet."""
+        ...
+
+    async def close(self) -> None:
+        """For good; what was made of an account's key is forgotten."""
+        ...
+
+
+class AccountStream(Stream, Protocol):
+    async def changed(self) -> None:
+        """Returns when something of the account has changed. Connects when it is called first.
+
+        Raises VenueUnavailable when the connection is lost, BadCredentials, MissingPermission.
+        """
+        ...
+
+
+class PriceStream(Stream, Protocol):
+    def follow(self, symbols: Collection[Symbol]) -> None: ...
+
+    async def moved(self) -> Mapping[Symbol, Decimal]:
+        """The newest mark prices of what was followed and moved. Raises as ``AccountStream.changed``."""
+        ...
+
+
+class Streams(Protocol):
+    """``None``: the exchange has none, so it has to be asked. Both raise as reads do."""
+
+    async def of_account(self, account: Account) -> AccountStream | None: ...
+
+    async def of_prices(self, venue_id: str) -> PriceStream | None: ...
+
+    def room(self, venue_id: str) -> bool:
+        """Whether what nobody waits for can be asked there now, without standing in anybody's way."""
+        ...
+
+
+@runtime_checkable
+class Streaming(Protocol):
+    """Exchanges that have streams and count what they are asked."""
+
+    def room(self, venue_id: str) -> bool: ...
+
+    async def account_stream(self, account: Account, credentials: Credentials) -> AccountStream | None: ...
+
+    async def price_stream(self, venue_id: str) -> PriceStream | None: ...
+
+
+ROUTINE: ContextVar[bool] = ContextVar("routine", default=False)
+"""Set while nobody waits for what is read: such questions let all others pass."""
 
 
 class Vault(Protocol):

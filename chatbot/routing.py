@@ -13,7 +13,7 @@ from chatbot.domain.instrument import Instrument, PositionMode, PositionSide, Sy
 from chatbot.domain.market import PricePoint
 from chatbot.domain.order import Fill, FundingPayment, OrderReport, OrderRequest, Outcome, Rejected
 from chatbot.errors import NotConnected, VenueError, VenueUnavailable
-from chatbot.ports import Account, Exchanges, Vault, Venue
+from chatbot.ports import Account, AccountStream, Exchanges, PriceStream, Streaming, Vault, Venue
 
 PAPER = "paper"
 NOT_SENT = "VenueUnavailable"  # as outcomes name what surely was not sent
@@ -47,6 +47,25 @@ class RoutedVenues:
         """The account has another key now, or none."""
         self._venues.pop(account.id, None)
         self._exchanges.forget(account.id)
+
+
+class RoutedStreams:
+    """Streams of the exchanges that have some; the vault is opened for each connection."""
+
+    def __init__(self, exchanges: Exchanges, vault: Vault) -> None:
+        self._streaming = exchanges if isinstance(exchanges, Streaming) else None
+        self._vault = vault
+
+    async def of_account(self, account: Account) -> AccountStream | None:
+        if self._streaming is None:
+            return None
+        return await self._streaming.account_stream(account, await self._vault.open(account))
+
+    async def of_prices(self, venue_id: str) -> PriceStream | None:
+        return None if self._streaming is None else await self._streaming.price_stream(venue_id)
+
+    def room(self, venue_id: str) -> bool:
+        return self._streaming is None or self._streaming.room(venue_id)
 
 
 class LiveVenue:

@@ -21,6 +21,7 @@ from chatbot.domain.risk import (
     MarginHigh,
     OnMarket,
     OrderUnknown,
+    StreamLost,
     TargetReached,
     Unequal,
     VenueDown,
@@ -60,6 +61,7 @@ from handlers.text import (
 
 SNOOZE = "1h"
 _BUTTONS_IN_ROW = 2
+_SYMBOLS = {AlertKind.FUNDING: "💸", AlertKind.EATEN: "💸", AlertKind.TARGET: "📈", AlertKind.STREAM: "📡"}
 
 
 def alert_card(user: User, alert: Alert, buttons: Buttons) -> Reply:
@@ -79,7 +81,7 @@ def alert_card(user: User, alert: Alert, buttons: Buttons) -> Reply:
 def _symbol(alert: Alert) -> str:
     if alert.gravity is Gravity.CRITICAL:
         return "🛑"
-    return {AlertKind.FUNDING: "💸", AlertKind.EATEN: "💸", AlertKind.TARGET: "📈"}.get(alert.kind, "⚠️")
+    return _SYMBOLS.get(alert.kind, "⚠️")
 
 
 def _buttons(alert: Alert, words: Words, look: Look) -> tuple[tuple[Button, ...], ...]:
@@ -106,6 +108,8 @@ def _wrong(alert: Alert, look: Look) -> Words:
             return _margin_high(figures, look)
         case VenueDown() as figures:
             return _venue_down(figures)
+        case StreamLost() as figures:
+            return _stream_lost(figures)
         case LockEaten() as figures:
             return _lock_eaten(figures, look)
         case LegChanged() as figures:
@@ -287,6 +291,11 @@ def _venue_down(figures: VenueDown) -> Words:
     return Words(f"{echo(figures.venue)} out of reach for {duration(figures.lasting)}", body)
 
 
+def _stream_lost(figures: StreamLost) -> Words:
+    head = f"{echo(figures.venue)}: no live stream for {duration(figures.lasting)}"
+    return Words(head, "I ask it every few seconds instead, so alerts may come a little later.")
+
+
 # --- it is over ---------------------------------------------------------------------------------
 
 
@@ -294,6 +303,8 @@ def _over(alert: Alert, look: Look) -> Words:
     figures = alert.figures
     if isinstance(figures, VenueDown):
         return Words(f"{echo(figures.venue)} answers again")
+    if isinstance(figures, StreamLost):
+        return Words(f"{echo(figures.venue)}: the live stream is back")
     if isinstance(figures, MarginHigh):
         ratio = f": {percent(figures.ratio)}" if look.balances else ""
         return Words(f"Margin on {echo(figures.account)} is fine again{ratio}")

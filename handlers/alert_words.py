@@ -25,6 +25,7 @@ KIND_WORDS = {
     AlertKind.FUNDING: "funding is due",
     AlertKind.TARGET: "profit target reached",
     AlertKind.VENUE: "the exchange did not answer",
+    AlertKind.STREAM: "no live stream",
 }
 
 

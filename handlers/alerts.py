@@ -294,6 +294,7 @@ def _setting_lines(chosen: AlertPreferences) -> list[str]:
         AlertKind.TARGET: f"+{_shares((chosen.profit_target,))}",
         AlertKind.GROWN: "on",
         AlertKind.VENUE: "on",
+        AlertKind.STREAM: "on",
     }
     lines = [line(kind, "off" if kind in chosen.disabled else value) for kind, value in values.items()]
     return [*lines, line("quiet hours", _quiet_hours(chosen))]

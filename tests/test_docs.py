@@ -18,6 +18,7 @@ import pytest
 from chatbot.domain.dangers import NAKED_AFTER, UNKNOWN_AFTER, VENUE_DOWN_AFTER
 from chatbot.domain.preferences import AlertPreferences
 from chatbot.domain.risk import ALWAYS_ON, AlertKind, gravity_of
+from chatbot.domain.sight import STREAM_LOST_AFTER
 from chatbot.settings import setting_names
 from chatbot.venues.paper import faults
 from chatbot.venues.paper.catalog import CATALOG
@@ -321,6 +322,7 @@ def test_the_default_levels_of_alerts_are_documented() -> None:
         AlertKind.MARGIN: percentages(chosen.margin_ratios),
         AlertKind.UNKNOWN: spans(*UNKNOWN_AFTER),
         AlertKind.VENUE: spans(*VENUE_DOWN_AFTER),
+        AlertKind.STREAM: spans(*STREAM_LOST_AFTER),
         AlertKind.IMBALANCE: percentages((chosen.imbalance,)),
         AlertKind.EATEN: percentages(chosen.funding_eaten),
         AlertKind.FUNDING: spans(chosen.funding_before),

@@ -34,6 +34,7 @@ class AlertKind(StrEnum):
     EATEN = "eaten"
     FUNDING = "funding"
     TARGET = "target"
+    STREAM = "stream"
 
 
 # Switching these off would be switching off the news that something has already happened to the money.
@@ -224,6 +225,14 @@ class VenueDown:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamLost:
+    """``lasting``: since when the exchange has to be asked, because it tells nothing by itself any more."""
+
+    venue: str
+    lasting: timedelta
+
+
 Figures = (
     LiquidationNear
     | MarginHigh
@@ -236,6 +245,7 @@ Figures = (
     | HedgeFrozen
     | OrderUnknown
     | VenueDown
+    | StreamLost
 )
 
 
@@ -283,7 +293,7 @@ _LAST_LEVEL_IS_CRITICAL = frozenset(
 _CRITICAL = frozenset(
     {AlertKind.NAKED, AlertKind.LOST, AlertKind.STOPPED, AlertKind.SHRUNK, AlertKind.FROZEN}
 )
-_INFO = frozenset({AlertKind.FUNDING, AlertKind.TARGET})
+_INFO = frozenset({AlertKind.FUNDING, AlertKind.TARGET, AlertKind.STREAM})
 
 
 def gravity_of(kind: AlertKind, level: int, levels: int) -> Gravity:

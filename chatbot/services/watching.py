@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -31,8 +32,9 @@ from chatbot.domain.episodes import MEMORY, Episode, Step, step
 from chatbot.domain.hedge import AccountId, Hedge, HedgeId, HedgeStatus, UserId
 from chatbot.domain.operation import Operation
 from chatbot.domain.order import Fill
-from chatbot.domain.risk import Alert, AlertKind, AlertPhase, Finding, Gravity, LegCause
+from chatbot.domain.risk import ALWAYS_ON, Alert, AlertKind, AlertPhase, Finding, Gravity, LegCause
 from chatbot.domain.scene import LegEvidence, Scene, Watched, account_suffix
+from chatbot.domain.sight import Sight, sight_of, stream_finding
 from chatbot.errors import BadCredentials, MissingPermission, RateLimited, VenueError
 from chatbot.ports import Account, AlertEpisode, Changes, Clock, Presenter, Store, User, Venues
 from chatbot.services.bookkeeping import Bookkeeper, Books, ChangeCause, LegChange
@@ -42,7 +44,7 @@ log = logging.getLogger(__name__)
 # After a start: how far back, in venue time, and over how many hedges an untold end is looked for.
 CLOSED_WITHIN = timedelta(days=1)
 CLOSED_HEDGES = 10
-PARALLEL = 8  # accounts looked at in one go
+PARALLEL = 8  # accounts of one venue looked at in one go
 
 _PRIORITIES = {
     Gravity.CRITICAL: Priority.CRITICAL,
@@ -69,7 +71,10 @@ class _Telling:
 
 
 class WatchService:
-    """``notify`` is called after messages were written."""
+    """``notify`` is called after messages were written.
+
+    ``unstreamed``: how long the stream of an account has been missing.
+    """
 
     def __init__(
         self,
@@ -79,6 +84,8 @@ class WatchService:
         presenter: Presenter,
         clock: Clock,
         notify: Callable[[], None] = _nobody,
+        *,
+        unstreamed: Callable[[Account], timedelta] = lambda _: timedelta(0),
     ) -> None:
         self._store = store
         self._bookkeeper = bookkeeper
@@ -86,7 +93,8 @@ class WatchService:
         self._presenter = presenter
         self._clock = clock
         self._notify = notify
-        self._gate = asyncio.Semaphore(PARALLEL)
+        self._unstreamed = unstreamed
+        self._gates: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(PARALLEL))
         self._locks: dict[AccountId, asyncio.Lock] = {}
         # Cleared lately. Lost with the process: then a figure that trembles is told once more.
         self._recent: dict[UserId, dict[str, Episode]] = {}
@@ -94,20 +102,29 @@ class WatchService:
         self._half_closed: dict[HedgeId, datetime] = {}
         # What was live at the last look that came to its end: a hedge that is not any more has ended.
         self._live: dict[AccountId, frozenset[HedgeId]] = {}
+        self._sights: dict[AccountId, Sight] = {}
 
     async def look_at_all(self, venue: str | None = None) -> None:
         """The scheduler's job. What fails for one account is logged and stops no other.
 
         ``venue``: only what is there, so that a slow exchange holds up nobody elsewhere.
         """
-        accounts = [each for each in await self._store.accounts() if venue in (None, each.venue)]
+        await self.look_at_each(
+            [each for each in await self._store.accounts() if venue in (None, each.venue)]
+        )
+
+    async def look_at_each(self, accounts: Sequence[Account]) -> None:
         outcomes = await asyncio.gather(*map(self._look_gated, accounts), return_exceptions=True)
         for account, outcome in zip(accounts, outcomes, strict=True):
             if isinstance(outcome, BaseException):
                 log.error("a look failed", exc_info=outcome, extra={"account": account.id})
 
+    def sight(self, account_id: AccountId) -> Sight | None:
+        """``None``: nothing was seen of it yet."""
+        return self._sights.get(account_id)
+
     async def _look_gated(self, account: Account) -> tuple[Alert, ...]:
-        async with self._gate:
+        async with self._gates[account.venue]:
             return await self.look_at(account)
 
     async def look_at(self, account: Account) -> tuple[Alert, ...]:
@@ -142,10 +159,12 @@ class WatchService:
     ) -> _Telling:
         scene = await self._scene(books, running)
         limits = user.preferences.alerts
+        self._sights[books.account.id] = sight_of(scene, limits, self._clock.now())
         ended = await self._ended(user, books, before)
         happened = await self._happened(user, scene, books, ended)
         back = venue_finding(books.account.id, books.account.venue, timedelta(0), "")
-        findings = (*find(scene, limits), back)
+        streaming = stream_finding(books.account.id, books.account.venue, self._unstreamed(books.account))
+        findings = (*find(scene, limits), back, streaming)
         told_otherwise = {f"#{alert.number}:{AlertKind.IMBALANCE}" for alert in happened}
         episodes = await self._episodes(user, books)
         told = self._step(user, findings, episodes, told_otherwise=told_otherwise)
@@ -171,9 +190,9 @@ class WatchService:
         *,
         told_otherwise: Iterable[str] = (),
     ) -> Step:
-        now = self._clock.now()
+        now, off = self._clock.now(), user.preferences.alerts.disabled - ALWAYS_ON
         return step(
-            findings,
+            (finding for finding in findings if finding.kind not in off),
             episodes,
             user.preferences,
             now,

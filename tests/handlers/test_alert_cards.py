@@ -31,6 +31,7 @@ from chatbot.domain.risk import (
     NakedLeg,
     OnMarket,
     OrderUnknown,
+    StreamLost,
     TargetReached,
     Unequal,
     VenueDown,
@@ -114,6 +115,7 @@ FROZEN = HedgeFrozen(
     instrument=ETH_USDT, number=3, reason="the exchange holds short 0 instead of 1", naked=NAKED
 )
 UNKNOWN = OrderUnknown(instrument=ETH_USDT, number=3, orders=1, lasting=timedelta(seconds=35))
+UNSTREAMED = StreamLost(venue="binance", lasting=timedelta(minutes=6))
 DOWN = VenueDown(venue="paper", lasting=timedelta(minutes=2), reason="it does not answer")
 MARGIN = MarginHigh(account="paper", currency="USDT", ratio=D("0.712"))
 UNHEDGED = LegNaked(instrument=ETH_USDT, number=3, naked=NAKED, lasting=timedelta(seconds=12), attempts=3)
@@ -382,6 +384,13 @@ def test_a_venue_out_of_reach() -> None:
     )
 
 
+def test_a_stream_that_is_missing_says_what_stands_in_for_it() -> None:
+    assert text_of(card(AlertKind.STREAM, UNSTREAMED, gravity=Gravity.INFO)) == (
+        "📡 **binance: no live stream for 6 min**\n"
+        "I ask it every few seconds instead, so alerts may come a little later."
+    )
+
+
 def test_a_margin_ratio_is_shown_in_private_only() -> None:
     group = replace(USER, home=ChatRef(Platform.TELEGRAM, "-7", private=False))
 
@@ -414,6 +423,7 @@ def test_a_margin_ratio_is_shown_in_private_only() -> None:
         (AlertKind.FROZEN, FROZEN, "#3 ETH: no longer frozen, ledger and exchange agree"),
         (AlertKind.UNKNOWN, UNKNOWN, "#3 ETH: every order has its answer"),
         (AlertKind.VENUE, DOWN, "paper answers again"),
+        (AlertKind.STREAM, UNSTREAMED, "binance: the live stream is back"),
         (AlertKind.MARGIN, MARGIN, "Margin on paper is fine again: 71.2 %"),
     ],
 )
@@ -444,6 +454,7 @@ EVERY = (
     (AlertKind.FROZEN, FROZEN),
     (AlertKind.UNKNOWN, UNKNOWN),
     (AlertKind.VENUE, DOWN),
+    (AlertKind.STREAM, UNSTREAMED),
     (AlertKind.MARGIN, MARGIN),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
@@ -15,7 +16,7 @@ from chatbot.domain.hedge import AccountId, LegRole
 from chatbot.domain.instrument import MarginMode, PositionSide
 from chatbot.domain.pnl import totals
 from chatbot.domain.quote import CloseRequest, CloseWay
-from chatbot.domain.risk import AlertKind, AlertPhase, Gravity, LegCause, LegChanged
+from chatbot.domain.risk import Alert, AlertKind, AlertPhase, Gravity, LegCause, LegChanged
 from chatbot.errors import Conflict, VenueUnavailable
 from chatbot.ports import Account, Changes, Venue
 from chatbot.services.bookkeeping import Bookkeeper
@@ -466,10 +467,16 @@ class Silent:
         return self._venues.of(account)
 
 
-def watcher(world: World, venues: Silent) -> WatchService:
+def watcher(
+    world: World,
+    venues: Silent,
+    *,
+    unstreamed: Callable[[Account], timedelta] = lambda _: timedelta(0),
+) -> WatchService:
     store, clock = world.bot.store, world.clock
     bookkeeper = Bookkeeper(store, venues, clock, AccountLocks())
-    return WatchService(store, venues, bookkeeper, CardPresenter(Buttons(bytes(32))), clock)
+    cards = CardPresenter(Buttons(bytes(32)))
+    return WatchService(store, venues, bookkeeper, cards, clock, unstreamed=unstreamed)
 
 
 async def test_a_venue_out_of_reach_is_told_after_a_minute_gets_critical_and_comes_back() -> None:
@@ -649,3 +656,63 @@ async def test_faults_of_reading_are_told_in_our_own_words() -> None:
             block.text for reply in world.phone.seen for block in reply.blocks if isinstance(block, Text)
         ]
         assert not [text for text in texts if "raw words" in text]
+
+
+async def choose_off(world: World, *kinds: AlertKind) -> None:
+    alerts = replace(world.user.preferences.alerts, disabled=frozenset(kinds))
+    await world.bot.people.choose(world.user, replace(world.user.preferences, alerts=alerts))
+
+
+async def test_a_venue_out_of_reach_is_not_told_to_whoever_switched_it_off() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        await choose_off(world, AlertKind.VENUE)
+        venues = Silent(world)
+        venues.away = True
+        service = watcher(world, venues)
+        told: list[Alert] = []
+        for _ in range(8):
+            told += await service.look_at(world.account)
+            await world.clock.advance(60)
+
+        assert told == []
+
+
+async def test_a_missing_stream_is_told_once_and_so_is_that_it_is_back() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        missing = {"for": timedelta(0)}
+        service = watcher(world, Silent(world), unstreamed=lambda _: missing["for"])
+        told: list[str] = []
+        for minutes in (0, 4, 5, 6, 20, 0, 0):
+            missing["for"] = timedelta(minutes=minutes)
+            alerts = await service.look_at(world.account)
+            told += [f"{minutes}: {a.phase} {a.gravity}" for a in alerts if a.kind is AlertKind.STREAM]
+            await world.clock.advance(60)
+
+        assert told == ["5: rise info", "0: clear info"]
+
+
+async def test_a_missing_stream_is_not_told_to_whoever_switched_it_off() -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        await choose_off(world, AlertKind.STREAM)
+        service = watcher(world, Silent(world), unstreamed=lambda _: timedelta(hours=1))
+
+        assert AlertKind.STREAM not in {alert.kind for alert in await service.look_at(world.account)}
+
+
+async def test_what_a_look_saw_says_how_soon_the_next_is() -> None:
+    async with a_world() as world:
+        service = watcher(world, Silent(world))
+        assert service.sight(world.account.id) is None
+        await service.look_at(world.account)
+        empty = service.sight(world.account.id)
+        await a_pair(world)
+        await service.look_at(world.account)
+        holding = service.sight(world.account.id)
+
+        assert empty is not None
+        assert holding is not None
+        assert (empty.holds, holding.holds) == (False, True)
+        assert set(holding.bands) == {ETH}

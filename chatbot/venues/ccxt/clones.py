@@ -55,16 +55,24 @@ class Connections:
 
 
 def make_template(
-    quirks: Quirks, connections: Connections, *, api_url: str | None = None, practice: bool = False
+    quirks: Quirks,
+    connections: Connections,
+    *,
+    api_url: str | None = None,
+    practice: bool = False,
+    streaming: bool = False,
 ) -> Client:
-    """Without keys: ``load_markets`` with keys asks private addresses, and one that fails blocks all."""
-    client = _quiet_class(quirks.ccxt_id)(
+    """Without keys: ``load_markets`` with keys asks private addresses, and one that fails blocks all.
+
+    ``streaming``: one that can open websockets. Raises ``LookupError`` where ccxt has none.
+    """
+    client = _quiet_class(quirks.ccxt_id, streaming=streaming)(
         {
             "asyncio_loop": asyncio.get_running_loop(),
             "enableRateLimit": False,
             "timeout": TIMEOUT_MS,
             "logger": MUTE,
-            "options": _fresh(quirks.options),
+            "options": fresh(quirks.options),
         }
     )
     connections.lend(client)
@@ -107,33 +115,55 @@ def _sign_in(client: Any, credentials: Credentials) -> None:
         client.walletAddress = credentials.api_key
 
 
-_CLASSES: dict[str, Any] = {}
+_CLASSES: dict[tuple[str, bool], Any] = {}
 
 
-def _quiet_class(ccxt_id: str) -> Any:
+def _quiet_class(ccxt_id: str, *, streaming: bool) -> Any:
     """Numbers stay strings, fee rates of the description included; nothing is said when it is dropped."""
-    if ccxt_id not in _CLASSES:
+    if (ccxt_id, streaming) not in _CLASSES:
         with localcontext():  # ccxt sets up the decimal context of whoever imports it
-            base = exchange_class(ccxt_id)
+            base = exchange_class(ccxt_id, streaming=streaming)
 
         def prepare_request_headers(self: Any, headers: dict[str, str] | None = None) -> dict[str, str]:
             made = base.prepare_request_headers(self, headers)
             return {name: value for name, value in made.items() if name not in MARKS}
 
-        _CLASSES[ccxt_id] = type(
+        _CLASSES[ccxt_id, streaming] = type(
             ccxt_id,
             (base,),
             {
                 "number": str,
                 "__del__": lambda _: None,
                 "prepare_request_headers": prepare_request_headers,
+                **(_leaving(base) if streaming else {}),
             },
         )
-    return _CLASSES[ccxt_id]
+    return _CLASSES[ccxt_id, streaming]
 
 
-def _fresh(options: Mapping[str, object]) -> dict[str, object]:
-    return {k: _fresh(v) if isinstance(v, Mapping) else v for k, v in options.items()}
+def _leaving(base: Any) -> dict[str, Any]:
+    """A client that is left calls nobody later, and closes what was being opened just then."""
+
+    def delay(self: Any, timeout: float, method: Any, *args: Any) -> Any:
+        timer = base.delay(self, timeout, method, *args)
+        self.timers.append(timer)
+        return timer
+
+    def on_connected(self: Any, client: Any, message: Any = None) -> None:
+        base.on_connected(self, client, message)
+        if self.left:
+            self.closing = asyncio.ensure_future(client.close())
+
+    def leave(self: Any) -> None:
+        self.left = True
+        for timer in self.timers:
+            timer.cancel()
+
+    return {"delay": delay, "on_connected": on_connected, "leave": leave}
+
+
+def fresh(options: Mapping[str, object]) -> dict[str, object]:
+    return {k: fresh(v) if isinstance(v, Mapping) else v for k, v in options.items()}
 
 
 def _map_errors_everywhere(client: Any) -> None:

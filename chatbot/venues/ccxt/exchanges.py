@@ -16,6 +16,7 @@ from chatbot.venues.ccxt.dialects.common import Dialect
 from chatbot.venues.ccxt.marketplace import PRICES_ARE_FRESH_FOR, Health, Marketplace
 from chatbot.venues.ccxt.memory import AccountMemory
 from chatbot.venues.ccxt.quirks import Quirks
+from chatbot.venues.ccxt.streams import CcxtAccountStream, CcxtPriceStream
 from chatbot.venues.ccxt.venue import CcxtVenue
 
 WALLET_KEY = re.compile(r"0x[0-9a-fA-F]{40} (?:0x)?[0-9a-fA-F]{64}")
@@ -76,6 +77,20 @@ class CcxtExchanges:
         """Cheap: what an account learned of itself outlives this, its credentials do not."""
         memory = self._memories.setdefault(account.id, AccountMemory())
         return CcxtVenue(self.marketplace(account.venue), credentials, memory)
+
+    def room(self, venue_id: str) -> bool:
+        place = self._places.get(venue_id)
+        return place is None or place.limiter.roomy
+
+    async def account_stream(self, account: Account, credentials: Credentials) -> CcxtAccountStream | None:
+        connection = await self.marketplace(account.venue).connection(credentials)
+        return None if connection is None else CcxtAccountStream(connection)
+
+    async def price_stream(self, venue_id: str) -> CcxtPriceStream | None:
+        if not self._quirks(venue_id).price_stream:
+            return None
+        connection = await self.marketplace(venue_id).connection(None)
+        return None if connection is None else CcxtPriceStream(connection)
 
     def forget(self, account_id: AccountId) -> None:
         self._memories.pop(account_id, None)

@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import IntEnum
 
 from chatbot.errors import RateLimited
-from chatbot.ports import Clock
+from chatbot.ports import ROUTINE, Clock
 
 
 class Urgency(IntEnum):
@@ -18,6 +18,7 @@ class Urgency(IntEnum):
     ORDER = 0
     EVIDENCE = 1  # what became of an order
     READ = 2
+    ROUTINE = 3  # nobody waits for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,8 @@ class Limiter:
     async def admit(self, weight: float, urgency: Urgency) -> None:
         """Returns when it is this request's turn. Raises ``RateLimited`` for reads while paused."""
         self._refuse_while_paused(urgency)
+        if urgency is Urgency.READ and ROUTINE.get():
+            urgency = Urgency.ROUTINE
         place = (int(urgency), self._arrivals)
         self._arrivals += 1
         heapq.heappush(self._queue, place)
@@ -73,6 +76,12 @@ class Limiter:
         until = self._clock.now().timestamp() + min(seconds, LONGEST_PAUSE)
         if self._paused_until is None or self._paused_until.timestamp() < until:
             self._paused_until = datetime.fromtimestamp(until, self._clock.now().tzinfo)
+
+    @property
+    def roomy(self) -> bool:
+        """Nobody waits, reads do not rest, and half of what reads may use at once is there."""
+        some = self._available_at_most(Urgency.READ) / 2 + self._kept_back(Urgency.READ)
+        return not self._queue and self.pause_left == 0 and self._refill() >= some
 
     @property
     def pause_left(self) -> float:

@@ -1,6 +1,6 @@
 """ccxt one exchange at a time: its packages import a hundred exchanges twice, of which we use a few.
 
-Empty packages stand in for ``ccxt`` and ``ccxt.async_support``; their modules load when they are named.
+Empty packages stand in for ``ccxt`` and its two ways to ask; their modules load when they are named.
 Half the memory, half the time. When ccxt was imported as a whole before, that is used.
 """
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-PACKAGES = ("ccxt", "ccxt.async_support")
+PACKAGES = ("ccxt", "ccxt.async_support", "ccxt.pro")
 ERRORS = "ccxt.base.errors"
 
 
@@ -48,17 +48,21 @@ def prepare() -> None:
     if spec is None or not spec.submodule_search_locations:
         raise ImportError("ccxt is not installed")
     root = Path(spec.submodule_search_locations[0])
-    for name, folder in zip(PACKAGES, (root, root / "async_support"), strict=True):
+    for name in PACKAGES:
+        parent, _, own = name.rpartition(".")
         package = _Package(name)
-        package.__dict__["__path__"] = [str(folder)]
+        package.__dict__["__path__"] = [str(root / own)] if parent else [str(root)]
         sys.modules[name] = package
+        if parent:
+            sys.modules[parent].__dict__[own] = package
 
 
-def exchange_class(name: str) -> Any:
-    """Raises ``LookupError`` when ccxt knows no such exchange."""
+def exchange_class(name: str, *, streaming: bool = False) -> Any:
+    """Raises ``LookupError`` when ccxt knows no such exchange, or (``streaming``) has no websockets of it."""
     prepare()
+    package = "ccxt.pro" if streaming else "ccxt.async_support"
     try:
-        return getattr(importlib.import_module(f"ccxt.async_support.{name}"), name)
+        return getattr(importlib.import_module(f"{package}.{name}"), name)
     except ModuleNotFoundError as error:
         raise LookupError(name) from error
 

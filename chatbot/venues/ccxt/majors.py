@@ -130,6 +130,7 @@ BINANCE = Quirks(
         Call.FUNDING: 31,
     },
     demo_url="https://demo-fapi.binance.com",
+    price_stream="watch_mark_price",
 )
 
 BYBIT_ORDER = Fields(
@@ -212,6 +213,7 @@ BYBIT = Quirks(
     budget=Budget(600, 5),
     weights={Call.ALL_ORDERS: 1, Call.ORDER: 2, Call.FILLS: 2, Call.FUNDING: 2, Call.SETTINGS: 2},
     demo_url="https://api-demo.bybit.com",
+    price_stream="watch_ticker",  # mark prices come with it
 )
 
 OKX_ORDER = Fields(
@@ -322,4 +324,5 @@ OKX = Quirks(
     budget=Budget(150, 2),
     weights={Call.ALL_ORDERS: 3, Call.ORDERS: 3, Call.ORDER: 2, Call.TIERS: 15},
     demo_headers={"x-simulated-trading": "1"},
+    price_stream="watch_mark_price",
 )

@@ -26,6 +26,7 @@ from chatbot.venues.ccxt.memory import AccountMemory
 from chatbot.venues.ccxt.outcomes import read_error
 from chatbot.venues.ccxt.quirks import Call, Quirks
 from chatbot.venues.ccxt.reading import Garbled
+from chatbot.venues.ccxt.streams import Connection, know_markets, stream_template, tells_positions
 
 Value = TypeVar("Value")
 
@@ -113,6 +114,7 @@ class Marketplace:
         self._listed: Once[Mapping[Symbol, Instrument]] = Once(clock, LISTING_IS_FRESH_FOR)
         self._markets: dict[Symbol, Once[MarketState]] = {}
         self._books: dict[tuple[Symbol, int], Once[OrderBook]] = {}
+        self._streams: Client | None = None
 
     async def dialect(self, credentials: Credentials | None, memory: AccountMemory | None = None) -> Dialect:
         """The way of one account. Raises VenueUnavailable while the markets cannot be loaded."""
@@ -128,6 +130,20 @@ class Marketplace:
             credentials=credentials,
         )
         return DIALECTS.get(self.quirks.id, Dialect)(access, memory or AccountMemory())
+
+    async def connection(self, credentials: Credentials | None) -> Connection | None:
+        """A websocket to be. ``None`` where there are none; practice accounts have them elsewhere."""
+        if self.practice:
+            return None
+        listed = (await self.dialect(None)).access.template
+        if self._streams is None:
+            self._streams = stream_template(self.quirks, self._connections, listed, api_url=self._api_url)
+        if self._streams is None or (credentials and not tells_positions(self._streams)):
+            return None
+        know_markets(self._streams, listed)
+        self._connections.lend(self._streams)
+        await self.limiter.admit(self.quirks.weight(Call.KEY), Urgency.READ)
+        return Connection(self.quirks, self._streams, credentials)
 
     async def instruments(self, dialect: Dialect) -> Mapping[Symbol, Instrument]:
         """Margin tiers come with the first account that asks: some venues show them to keys only."""

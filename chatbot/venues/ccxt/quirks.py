@@ -204,6 +204,7 @@ class Quirks:
     demo_url: str = ""
     demo_headers: Mapping[str, str] = field(default_factory=dict)
     other_name: str = ""  # what the key and the secret are called there
+    price_stream: str = ""  # what ccxt.pro calls the one of mark prices; empty: none that is proven
 
     @property
     def has_demo(self) -> bool:

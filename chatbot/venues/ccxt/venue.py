@@ -27,7 +27,7 @@ from chatbot.domain.order import (
     Rejected,
 )
 from chatbot.errors import InvalidOrder, VenueError, VenueRejected, VenueUnavailable
-from chatbot.ports import Credentials
+from chatbot.ports import ROUTINE, Credentials
 from chatbot.venues.ccxt import parse_account, parse_orders, placing
 from chatbot.venues.ccxt.access import together
 from chatbot.venues.ccxt.dialects.common import Dialect, Found, Settings
@@ -41,6 +41,7 @@ from chatbot.venues.ccxt.sending import Sender, margin_modes
 CURRENCY = "USDT"
 FEES_ARE_FRESH_FOR = timedelta(hours=12)
 ALL_ORDERS_ARE_FRESH_FOR = timedelta(seconds=60)
+ROUTINE_ORDERS_ARE_FRESH_FOR = timedelta(minutes=10)
 LOOKS_AFTER_CANCEL = 5
 PAUSE_AFTER_CANCEL = 0.2
 Instruments = Mapping[Symbol, Instrument]
@@ -219,9 +220,10 @@ class CcxtVenue:
     async def _open_orders(
         self, dialect: Dialect, symbols: Collection[Symbol], *, asked: bool
     ) -> list[tuple[Symbol, Found]]:
-        """Of all symbols once a minute, and whenever nothing special was asked for: some venues weigh it."""
-        now, last = self._clock.now(), self._memory.all_orders_at
-        every = not asked or last is None or now - last >= ALL_ORDERS_ARE_FRESH_FOR
+        """Of all symbols now and then, and whenever nothing special was asked for: some venues weigh it."""
+        now, last, routine = self._clock.now(), self._memory.all_orders_at, ROUTINE.get()
+        fresh_for = ROUTINE_ORDERS_ARE_FRESH_FOR if routine else ALL_ORDERS_ARE_FRESH_FOR
+        every = last is None or now - last >= fresh_for or not (asked or routine)
         found = await dialect.open_orders(symbols, all=every)
         if every:
             self._memory.all_orders_at = now

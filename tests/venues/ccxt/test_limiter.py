@@ -6,12 +6,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from chatbot import ports
 from chatbot.clock import VirtualClock
 from chatbot.errors import RateLimited
 from chatbot.venues.ccxt.limiter import Budget, Limiter, Urgency
 
 START = datetime(2026, 3, 2, tzinfo=UTC)
-ORDER, EVIDENCE, READ = Urgency
+ORDER, EVIDENCE, READ, ROUTINE = Urgency
 
 
 @pytest.fixture
@@ -145,3 +146,53 @@ async def test_who_gives_up_waiting_holds_up_nobody(line: Line, clock: VirtualCl
     await clock.advance(3)
 
     assert line.entered == ["first", "stays"]
+
+
+async def test_what_nobody_waits_for_lets_all_others_pass(line: Line, clock: VirtualClock) -> None:
+    await line.join("first", 80, READ)
+    before = ports.ROUTINE.set(True)
+    await line.join("routine", 10, READ)
+    ports.ROUTINE.reset(before)
+    await line.join("user", 10, READ)
+    await line.join("evidence", 10, EVIDENCE)
+    await clock.advance(10)
+
+    assert line.entered == ["first", "evidence", "user", "routine"]
+
+
+async def test_an_order_that_is_part_of_something_routine_is_an_order(line: Line) -> None:
+    before = ports.ROUTINE.set(True)
+    await line.join("look", 80, READ)
+    await line.join("order", 20, ORDER)
+    ports.ROUTINE.reset(before)
+
+    assert line.entered == ["look", "order"]
+
+
+def room(limiter: Limiter) -> bool:
+    return limiter.roomy
+
+
+async def test_there_is_room_while_half_of_what_reads_may_use_is_there(
+    limiter: Limiter, clock: VirtualClock
+) -> None:
+    assert room(limiter)
+    await limiter.admit(50, READ)
+    assert not room(limiter)  # 50 of 100 are left, 20 of them for orders, and 40 have to be there
+    await clock.advance(1)
+    assert room(limiter)
+
+
+async def test_there_is_no_room_while_somebody_waits_or_the_exchange_asked_to_slow_down(
+    line: Line, limiter: Limiter, clock: VirtualClock
+) -> None:
+    await line.join("first", 80, READ)
+    await line.join("waits", 10, READ)
+    assert not room(limiter)
+    await clock.advance(10)
+    assert room(limiter)
+
+    limiter.pause(5)
+    assert not room(limiter)
+    await clock.advance(5)
+    assert room(limiter)

@@ -32,9 +32,10 @@ class Stream:
     topics: set[str] = field(default_factory=set)
     legs: dict[LegKey, Known] = field(default_factory=dict)
     marks: dict[Symbol, Decimal] = field(default_factory=dict)
+    silent: bool = False
 
     async def say(self, message: object) -> None:
-        if not self.socket.closed:
+        if not self.socket.closed and not self.silent:
             await self.socket.send_str(message if isinstance(message, str) else json.dumps(message))
 
     def changed(self, view: AccountView) -> tuple[list[Position], list[LegKey]]:
@@ -62,6 +63,9 @@ class StreamingServer(VenueServer):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.streams: list[Stream] = []
+        self.silent = False
+        self.hangs_up = False  # as soon as somebody connects
+        self.connections: list[str] = []  # paths, also of those that ended
         self._heard = asyncio.Event()
         self.market.listeners.append(self._publish)
 
@@ -70,6 +74,16 @@ class StreamingServer(VenueServer):
         for stream in list(self.streams):
             if stream.request.transport is not None:
                 stream.request.transport.abort()
+
+    def silence(self) -> None:
+        """Sockets open, stay open, and nothing comes out of them any more, the answers to pings neither."""
+        self.silent = True
+        for stream in self.streams:
+            stream.silent = True
+
+    def speak(self) -> None:
+        """On connections that are made from now on."""
+        self.silent = False
 
     async def heard_until(self, true: Callable[[], bool]) -> None:
         """Waits for a client to connect, log in or subscribe."""
@@ -86,17 +100,24 @@ class StreamingServer(VenueServer):
     async def special(self, request: web.Request) -> web.StreamResponse | None:
         if request.headers.get("Upgrade", "").lower() != "websocket":
             return None
-        socket = web.WebSocketResponse(timeout=0.1)
+        socket = web.WebSocketResponse(timeout=0.1, autoping=False)
         await socket.prepare(request)
-        stream = Stream(request, socket)
+        stream = Stream(request, socket, silent=self.silent)
         self.streams.append(stream)
-        await self.opened(stream)
+        self.connections.append(request.path)
+        if self.hangs_up and request.transport is not None:
+            request.transport.abort()
+        else:
+            await self.opened(stream)
         self._heard.set()
         async for message in socket:
+            if message.type is WSMsgType.PING and not stream.silent:
+                await socket.pong(message.data)
             if message.type is WSMsgType.TEXT:
                 await self.heard(stream, message.data)
                 self._heard.set()
         self.streams.remove(stream)
+        self._heard.set()
         return socket
 
     async def _publish(self) -> None:

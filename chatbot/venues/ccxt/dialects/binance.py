@@ -36,6 +36,7 @@ MODES = {
 }
 # The venue asks thirty times as much for it as for a price, and we know when we change it.
 MODE_IS_FRESH_FOR = timedelta(seconds=60)
+HELD_MODE_IS_FRESH_FOR = timedelta(minutes=10)  # open positions keep it from being changed
 WEEK = timedelta(days=7)
 
 
@@ -89,7 +90,8 @@ class Binance(Dialect):
 
     async def position_mode(self) -> PositionMode:
         now, memory = self.access.clock.now(), self.memory
-        if memory.mode is None or memory.mode_at is None or now - memory.mode_at >= MODE_IS_FRESH_FOR:
+        fresh_for = HELD_MODE_IS_FRESH_FOR if memory.held else MODE_IS_FRESH_FOR
+        if memory.mode is None or memory.mode_at is None or now - memory.mode_at >= fresh_for:
             memory.mode, memory.mode_at = await super().position_mode(), now
         return memory.mode
 

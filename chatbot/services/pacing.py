@@ -1,0 +1,128 @@
+"""Which accounts on exchanges are looked at, and when: the endangered sooner, the streamed more seldom.
+
+Exchanges count what they are asked. A routine look begins only while there is room, so that whatever a user
+waits for, and orders above all, never stand behind it. What a stream tells is looked at at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from chatbot.domain.hedge import AccountId
+from chatbot.domain.sight import HOLDING, Sight
+from chatbot.ports import ROUTINE, Account, Clock, Store
+from chatbot.services.watching import WatchService
+
+AT_ONCE = 4  # routine looks at one exchange
+MOST_ROUNDS = 10
+ENDANGERED_COUNTS = 4.0  # where not all can be looked at in time, and calm ones still get their turn
+GAP = timedelta(seconds=1)  # between two looks at an account that its stream keeps waking
+ACCOUNTS_ARE_FRESH_FOR = timedelta(seconds=1)
+
+
+class Pacer:
+    """``streamed``: whether an account's exchange tells by itself now. ``room``: whether one can be asked.
+
+    ``busy``: whether orders of ours are on their way on an account.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        watching: WatchService,
+        clock: Clock,
+        streamed: Callable[[Account], bool] = lambda _: False,
+        room: Callable[[str], bool] = lambda _: True,
+        busy: Callable[[AccountId], bool] = lambda _: False,
+    ) -> None:
+        self._store = store
+        self._watching = watching
+        self._clock = clock
+        self._streamed = streamed
+        self._room = room
+        self._busy = busy
+        self._accounts: tuple[Account, ...] = ()
+        self._accounts_at: datetime | None = None
+        self._begun: dict[AccountId, datetime] = {}
+        self._awake: dict[AccountId, asyncio.Task[None]] = {}
+        self._again: set[AccountId] = set()
+        self._woken_at: dict[AccountId, datetime] = {}
+
+    # --- in turn --------------------------------------------------------------------------------
+
+    async def look_at_due(self, venue: str) -> None:
+        """The scheduler's job."""
+        before = ROUTINE.set(True)
+        try:
+            for _ in range(MOST_ROUNDS):
+                due = await self._due(venue)
+                if not due or not self._room(venue):
+                    return
+                await self._look(due[:AT_ONCE])
+        finally:
+            ROUTINE.reset(before)
+
+    async def _due(self, venue: str) -> list[Account]:
+        """Those first that wait longest, in terms of how long they may wait; danger counts for more."""
+        now = self._clock.now()
+        late = {a: self._lateness(a, now) for a in await self.accounts() if a.venue == venue}
+        return sorted((a for a in late if late[a] >= 1), key=lambda a: -late[a] * self._gravity(a))
+
+    def _gravity(self, account: Account) -> float:
+        sight = self._watching.sight(account.id)
+        return ENDANGERED_COUNTS if sight is not None and sight.endangered else 1.0
+
+    def _lateness(self, account: Account, now: datetime) -> float:
+        sight, begun = self._watching.sight(account.id), self._begun.get(account.id)
+        looked = [at for at in (begun, sight.at if sight else None) if at is not None]
+        return (now - max(looked)) / self._interval(account, sight) if looked else float("inf")
+
+    def _interval(self, account: Account, sight: Sight | None) -> timedelta:
+        if sight is None:  # it could not be looked at
+            return HOLDING
+        return sight.interval(streamed=self._streamed(account), busy=self._busy(account.id))
+
+    async def accounts(self) -> tuple[Account, ...]:
+        now = self._clock.now()
+        if self._accounts_at is None or now - self._accounts_at >= ACCOUNTS_ARE_FRESH_FOR:
+            self._accounts, self._accounts_at = await self._store.accounts(), now
+        return self._accounts
+
+    async def _look(self, accounts: list[Account]) -> None:
+        now = self._clock.now()
+        self._begun.update((account.id, now) for account in accounts)
+        await self._watching.look_at_each(accounts)
+
+    # --- woken ----------------------------------------------------------------------------------
+
+    def wake(self, account_id: AccountId) -> None:
+        """It is looked at at once; what is told while that goes on leads to one more look."""
+        self._again.add(account_id)
+        if account_id not in self._awake:
+            looking = asyncio.create_task(self._look_while_told(account_id), name=f"look:{account_id}")
+            self._awake[account_id] = looking
+            looking.add_done_callback(lambda _: self._awake.pop(account_id, None))
+
+    async def stop(self) -> None:
+        looking = list(self._awake.values())
+        for task in looking:
+            task.cancel()
+        await asyncio.gather(*looking, return_exceptions=True)
+
+    async def _look_while_told(self, account_id: AccountId) -> None:
+        ROUTINE.set(False)
+        while account_id in self._again:
+            await self._clock.sleep(self._gap_left(account_id))
+            self._again.discard(account_id)
+            self._woken_at[account_id] = self._clock.now()
+            account = await self._store.account(account_id)
+            if account is None or account.disconnected_at is not None:
+                return
+            await self._look([account])
+
+    def _gap_left(self, account_id: AccountId) -> float:
+        last = self._woken_at.get(account_id)
+        return 0.0 if last is None else (last + GAP - self._clock.now()).total_seconds()

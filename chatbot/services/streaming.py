@@ -1,0 +1,128 @@
+"""Streams of exchanges wake the accounts of which they tell. They are never believed: they lead to a look.
+
+Where one is missing, accounts are polled as if there were none (``pacing.py``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from chatbot.domain.hedge import AccountId
+from chatbot.domain.instrument import Symbol
+from chatbot.domain.sight import Sight
+from chatbot.ports import Account, AccountStream, Clock, PriceStream, Streams
+from chatbot.services.keepers import Keeper, Shelf
+
+LINGER = timedelta(minutes=10)  # an account that holds nothing any more is listened to a little longer
+
+
+class StreamService:
+    """``wake`` looks at an account at once; ``sight`` is what the last look saw."""
+
+    def __init__(
+        self,
+        streams: Streams,
+        clock: Clock,
+        *,
+        wake: Callable[[AccountId], None],
+        sight: Callable[[AccountId], Sight | None],
+    ) -> None:
+        self._streams = streams
+        self._clock = clock
+        self._wake = wake
+        self._sight = sight
+        self._accounts: Shelf[AccountStream] = Shelf()
+        self._prices: Shelf[PriceStream] = Shelf()
+        self._held_at: dict[AccountId, datetime] = {}
+        self._followed: dict[str, list[AccountId]] = {}
+
+    def streamed(self, account: Account) -> bool:
+        """Both its changes and the prices that could endanger it are told."""
+        return all(keeper is not None and keeper.alive for keeper in self._keepers(account))
+
+    def missing_for(self, account: Account) -> timedelta:
+        """How long a stream that lived has been missing; zero: none is."""
+        return max(keeper.missing_for if keeper else timedelta(0) for keeper in self._keepers(account))
+
+    def _keepers(self, account: Account) -> tuple[Keeper[AccountStream] | None, Keeper[PriceStream] | None]:
+        return self._accounts.get(account.id), self._prices.get(account.venue)
+
+    # --- keeping --------------------------------------------------------------------------------
+
+    def tend(self, accounts: Sequence[Account]) -> None:
+        """One stream for each account that holds something or lately did, one of prices for each venue."""
+        wanted = [account for account in accounts if self._held_lately(account.id)]
+        self._accounts.keep_only([account.id for account in wanted])
+        for account in wanted:
+            if self._accounts.get(account.id) is None:
+                self._accounts.put(account.id, self._of_account(account))
+        self._followed = {}
+        for account in wanted:
+            self._followed.setdefault(account.venue, []).append(account.id)
+        self._tend_prices()
+
+    def drop(self, account: Account) -> None:
+        """Its key changed or is gone: what was made with it ends."""
+        self._held_at.pop(account.id, None)
+        self._accounts.end(account.id)
+
+    async def stop(self) -> None:
+        await self._accounts.stop()
+        await self._prices.stop()
+
+    def _held_lately(self, account_id: AccountId) -> bool:
+        now, sight = self._clock.now(), self._sight(account_id)
+        if sight is not None and sight.holds:
+            self._held_at[account_id] = now
+        return account_id in self._held_at and now - self._held_at[account_id] < LINGER
+
+    def _of_account(self, account: Account) -> Keeper[AccountStream]:
+        async def listen(stream: AccountStream) -> None:
+            while True:
+                await stream.changed()
+                self._wake(account.id)
+
+        return Keeper(
+            f"{account.venue} {account.id}",
+            self._clock,
+            open=lambda: self._streams.of_account(account),
+            listen=listen,
+            turned=lambda: self._wake(account.id),
+        )
+
+    # --- prices ---------------------------------------------------------------------------------
+
+    def _tend_prices(self) -> None:
+        symbols = {venue: self._symbols(venue) for venue in self._followed}
+        self._prices.keep_only([venue for venue in symbols if symbols[venue]])
+        for venue, wanted in symbols.items():
+            keeper = self._prices.get(venue)
+            if keeper is None and wanted:
+                self._prices.put(venue, self._of_prices(venue))
+            elif keeper is not None and keeper.stream is not None:
+                keeper.stream.follow(wanted)
+
+    def _of_prices(self, venue: str) -> Keeper[PriceStream]:
+        async def listen(stream: PriceStream) -> None:
+            stream.follow(self._symbols(venue))
+            while True:
+                self._wake_moved(venue, await stream.moved())
+
+        return Keeper(
+            f"{venue} prices", self._clock, open=lambda: self._streams.of_prices(venue), listen=listen
+        )
+
+    def _symbols(self, venue: str) -> set[Symbol]:
+        return {symbol for _, sight in self._sights(venue) for symbol in sight.bands}
+
+    def _wake_moved(self, venue: str, prices: Mapping[Symbol, Decimal]) -> None:
+        for account_id, sight in self._sights(venue):
+            if sight.changed_by(prices):
+                self._wake(account_id)
+
+    def _sights(self, venue: str) -> Iterable[tuple[AccountId, Sight]]:
+        for account_id in self._followed.get(venue, ()):
+            if (sight := self._sight(account_id)) is not None:
+                yield account_id, sight
