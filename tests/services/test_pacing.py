@@ -41,8 +41,10 @@ class Counted:
     paper: Any
 
     async def view(self, symbols: Collection[Symbol] = (), *, depth: int = 50) -> AccountView:
+        asked_at = self.exchange.clock.now()
         await self.exchange.limiter.admit(WEIGHT, Urgency.READ)
         self.exchange.looks.append((self.exchange.clock.now(), self.account_id))
+        self.exchange.waits.append(self.exchange.clock.now() - asked_at)
         return cast(AccountView, await self.paper.view(symbols, depth=depth))
 
     def __getattr__(self, name: str) -> Any:
@@ -53,6 +55,7 @@ class Counted:
 class CountingExchanges(ScriptedExchanges):
     clock: VirtualClock = field(default_factory=lambda: VirtualClock(BEGIN))
     looks: list[tuple[datetime, AccountId]] = field(default_factory=list)
+    waits: list[timedelta] = field(default_factory=list)
     streams: list[ScriptedStream] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -152,6 +155,13 @@ async def test_fifty_accounts_stay_within_the_budget_and_none_is_forgotten(crowd
     assert len(looks) == 50
     assert max(looks.values()) - min(looks.values()) <= 1
     assert min(looks.values()) >= 3
+
+
+async def test_no_look_holds_its_account_while_it_waits_for_the_exchange(crowd: Crowd) -> None:
+    await crowd.add(50)
+    await crowd.pass_time(120)
+
+    assert max(crowd.exchange.waits) == timedelta(0)
 
 
 async def test_an_order_and_a_user_pass_all_looks_that_are_due(crowd: Crowd) -> None:

@@ -100,14 +100,25 @@ async def test_a_connection_that_is_closed_as_it_opens_says_so(rig: Connected) -
                 await next_change(stream)
 
 
+async def test_what_ccxt_gives_up_by_itself_is_a_lost_connection_and_no_cancellation(rig: Connected) -> None:
+    async with listening(rig) as stream:
+        assert isinstance(stream, streams.CcxtAccountStream)
+        changed = asyncio.create_task(next_change(stream))
+        await connected(rig)
+        await stream._connection._client.close_ws_clients()
+        with pytest.raises(VenueUnavailable):
+            await changed
+
+
 async def test_accounts_never_hear_of_each_other(rig: Connected) -> None:
     other = rig.server.create_account("key-of-another-one").key
     async with (
         listening(rig) as mine,
         listening(rig, Credentials(other.key, other.secret, other.passphrase)) as theirs,
     ):
-        changes = [asyncio.create_task(next_change(stream)) for stream in (mine, theirs)]
+        changes = [asyncio.create_task(next_change(mine))]
         await connected(rig)
+        changes += [asyncio.create_task(next_change(theirs))]
         await connected(rig, other.key)
         await rig.open(SHORT)
         await changes[0]

@@ -187,7 +187,7 @@ async def test_a_price_that_nears_liquidation_is_told_before_any_polling() -> No
         await live.lock()
         await live.connected()
         await live.server.market.price(ETH, "1850")
-        await live.until_soon(lambda: live.told("from liquidation"))
+        await live.until_soon(lambda: live.told("2.2 % from liquidation"))
 
 
 async def test_a_stalled_stream_is_replaced_by_polling_told_and_told_when_it_is_back() -> None:
@@ -228,7 +228,7 @@ async def test_a_disconnected_account_is_not_listened_to_any_more() -> None:
         await live.lock()
         await live.connected()
         await live.ticking(live.bot.keys.connecting.disconnect(live.user, live.account.label))
-        await live.until(lambda: not live.server.streams, step=0.05)
+        await live.until(lambda: not any(stream.account for stream in live.server.streams))
 
 
 async def test_a_key_that_is_refused_is_not_tried_again_and_again() -> None:
