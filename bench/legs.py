@@ -133,11 +133,12 @@ def _params(server: VenueServer, side: str, number: int) -> dict[str, object]:
     """A long and a short are opened: that they are two legs is said in each exchange's own way."""
     leg = "long" if side == "buy" else "short"
     index = 1 if side == "buy" else 2
-    own: Mapping[str, object] = {
+    ways: Mapping[str, Mapping[str, object]] = {
         "BinanceServer": {"positionSide": leg.upper()},
         "BybitServer": {"positionIdx": index},
         "OkxServer": {"posSide": leg, "tdMode": "cross"},
-    }[type(server).__name__]
+    }
+    own = ways[type(server).__name__]
     return {**own, "clientOrderId": f"inturn{leg}{number}"}
 
 
