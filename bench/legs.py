@@ -18,6 +18,7 @@ from chatbot.chat import Platform, UserRef
 from chatbot.domain.quote import CloseRequest, CloseWay
 from chatbot.ports import Credentials, User
 from chatbot.settings import load_settings
+from tests.e2e.nursery import FastClock
 from tests.live.floor import KEYS, opened_account
 from tests.live.processes import RunningClock
 from tests.wire.ccxt_rig import MAJORS, SERVERS
@@ -28,6 +29,7 @@ from tests.wire.venues.server import Received, VenueServer
 USER = 1
 SYMBOL, MARGIN_MODE = HEDGES[1]
 MOST_MS = 5.0
+HURRY = 20  # how fast the clocks go: an exchange's budget of requests is not what is measured
 IN_TURN = "ccxt, an order at a time"
 
 
@@ -66,7 +68,7 @@ async def _closes(venue_id: str, plan: Plan) -> Mapping[str, Sequence[Close]]:
 
 @asynccontextmanager
 async def _exchange(venue_id: str) -> AsyncIterator[VenueServer]:
-    clock = RunningClock(hurry=1)
+    clock = RunningClock(HURRY)
     async with SERVERS[venue_id](clock, wire_clock=clock.now) as server:
         opened_account(server, venue_id)
         yield server
@@ -77,17 +79,24 @@ async def _trader(folder: Path, server: VenueServer, venue_id: str) -> AsyncIter
     settings = load_settings(
         None, settings_of(folder, [USER]) | {f"HEDGEROW_VENUES__{venue_id.upper()}__API_URL": server.url}
     )
-    exchanges = open_exchanges(settings, RunningClock(hurry=1))
-    async with open_bot(settings, exchanges=exchanges, messengers=[Silent()], limits={}) as bot:
+    clock = FastClock(HURRY)
+    exchanges = open_exchanges(settings, clock)
+    async with open_bot(settings, clock=clock, exchanges=exchanges, messengers=[Silent()], limits={}) as bot:
         await bot.start()
         outbox = asyncio.create_task(bot.outbox.run())
-        user = await bot.people.meet(UserRef(Platform.TELEGRAM, str(USER)), chat_of(USER), "Ann")
-        await bot.keys.connecting.connect(user, venue_id, Credentials(*KEYS[venue_id]))
-        user, _ = await bot.people.choose_account(user, venue_id)
-        yield bot, user
-        await bot.stop()
-        await outbox
-    await exchanges.close()
+        try:
+            yield bot, await _connected(bot, venue_id)
+        finally:
+            await bot.stop()
+            await outbox
+            await exchanges.close()
+
+
+async def _connected(bot: Bot, venue_id: str) -> User:
+    user = await bot.people.meet(UserRef(Platform.TELEGRAM, str(USER)), chat_of(USER), "Ann")
+    await bot.keys.connecting.connect(user, venue_id, Credentials(*KEYS[venue_id]))
+    user, _ = await bot.people.choose_account(user, venue_id)
+    return user
 
 
 async def _repeated(bot: Bot, user: User, server: VenueServer, way: CloseWay, plan: Plan) -> Sequence[Close]:
@@ -111,6 +120,7 @@ async def _in_turn(server: VenueServer, plan: Plan) -> Sequence[Close]:
     (account,) = server.market.accounts.values()
     found = []
     async with ccxt_client(server, account) as client:
+        client.milliseconds = lambda: int(server.wire_now().timestamp() * 1000)
         for number in range(plan.repeats):
             before, began = len(server.log), time.monotonic()
             for side in ("buy", "sell"):
@@ -123,11 +133,12 @@ def _params(server: VenueServer, side: str, number: int) -> dict[str, object]:
     """A long and a short are opened: that they are two legs is said in each exchange's own way."""
     leg = "long" if side == "buy" else "short"
     index = 1 if side == "buy" else 2
-    own = {
+    ways: Mapping[str, Mapping[str, object]] = {
         "BinanceServer": {"positionSide": leg.upper()},
         "BybitServer": {"positionIdx": index},
         "OkxServer": {"posSide": leg, "tdMode": "cross"},
-    }[type(server).__name__]
+    }
+    own = ways[type(server).__name__]
     return {**own, "clientOrderId": f"inturn{leg}{number}"}
 
 
@@ -157,6 +168,7 @@ def table(plan: Plan, rows: Mapping[str, Sequence[Close]]) -> Table:
         (_aim(rows),),
         (
             "The exchange runs in the same process: its work is in the times.",
+            "ccxt alone reads nothing before and writes nothing down.",
             "Offset first waits for the offset's fill and writes it down before the primary leaves.",
         ),
     )

@@ -12,8 +12,9 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import TextIO
 
@@ -68,7 +69,7 @@ async def tell(out: TextIO, nursery: Nursery, folder: Path, *, hurry: int = 1) -
             await _play(telling)
         finally:
             await nursery.empty()
-            out.writelines(_written(telling))
+            out.writelines(written([*telling.notes, *told(telling.phone)]))
     complaints = Books(folder).complaints()
     assert complaints == [], complaints
     assert Books(folder).venue_legs() == {}
@@ -103,10 +104,15 @@ def _legs(legs: Legs) -> str:
 # --- writing ------------------------------------------------------------------------------------
 
 
-def _written(telling: Telling) -> Iterator[str]:
-    lines = sorted([*telling.notes, *_typed(telling.phone), *_shown(telling.phone.api.calls)])
-    begin = lines[0].at
-    for line in lines:
+def told(phone: Phone) -> Iterator[Line]:
+    """What was typed, and what came."""
+    return chain(_typed(phone), _shown(phone.api.calls))
+
+
+def written(lines: Iterable[Line]) -> Iterator[str]:
+    ordered = sorted(lines)
+    begin = ordered[0].at
+    for line in ordered:
         head = f"{line.at - begin:6.2f} s  {line.who}| "
         first, *rest = line.text.splitlines()
         yield f"{head}{first}\n"

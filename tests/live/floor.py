@@ -120,14 +120,6 @@ class Stand:
 
     # --- the exchange -------------------------------------------------------------------------
 
-    async def befallen(self) -> None:
-        """Until the scripted fault has happened."""
-        for _ in range(1000):
-            if self.server.faults.done:
-                return
-            await asyncio.sleep(0.005)
-        raise AssertionError("nothing has befallen any request")
-
     async def trades_elsewhere(
         self, side: PositionSide, quantity: str, *, opens: bool = True, symbol: Symbol = ETH
     ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from chatbot.clock import VirtualClock
 from chatbot.domain.instrument import PositionSide
 from tests.e2e.books import OWED, Books
 from tests.e2e.nursery import Child, FastClock, Nursery, Order
-from tests.e2e.phone import Phone, at_rest
+from tests.e2e.phone import PATIENCE, Phone, at_rest
 from tests.e2e.program import on_telegram
 from tests.live.floor import ANN, Stand, opened_account
 from tests.wire.bot_api import ChatMessage, LoopbackBotApi
@@ -54,10 +55,10 @@ class Killable(Stand):
         self.server.faults.on(at, held_back)
         if button:
             self.phone.taps(card, button)
-        await self.befallen()
+        async with asyncio.timeout(PATIENCE):
+            await held_back.acted.wait()
         await child.kill()
         held_back.gate.set()
-        self.server.faults.done.clear()
 
     async def at_rest(self) -> None:
         await at_rest(self.phone, self.folder)

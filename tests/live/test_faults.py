@@ -168,7 +168,7 @@ async def test_a_slow_answer_is_waited_for(floor: Floor, name: str) -> None:
     floor.server.faults.on(Endpoint.PLACE, slow)
 
     floor.phone.taps(card, deed.button)
-    await floor.befallen()
+    await slow.acted.wait()
     slow.gate.set()
 
     await ends(floor, deed, card)

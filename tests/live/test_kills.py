@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from chatbot.venues.feeds import ETH
 from tests.e2e.nursery import Nursery
 from tests.live.floor import KEYS, LONG, SHORT
 from tests.live.processes import Killable, killable
+from tests.live.transcript import tell
 from tests.wire.bot_api import ChatMessage
 from tests.wire.ccxt_rig import MAJORS
 from tests.wire.venues.faults import Endpoint
@@ -116,3 +118,17 @@ def assert_no_secret(stand: Killable) -> None:
         assert part.encode() not in on_disk
         assert part not in shown
         assert part not in said
+
+
+async def test_the_transcript_is_of_a_bot_that_died_between_an_order_and_its_answer(
+    nursery: Nursery, tmp_path: Path, venue_id: str
+) -> None:
+    out = io.StringIO()
+    await tell(out, nursery, tmp_path, venue_id)
+    text = out.getvalue()
+    cut = text.index("kill -9")
+    assert text.index("you | [Offset first]") < cut < text.index("#1 ETH closed")
+    assert "the exchange holds long 1; the ledger long 1 and short 1" in text
+    assert "(the API key)" in text
+    assert not [part for part in KEYS[venue_id] if part and part in text]
+    assert text.rstrip().endswith("no key in the chat or the database")

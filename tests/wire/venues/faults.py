@@ -89,6 +89,7 @@ class Slow:
     """Acted on; the answer waits for the gate."""
 
     gate: asyncio.Event = field(default_factory=asyncio.Event)
+    acted: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 @dataclass(frozen=True, slots=True)

@@ -290,6 +290,7 @@ class VenueServer(abc.ABC):
         if isinstance(fault, CutBody):
             return await _cut(request, answered)
         if isinstance(fault, Slow):
+            fault.acted.set()
             self._gates.append(fault.gate)
             await fault.gate.wait()
         return web.Response(
