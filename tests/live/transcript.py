@@ -38,7 +38,7 @@ class Telling:
     async def books(self) -> str:
         sides = (await self.stand.held(), self.stand.ledger())
         exchange, ledger = (
-            " and ".join(f"{side} {held}" for side, held in sorted(legs.items())) or "nothing"
+            " and ".join(f"{side} {float(held):g}" for side, held in sorted(legs.items())) or "nothing"
             for legs in sides
         )
         return f"the exchange holds {exchange}; the ledger {ledger}"
