@@ -36,9 +36,10 @@ class Telling:
         self.notes.append(Line(time.monotonic(), "*** ", text))
 
     async def books(self) -> str:
-        sides = (await self.stand.held(), self.stand.ledger())
+        held = {side: int(quantity) for side, quantity in (await self.stand.held()).items()}
+        sides = (held, self.stand.ledger())
         exchange, ledger = (
-            " and ".join(f"{side} {held}" for side, held in sorted(legs.items())) or "nothing"
+            " and ".join(f"{side} {quantity}" for side, quantity in sorted(legs.items())) or "nothing"
             for legs in sides
         )
         return f"the exchange holds {exchange}; the ledger {ledger}"
