@@ -134,5 +134,12 @@ COMMANDS: tuple[Command, ...] = (
         private=True,
         more="`elsewhere` trades on the simulated exchange behind the bot's back, to see how it reacts.",
     ),
-    Command("/adopt", "a frozen hedge takes over what the exchange says", "/adopt #ID", "/adopt #3", adopt),
+    Command(
+        "/adopt",
+        "takes over what the exchange says, or a pair opened there",
+        "/adopt #ID|SYMBOL",
+        "/adopt #3",
+        adopt,
+        more="Of a frozen hedge its legs; of a market with positions that no hedge knows, both legs at once.",
+    ),
 )

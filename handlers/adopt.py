@@ -1,29 +1,38 @@
-"""``/adopt``: a frozen hedge takes over what the exchange says."""
+"""``/adopt``: a frozen hedge takes over what the exchange says; what was found there becomes a hedge."""
 
 from __future__ import annotations
 
 from chatbot.chat import Reply, Severity, Text
+from chatbot.domain.hedge import Hedge
 from chatbot.errors import BadArgument
-from handlers.arguments import hedge_number_of
 from handlers.context import Call
 from handlers.figures import subject_name
-from handlers.subjects import live_hedge, placed
+from handlers.subjects import arguments_of, live_hedge, placed
 from handlers.text import amount_of
 
 
 async def adopt(call: Call) -> Reply:
-    number = hedge_number_of(call.words[0]) if len(call.words) == 1 else None
-    if number is None:
-        raise BadArgument("I need the number of one hedge, like `#3`.")
     call = await placed(call)
-    await live_hedge(call, number)
-    hedge = await call.services.hedging.adopt(call.user, number)
+    arguments = await arguments_of(call)
+    number, symbol = arguments.hedge_number(), arguments.symbol()
+    arguments.done()
+    if number is not None:
+        await live_hedge(call, number)
+        hedge = await call.services.hedging.adopt(call.user, number)
+        return await _card(call, hedge, "is now what the exchange says")
+    if symbol is None:
+        raise BadArgument("I need the number of a frozen hedge, like `#3`, or the market of what I found.")
+    hedge = await call.services.hedging.adopt_found(call.user, symbol)
+    return await _card(call, hedge, "is a hedge of mine from now on; what it cost before is not known")
+
+
+async def _card(call: Call, hedge: Hedge, what: str) -> Reply:
     instrument = (await call.services.hedging.instruments(call.user))[hedge.symbol]
     legs = [f"{leg.side} {amount_of(leg.quantity, instrument)}" for leg in hedge.legs if leg.quantity]
-    name = subject_name(number, hedge.symbol, instrument)
+    name = subject_name(hedge.number, hedge.symbol, instrument)
     now = " and ".join(legs) or "nothing: it is closed"
     return Reply(
-        blocks=(Text(f"✅ **{name}** is now what the exchange says: {now}."),),
-        buttons=((call.button("Status", "/status"),),),
+        blocks=(Text(f"✅ **{name}** {what}: {now}."),),
+        buttons=((call.button("Status", f"/status #{hedge.number}" if hedge.live else "/status"),),),
         severity=Severity.SUCCESS,
     )

@@ -287,6 +287,8 @@ def position_card(look: Look, report: StatusReport, position: PositionReport) ->
 
 
 def _origin(position: PositionReport) -> list[str]:
+    if _is_found_pair(position):
+        return ["Opened outside the bot, and its opposite too: /adopt takes both over as one hedge."]
     if position.number is None:
         return ["Opened outside the bot; hedging or closing it takes it over."]
     return ["The other leg of this hedge is gone or was lifted."] if position.widowed else []
@@ -331,7 +333,13 @@ def _position_buttons(look: Look, position: PositionReport) -> Rows:
             hedge_button(look, position),
         ),
         (look.button("Adjust", f"/adjust {named}"), look.button("Close…", f"/close {named}")),
+        *(((look.button("Take the pair over", f"/adopt {named}"),),) if _is_found_pair(position) else ()),
     )
+
+
+def _is_found_pair(position: PositionReport) -> bool:
+    """Both legs were opened elsewhere: nothing has to be traded to make them a hedge."""
+    return position.number is None and position.both_sides_open
 
 
 def _named(look: Look, position: PositionReport) -> str:

@@ -122,8 +122,10 @@ def _missing(desk: Desk, request: HedgeRequest, pairing: _Pairing) -> Decimal:
     missing = instrument.round_quantity(wanted - pairing.held)
     if missing > 0 or pairing.held == 0:
         return missing
-    number = "" if pairing.hedge is None else f" (#{pairing.hedge.number})"
     name = market_name(instrument)
+    if pairing.hedge is None:
+        raise LimitExceeded(f"You hold both legs of {name} already; `/adopt {name}` makes them one hedge.")
+    number = f" (#{pairing.hedge.number})"
     raise LimitExceeded(f"{name} is hedged already{number}; see `/status {name}`.")
 
 

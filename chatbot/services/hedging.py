@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from chatbot.chat import ChatRef, OutboxMessage
+from chatbot.domain.closing import legs_held
 from chatbot.domain.hedge import AccountId, Hedge, HedgeStatus
 from chatbot.domain.instrument import Instrument, Symbol
 from chatbot.domain.ledger import differences
@@ -23,7 +24,7 @@ from chatbot.domain.quote import (
     StopsRequest,
 )
 from chatbot.domain.quoting import plan_unchanged
-from chatbot.errors import Busy, Conflict, NotFound, QuoteExpired
+from chatbot.errors import Busy, Conflict, LimitExceeded, NotFound, QuoteExpired
 from chatbot.ports import (
     Account,
     AuditEntry,
@@ -41,7 +42,9 @@ from chatbot.services.locks import AccountLocks
 from chatbot.services.offering import Desk, Offers
 from chatbot.services.people import People
 from chatbot.services.planning import (
+    Owner,
     Plan,
+    found_hedge,
     hedge_for,
     operation_of,
     plans_of,
@@ -298,6 +301,24 @@ class HedgeService:
             await self._require_calm(account)
             hedge = await self._store.hedge_by_number(user.id, number) or hedge
             return await self._bookkeeper.adopt(account, hedge)
+
+    async def adopt_found(self, user: User, symbol: Symbol) -> Hedge:
+        """What is open on the market and no hedge knows becomes one, both legs at once."""
+        account = await self.account(user)
+        await self._require_calm(account)
+        async with self._locks.of(account.id):
+            await self._require_calm(account)
+            desk = await self._offers.desk(user, {symbol}, follow=False, account=account)
+            known = desk.hedge_on(symbol)
+            if known is not None:
+                raise LimitExceeded(f"That is #{known.number} already; see `/status #{known.number}`.")
+            legs = legs_held(desk.view, desk.instrument(symbol), None)
+            number = await self._store.next_hedge_number(user.id)
+            owner = Owner(user.id, account.id, self._ids.hedge_id(), number)
+            hedge = found_hedge(symbol, legs[next(iter(legs))].side, desk.view, owner)
+            entry = AuditEntry(self._clock.now(), user.id, "adopt", f"hedge {hedge.id} of {symbol}")
+            await self._store.commit(Changes(hedges=(hedge,), audit=(entry,)))
+            return hedge
 
     async def idle(self) -> None:
         """Returns when no operation is in flight."""

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from chatbot.domain.account import AccountView
-from chatbot.domain.hedge import Hedge, HedgeId, Leg, LegRole
+from chatbot.domain.hedge import AccountId, Hedge, HedgeId, Leg, LegRole, UserId
 from chatbot.domain.instrument import ZERO, PositionSide, Symbol
 from chatbot.domain.intent import IntentStatus, OperationId, OrderIntent, Purpose
 from chatbot.domain.ledger import adopted_leg
@@ -163,19 +163,34 @@ def _with_settings(hedge: Hedge, plan: LegPlan) -> Hedge:
 
 
 def _new_hedge(plan: Plan, view: AccountView, quote: Quote, *, hedge_id: HedgeId, number: int) -> Hedge:
-    side = _primary_side(plan.legs)
+    owner = Owner(quote.user_id, quote.account_id, hedge_id, number)
+    return found_hedge(plan.symbol, _primary_side(plan.legs), view, owner)
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose hedge it becomes, and how it is called."""
+
+    user_id: UserId
+    account_id: AccountId
+    hedge_id: HedgeId
+    number: int
+
+
+def found_hedge(symbol: Symbol, side: PositionSide, view: AccountView, owner: Owner) -> Hedge:
+    """What the venue holds on the market, both legs where there are two; ``side`` is the primary's."""
     hedge = Hedge(
-        id=hedge_id,
-        number=number,
-        user_id=quote.user_id,
-        account_id=quote.account_id,
-        symbol=plan.symbol,
-        primary=_leg_found(LegRole.PRIMARY, side, plan.symbol, view),
-        opened_at=_opened_at(plan.symbol, view),
+        id=owner.hedge_id,
+        number=owner.number,
+        user_id=owner.user_id,
+        account_id=owner.account_id,
+        symbol=symbol,
+        primary=_leg_found(LegRole.PRIMARY, side, symbol, view),
+        opened_at=_opened_at(symbol, view),
         fills_seen_at=view.at,
         funding_seen_at=view.at,
     )
-    offset = view.position(plan.symbol, side.opposite)
+    offset = view.position(symbol, side.opposite)
     return hedge if offset is None else hedge.with_leg(adopted_leg(LegRole.OFFSET, offset))
 
 

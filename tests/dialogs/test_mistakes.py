@@ -46,8 +46,8 @@ async def untouched(dialog: Dialog) -> bool:
         ("/paper deposit 2000000", "At most 1,000,000"),
         ("/paper rob", "nothing I can do"),
         ("/paper elsewhere BTC long", "a market, a side and a quantity"),
-        ("/adopt", "I need the number of one hedge"),
-        ("/adopt 3", "I need the number of one hedge"),
+        ("/adopt", "I need the number of a frozen hedge"),
+        ("/adopt 3", "I do not know the market 3"),
     ],
 )
 async def test_a_mistake_is_answered_with_form_and_example(typed: str, said: str) -> None:

@@ -114,3 +114,29 @@ async def test_a_pair_of_a_minute_has_a_chart_where_the_market_has_a_past() -> N
         (card,) = await dialog.says("/chart #1")
 
         assert card.reply.picture is not None
+
+
+async def test_a_pair_that_was_opened_elsewhere_is_taken_over_as_one_hedge() -> None:
+    async with a_dialog() as dialog:
+        await dialog.says("/paper elsewhere ETH long 1")
+        await dialog.price(ETH, 2_300)
+        await dialog.says("/paper elsewhere ETH short 1")
+        assert "/adopt ETH makes them one hedge" in await dialog.reads("/hedge ETH long")
+        (first, *_) = await dialog.says("/status")
+        assert "/adopt takes both over as one hedge" in first.text
+
+        await dialog.taps(first, "Take the pair over")
+
+        assert dialog.latest.text.startswith("✅ #1 ETH is a hedge of mine from now on")
+        status = await dialog.reads("/status #1")
+        assert "primary                       long" in status
+        assert rows(status)["gross lock"] == "+299.88"
+        assert "That is #1 already" in await dialog.reads("/adopt ETH")
+        card = await dialog.does("/close #1", button="Offset first")
+        assert "#1 ETH closed" in card.text
+
+
+async def test_what_is_not_there_cannot_be_taken_over() -> None:
+    async with a_dialog() as dialog:
+        assert "Nothing is open on ETH." in await dialog.reads("/adopt ETH")
+        assert "I need the number of a frozen hedge" in await dialog.reads("/adopt")
