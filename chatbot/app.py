@@ -241,7 +241,17 @@ async def _wire(
         locks=locks,
         notify=outbox.notify,
     )
-    supervisor = Supervisor(store, driver, clock)
+    watch = open_watch_room(
+        store=store,
+        venues=venues,
+        streams=RoutedStreams(exchanges, vault),
+        bookkeeper=bookkeeper,
+        presenter=presenter,
+        clock=clock,
+        locks=locks,
+        notify=outbox.notify,
+    )
+    supervisor = Supervisor(store, driver, clock, ended=watch.pacer.hurry)
     offers = Offers(
         store=store,
         venues=venues,
@@ -268,16 +278,6 @@ async def _wire(
         store=store, venues=venues, paper=exchange, people=people, clock=clock, locks=locks
     )
     reporting = Reporting(store, venues, people, clock, bookkeeper)
-    watch = open_watch_room(
-        store=store,
-        venues=venues,
-        streams=RoutedStreams(exchanges, vault),
-        bookkeeper=bookkeeper,
-        presenter=presenter,
-        clock=clock,
-        locks=locks,
-        notify=outbox.notify,
-    )
     spoken = {messenger.platform: messenger for messenger in messengers}
 
     async def erase(message: MessageRef) -> Erasure:

@@ -47,6 +47,7 @@ class Pacer:
         self._accounts: tuple[Account, ...] = ()
         self._accounts_at: datetime | None = None
         self._begun: dict[AccountId, datetime] = {}
+        self._hurried: set[AccountId] = set()
         self._awake: dict[AccountId, asyncio.Task[None]] = {}
         self._again: set[AccountId] = set()
         self._woken_at: dict[AccountId, datetime] = {}
@@ -75,7 +76,13 @@ class Pacer:
         sight = self._watching.sight(account.id)
         return ENDANGERED_COUNTS if sight is not None and sight.endangered else 1.0
 
+    def hurry(self, account_id: AccountId) -> None:
+        """Its next turn is now: orders of ours have come to an end, so there may be more or less to watch."""
+        self._hurried.add(account_id)
+
     def _lateness(self, account: Account, now: datetime) -> float:
+        if account.id in self._hurried:
+            return float("inf")
         sight, begun = self._watching.sight(account.id), self._begun.get(account.id)
         looked = [at for at in (begun, sight.at if sight else None) if at is not None]
         return (now - max(looked)) / self._interval(account, sight) if looked else float("inf")
@@ -94,6 +101,7 @@ class Pacer:
     async def _look(self, accounts: list[Account]) -> None:
         now = self._clock.now()
         self._begun.update((account.id, now) for account in accounts)
+        self._hurried.difference_update(account.id for account in accounts)
         await self._watching.look_at_each(accounts)
 
     # --- woken ----------------------------------------------------------------------------------

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections.abc import Callable
 
+from chatbot.domain.hedge import AccountId
 from chatbot.domain.intent import OperationId
 from chatbot.errors import InvariantBroken
 from chatbot.ports import Clock, Store
@@ -18,10 +20,20 @@ LONGEST_PAUSE = 60.0
 
 
 class Supervisor:
-    def __init__(self, store: Store, driver: Driver, clock: Clock) -> None:
+    """``ended``: an operation on that account has, so that there may be more or less to watch."""
+
+    def __init__(
+        self,
+        store: Store,
+        driver: Driver,
+        clock: Clock,
+        *,
+        ended: Callable[[AccountId], None] = lambda _: None,
+    ) -> None:
         self._store = store
         self._driver = driver
         self._clock = clock
+        self._ended = ended
         self._tasks: dict[OperationId, asyncio.Task[None]] = {}
 
     def start(self, operation_id: OperationId) -> None:
@@ -61,6 +73,9 @@ class Supervisor:
         while True:
             try:
                 await self._drive_or_halt(operation_id)
+                operation = await self._store.operation(operation_id)
+                if operation is not None:
+                    self._ended(operation.account_id)
                 return
             except Exception:
                 log.exception("operation %s stumbled; it is tried again in %.0f s", operation_id, pause)

@@ -17,13 +17,15 @@ from chatbot.app import Bot, open_bot
 from chatbot.clock import VirtualClock
 from chatbot.domain.account import AccountView
 from chatbot.domain.hedge import AccountId
-from chatbot.domain.instrument import PositionSide, Symbol
+from chatbot.domain.instrument import MarginMode, PositionSide, Symbol
+from chatbot.domain.quote import OpenRequest, Size, SizeUnit
 from chatbot.domain.sight import EMPTY, ENDANGERED, HOLDING, HOLDING_STREAMED
 from chatbot.ids import SeededIds
 from chatbot.ports import Account, AccountStream, Changes, Credentials, PriceStream, Venue
 from chatbot.services.pacing import GAP
 from chatbot.settings import PaperSettings, Settings
 from chatbot.venues.ccxt.limiter import Budget, Limiter, Urgency
+from chatbot.watchroom import TURN_SECONDS
 from tests.exchanges import ScriptedExchanges
 from tests.services.test_streaming import ScriptedStream
 from tests.services.world import BEGIN, CHAT, ETH, OWNER, prices
@@ -216,6 +218,27 @@ async def test_a_wake_leads_to_a_look_before_any_time_passes(crowd: Crowd) -> No
     await crowd.pass_time(0.25)
 
     assert crowd.exchange.looks == [(crowd.exchange.looks[0][0], accounts[1].id)]
+
+
+async def test_an_empty_account_is_looked_at_as_soon_as_an_order_of_ours_has_ended(crowd: Crowd) -> None:
+    (account,) = await crowd.add(1, quantity="0")
+    await crowd.pass_time(10)
+    crowd.exchange.looks.clear()
+    await crowd.pass_time(5)
+    assert crowd.exchange.looks == []
+
+    user = await crowd.bot.people.meet(OWNER, CHAT, "owner")
+    user = await crowd.bot.people.choose(user, replace(user.preferences, default_account=account.id))
+    size = Size(SizeUnit.BASE, Decimal(1))
+    quote = await crowd.bot.hedging.offer_open(
+        user, CHAT, OpenRequest(ETH, PositionSide.LONG, size, Decimal(10), MarginMode.ISOLATED)
+    )
+    await crowd.bot.hedging.confirm(user, CHAT, quote.id, "confirm", request_id=quote.id)
+    await crowd.bot.supervisor.idle()
+    crowd.exchange.looks.clear()
+    await crowd.pass_time(TURN_SECONDS)
+
+    assert [account_id for _, account_id in crowd.exchange.looks] == [account.id]
 
 
 async def test_an_account_that_is_woken_all_the_time_is_looked_at_every_second(crowd: Crowd) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -30,9 +30,11 @@ SERVERS: Mapping[str, type[VenueServer]] = {"binance": BinanceServer, "bybit": B
 MAJORS = sorted(SERVERS)
 
 
-def loopback(venue_id: str, *, ago: timedelta = timedelta(0)) -> VenueServer:
+def loopback(
+    venue_id: str, *, ago: timedelta = timedelta(0), wire_clock: Callable[[], datetime] | None = None
+) -> VenueServer:
     """The venue's own time begins now, or so long ago: answers bear the time of the wire."""
-    return SERVERS[venue_id](VirtualClock(datetime.now(UTC) - ago))
+    return SERVERS[venue_id](VirtualClock(datetime.now(UTC) - ago), wire_clock=wire_clock)
 
 
 # As the exchanges of the second row are read: by ccxt's parsers and no dialect of their own.

@@ -123,9 +123,9 @@ class Live:
 
 @asynccontextmanager
 async def a_live_bot(venue_id: str) -> AsyncIterator[Live]:
-    async with loopback(venue_id) as server:
+    clock = VirtualClock(datetime.now(UTC))
+    async with loopback(venue_id, wire_clock=clock.now) as server:
         assert isinstance(server, StreamingServer)
-        clock = VirtualClock(datetime.now(UTC))
         exchanges = CcxtExchanges(clock, api_urls={venue_id: server.url})
         phone = Phone()
         settings = Settings(database_url="sqlite+aiosqlite://", paper=PaperSettings())
@@ -209,7 +209,7 @@ async def test_a_stalled_stream_is_replaced_by_polling_told_and_told_when_it_is_
         await live.until(lambda: live.told("no live stream for 5 min"), step=0.5)
 
         live.server.speak()
-        await live.until(lambda: live.told("the live stream is back"), step=0.5)
+        await live.until(lambda: live.told("the live stream is back"), step=0.1)
 
 
 async def test_after_a_cut_the_stream_comes_back_and_tells() -> None:

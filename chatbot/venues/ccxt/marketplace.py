@@ -138,6 +138,7 @@ class Marketplace:
         listed = (await self.dialect(None)).access.template
         if self._streams is None:
             self._streams = stream_template(self.quirks, self._connections, listed, api_url=self._api_url)
+            self._set_clock(self._streams)
         if self._streams is None or (credentials and not tells_positions(self._streams)):
             return None
         know_markets(self._streams, listed)
@@ -173,10 +174,15 @@ class Marketplace:
         template = make_template(
             self.quirks, self._connections, api_url=self._api_url, practice=self.practice
         )
-        # Requests are stamped by the same clock that judges whether an order is still wanted.
-        template.milliseconds = lambda: int(self.clock.now().timestamp() * 1000)
+        self._set_clock(template)
         await self._ask(template, "load_markets")
         return Listing(template, parse.symbols_by_id(template.markets.values()))
+
+    def _set_clock(self, template: Client | None) -> None:
+        """Requests are stamped by the same clock that judges whether an order is still wanted."""
+        if template is not None:
+            template.milliseconds = lambda: int(self.clock.now().timestamp() * 1000)
+            template.seconds = lambda: int(self.clock.now().timestamp())
 
     async def _measure(self, template: Client) -> float:
         """By how many milliseconds our clock is ahead: requests bear the venue's time."""
