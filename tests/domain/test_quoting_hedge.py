@@ -245,7 +245,7 @@ def test_an_equal_pair_is_hedged_already() -> None:
     view = a_view(a_position(LONG), a_position(SHORT, 1, 2_300))
     with pytest.raises(LimitExceeded, match=r"hedged already \(#3\)"):
         offered(view, hedge=a_pair())
-    with pytest.raises(LimitExceeded, match="hedged already;"):
+    with pytest.raises(LimitExceeded, match="both legs of ETH already; `/adopt ETH`"):
         offered(view)
 
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import logging
 import pickle
 from collections.abc import AsyncIterator
-from decimal import ROUND_HALF_EVEN, getcontext
+from decimal import ROUND_FLOOR, Context, getcontext, localcontext
 from typing import Any
 
 import pytest
@@ -121,10 +121,11 @@ async def test_one_session_serves_all(connections: Connections) -> None:
 
 
 def test_making_a_client_leaves_the_decimal_context_alone() -> None:
-    exchange_class("okx")
+    with localcontext(Context(prec=31, rounding=ROUND_FLOOR)):
+        exchange_class("okx")
 
-    assert getcontext().rounding == ROUND_HALF_EVEN
-    assert getcontext().prec == 28
+        assert getcontext().rounding == ROUND_FLOOR
+        assert getcontext().prec == 31
 
 
 def test_an_unknown_exchange_is_a_lookup_error() -> None:
