@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -140,10 +140,12 @@ class WatchService:
 
     async def _look_and_tell(self, user: User, account: Account) -> tuple[Alert, ...]:
         before = self._live.get(account.id)
+        begun = await self._store.unfinished_operations(account.id)
         books = await self._bookkeeper.bring_up_to_date(account)
-        # Read after the books: one that ends in between must not look stuck.
+        # Read after the books, too: what ends in between must not look stuck, and its hedge not calm.
         running = await self._store.unfinished_operations(account.id)
-        told = await self._tell(user, await self._judge(user, books, running, before))
+        traded = {operation.hedge_id for operation in (*begun, *running)}
+        told = await self._tell(user, await self._judge(user, books, running, traded, before))
         self._live[account.id] = frozenset(hedge.id for hedge in books.hedges)
         self._down_since.pop(account.id, None)
         return told
@@ -155,9 +157,10 @@ class WatchService:
         user: User,
         books: Books,
         running: Sequence[Operation],
+        traded: Collection[HedgeId],
         before: frozenset[HedgeId] | None,
     ) -> _Telling:
-        scene = await self._scene(books, running)
+        scene = await self._scene(books, running, traded)
         limits = user.preferences.alerts
         self._sights[books.account.id] = sight_of(scene, limits, self._clock.now())
         ended = await self._ended(user, books, before)
@@ -218,11 +221,13 @@ class WatchService:
 
     # --- looking --------------------------------------------------------------------------------
 
-    async def _scene(self, books: Books, running: Sequence[Operation]) -> Scene:
+    async def _scene(self, books: Books, running: Sequence[Operation], traded: Collection[HedgeId]) -> Scene:
         account = books.account
         instruments = await self._venues.of(account).instruments()
         hedges = [hedge for hedge in books.hedges if hedge.symbol in books.view.markets]
-        watched = [await self._watched(hedge, books, running) for hedge in hedges]
+        watched = [
+            replace(await self._watched(hedge, books, running), busy=hedge.id in traded) for hedge in hedges
+        ]
         return Scene(account.id, account.label, books.view, instruments, tuple(watched))
 
     async def _watched(self, hedge: Hedge, books: Books, running: Sequence[Operation]) -> Watched:

@@ -19,10 +19,10 @@ from chatbot.domain.quote import CloseRequest, CloseWay
 from chatbot.domain.risk import Alert, AlertKind, AlertPhase, Gravity, LegCause, LegChanged
 from chatbot.errors import Conflict, VenueUnavailable
 from chatbot.ports import Account, Changes, Venue
-from chatbot.services.bookkeeping import Bookkeeper
+from chatbot.services.bookkeeping import Bookkeeper, Books
 from chatbot.services.locks import AccountLocks
 from chatbot.services.watching import WatchService
-from chatbot.venues.paper.faults import LostReply, Refuse, Unavailable
+from chatbot.venues.paper.faults import Late, LostReply, Refuse, Unavailable
 from handlers.buttons import Buttons
 from handlers.presenter import CardPresenter
 from tests.services.world import BEGIN, CHAT, ETH, World, a_world, prices
@@ -628,6 +628,29 @@ async def test_a_target_that_is_reached_offers_the_hedge() -> None:
         card = next(reply for reply in world.phone.seen if "lock it?" in _head(reply))
         assert card.buttons[0][0].label == "Hedge now"
         assert card.buttons[0][0].data.endswith(":/hedge #1")
+
+
+async def test_no_leg_of_a_pair_that_is_closed_during_the_look_is_told_to_be_at_its_target(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        world.price(ETH, "2110")
+        world.faults.on_orders(None, Late(2.0))
+        request = CloseRequest(ETH, Decimal(1), None)
+        await world.tap(await world.bot.hedging.offer_close(world.user, CHAT, request), CloseWay.OFFSET_FIRST)
+        await world.clock.advance(0.5)
+        brought = world.bot.bookkeeper.bring_up_to_date
+
+        async def ends_in_between(account: Account) -> Books:
+            books = await brought(account)
+            assert [position.side for position in books.view.positions] == [LONG]
+            await world.settle()
+            return books
+
+        monkeypatch.setattr(world.bot.bookkeeper, "bring_up_to_date", ends_in_between)
+
+        assert await looks(world) == []
 
 
 async def test_the_live_leg_of_a_restored_hedge_is_told_no_more_as_naked() -> None:
