@@ -32,12 +32,11 @@ def run(settings: Settings, *, clock: Clock | None = None) -> int:
 
 
 async def _run(settings: Settings, clock: Clock | None) -> int:
-    async with (
-        _exchanges(settings, clock) as exchanges,
-        open_bot(settings, clock=clock, exchanges=exchanges) as bot,
-    ):
-        speak = _on_telegram if settings.telegram.token is not None else _on_console
-        return await speak(bot)
+    async with _exchanges(settings, clock) as exchanges:
+        _require_practice_where_it_is_set(settings, exchanges)
+        async with open_bot(settings, clock=clock, exchanges=exchanges) as bot:
+            speak = _on_telegram if settings.telegram.token is not None else _on_console
+            return await speak(bot)
 
 
 @asynccontextmanager
@@ -47,6 +46,14 @@ async def _exchanges(settings: Settings, clock: Clock | None) -> AsyncIterator[C
         yield exchanges
     finally:
         await exchanges.close()
+
+
+def _require_practice_where_it_is_set(settings: Settings, exchanges: CcxtExchanges) -> None:
+    """A name with a slip in it would leave real accounts where practice is meant."""
+    for name, venue in settings.venues.items():
+        refused = exchanges.refusal(name) if venue.demo else None
+        if refused:
+            raise SettingsError(f"HEDGEROW_VENUES__{name.upper()}__DEMO: {refused}")
 
 
 @asynccontextmanager

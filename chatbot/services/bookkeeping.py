@@ -219,7 +219,7 @@ class Bookkeeper:
     async def _book_history(self, page: _Page, venue: Venue) -> _Page:
         hedge = page.hedge
         instrument = (await venue.instruments())[hedge.symbol]
-        known = await self._store.booked_fill_keys(hedge.id)
+        known = await self._store.booked_fill_keys(hedge.account_id)
         intents = {i.client_order_id: i for i in await self._store.intents(hedge_id=hedge.id)}
         page = replace(page, intents=intents)
         fills = await venue.fills(hedge.symbol, hedge.fills_seen_at or hedge.opened_at)
@@ -227,9 +227,14 @@ class Bookkeeper:
             intent = page.intents.get(fill.client_order_id or "")
             if intent is not None:
                 page = await self._book_own(page, intent, venue, _History(fills, instrument))
-            elif fill.venue_fill_id not in known:
+            elif fill.venue_fill_id not in known and not await self._of_another_hedge(fill):
                 page = self._book_foreign(page, fill, instrument)
         return page
+
+    async def _of_another_hedge(self, fill: Fill) -> bool:
+        """One that ended in the same instant in which this one began."""
+        name = fill.client_order_id
+        return name is not None and await self._store.intent(name) is not None
 
     async def _book_own(self, page: _Page, intent: OrderIntent, venue: Venue, history: _History) -> _Page:
         if intent.status.final:

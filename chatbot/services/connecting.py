@@ -149,7 +149,7 @@ class ConnectService:
         if venue_id in self.supported():
             return venue_id
         refused = self._exchanges.refusal(venue_id)
-        near = difflib.get_close_matches(venue_id[:32], self.supported(), n=1, cutoff=0.6)
+        near = difflib.get_close_matches(venue_id[:32], self.supported(), n=1, cutoff=0.65)
         if near and near[0] != venue_id:
             raise BadArgument(
                 f"I do not know an exchange of that name. Did you mean `{near[0]}`?",

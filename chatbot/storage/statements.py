@@ -196,7 +196,7 @@ def intents(*by: str) -> Statement:
 
 NEW_FILL = Statement(insert(FILLS, FILL_COLUMNS))
 NEW_PAYMENT = Statement(insert(FUNDING, FUNDING_COLUMNS))
-FILL_KEYS = Statement(sa.select(FILLS.c.key).where(*equal(FILLS, ["hedge_id"])))
+FILL_KEYS = Statement(sa.select(FILLS.c.key).where(*equal(FILLS, ["account_id"])))
 FILLS_OF_HEDGE = Statement(
     sa.select(*columns(FILLS, FILL_COLUMNS))
     .where(*equal(FILLS, ["hedge_id"]))

@@ -119,9 +119,9 @@ class SqlStore:
         rows = await self._session.rows(statements.NOTES, {"client_order_id": client_order_id})
         return tuple(NOTE.decode(row) for row in rows)
 
-    async def booked_fill_keys(self, hedge_id: HedgeId) -> frozenset[str]:
+    async def booked_fill_keys(self, account_id: AccountId) -> frozenset[str]:
         return frozenset(
-            key for (key,) in await self._session.rows(statements.FILL_KEYS, {"hedge_id": hedge_id})
+            key for (key,) in await self._session.rows(statements.FILL_KEYS, {"account_id": account_id})
         )
 
     async def booked_fills(self, hedge_id: HedgeId) -> tuple[BookedFill, ...]:

@@ -236,14 +236,14 @@ class StoreContract:
         late, early = samples.fill("f1", at=LATER), samples.fill("f2", at=NOW)
         await opened.commit(Changes(fills=(late, early)))
         assert await opened.booked_fills(HEDGE_ID) == (early, late)
-        assert await opened.booked_fill_keys(HEDGE_ID) == {"f1", "f2"}
-        assert await opened.booked_fill_keys(HedgeId("h9")) == frozenset()
+        assert await opened.booked_fill_keys(AccountId("a1")) == {"f1", "f2"}
+        assert await opened.booked_fill_keys(AccountId("a9")) == frozenset()
 
     async def test_a_fill_is_booked_once(self, opened: Store) -> None:
         await opened.commit(Changes(fills=(samples.fill("f1"),)))
         with pytest.raises(Conflict, match="f1"):
             await opened.commit(Changes(fills=(samples.fill("f2"), samples.fill("f1"))))
-        assert await opened.booked_fill_keys(HEDGE_ID) == {"f1"}
+        assert await opened.booked_fill_keys(AccountId("a1")) == {"f1"}
 
     async def test_two_accounts_may_have_fills_of_one_key(self, opened: Store) -> None:
         await opened.commit(Changes(accounts=(samples.account("a2"),), fills=(samples.fill("f1"),)))

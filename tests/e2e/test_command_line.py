@@ -88,6 +88,20 @@ async def test_every_wrong_setting_is_one_line_and_the_exit_code_is_2(tmp_path: 
 
 
 @pytest.mark.parametrize(
+    ("venue", "complaint"),
+    [("BINACE", "I do not know an exchange named 'binace'"), ("ASTER", "Aster has no practice accounts")],
+)
+async def test_practice_that_cannot_be_had_stops_the_start(
+    tmp_path: Path, venue: str, complaint: str
+) -> None:
+    name = f"HEDGEROW_VENUES__{venue}__DEMO"
+    finished = await hedgerow("run", settings={name: "true"}, folder=tmp_path)
+    assert is_a_clear_refusal(finished, 2)
+    assert finished.err.startswith(f"{name}: {complaint}")
+    assert list(tmp_path.iterdir()) == [], "nothing was created"
+
+
+@pytest.mark.parametrize(
     ("content", "complaint"),
     [
         ("", "the file is empty"),

@@ -115,6 +115,24 @@ async def liquidate_the_short(world: World) -> None:
     world.price(ETH, "2400")
 
 
+async def test_fills_of_a_hedge_that_ended_as_the_next_one_began_are_not_taken_for_its_own() -> None:
+    async with a_world() as world:  # nothing here takes any time
+        await a_pair(world)
+        await world.elsewhere(LONG, "1", opens=False)
+        await world.elsewhere(SHORT, "1", opens=False)
+        await looks(world)
+        await a_pair(world)
+        world.price(ETH, "2400")
+
+        assert "lost rise 0" in await looks(world)
+
+        live = await world.live()
+        assert live.number == 2
+        assert live.leg_on(LONG).quantity == 1
+        assert live.leg_on(SHORT).quantity == 0
+        await world.require_ledger_equals_venue()
+
+
 async def test_a_liquidated_leg_is_told_at_once_with_the_way_back_and_the_way_out() -> None:
     async with a_world() as world:
         await liquidate_the_short(world)
