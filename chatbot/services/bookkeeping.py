@@ -187,7 +187,7 @@ class Bookkeeper:
         venue = self._venues.of(account)
         page = await self._book_funding(_Page(hedge, {}), view, venue)
         if differences(page.hedge, view) or hedge.status is HedgeStatus.FROZEN:
-            page = await self._book_what_fits(page, venue)
+            page = await self._book_what_fits(page, view, venue)
         settled = await self._with_ends(self._judge(page, view), hedge)
         if settled.hedge == hedge and settled.empty:
             return hedge, ()
@@ -208,10 +208,11 @@ class Bookkeeper:
             page = replace(page, hedge=hedge, funding=(*page.funding, booked))
         return page
 
-    async def _book_what_fits(self, page: _Page, venue: Venue) -> _Page:
+    async def _book_what_fits(self, page: _Page, view: AccountView, venue: Venue) -> _Page:
         """A history that cannot have happened to this leg explains nothing: the difference stays."""
         try:
-            return await self._book_history(page, venue)
+            told = await self._book_history(page, venue)
+            return await self._book_fired_stops(told, venue) if differences(told.hedge, view) else told
         except InvariantBroken as error:
             log.warning("the history of hedge %s does not fit its ledger: %s", page.hedge.id, error.message)
             return replace(page, fits=False)
@@ -241,9 +242,22 @@ class Bookkeeper:
             return page
         report = await venue.order(intent.symbol, intent.client_order_id)
         report = report or report_of_fills(intent, history.fills, history.instrument)
-        if report is None:
-            return page
-        booked = book_report(page.hedge, intent, report, history.instrument)
+        return page if report is None else self._book_report(page, intent, report, history.instrument)
+
+    async def _book_fired_stops(self, page: _Page, venue: Venue) -> _Page:
+        """Of an order of ours the exchange tells by its id, whatever its history of fills has or has not."""
+        instrument = (await venue.instruments())[page.hedge.symbol]
+        for intent in page.intents.values():
+            if intent.purpose.protective and intent.status is IntentStatus.OPEN:
+                report = await venue.order(intent.symbol, intent.client_order_id)
+                if report is not None and report.filled_quantity > intent.filled_quantity:
+                    page = self._book_report(page, intent, report, instrument)
+        return page
+
+    def _book_report(
+        self, page: _Page, intent: OrderIntent, report: OrderReport, instrument: Instrument
+    ) -> _Page:
+        booked = book_report(page.hedge, intent, report, instrument)
         page = replace(
             page,
             intents={**page.intents, intent.client_order_id: booked.intent},

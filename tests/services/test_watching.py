@@ -115,6 +115,28 @@ async def liquidate_the_short(world: World) -> None:
     world.price(ETH, "2400")
 
 
+async def test_a_stop_of_ours_that_fired_is_found_by_its_id_when_the_history_has_not_got_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        await world.open(margin_mode=ISOLATED, stop_loss="1950")
+        world.price(ETH, "2100")
+        await world.hedge()
+        await looks(world)
+
+        async def nothing(*_: object) -> tuple[()]:
+            return ()
+
+        monkeypatch.setattr(type(world.bot.venues.of(world.account)), "fills", nothing)
+        world.price(ETH, "1940")
+
+        assert "stopped rise 0" in await looks(world)
+        long = (await world.live()).leg_on(LONG)
+        assert long.quantity == 0
+        assert long.realized_pnl < -50
+        await world.require_ledger_equals_venue()
+
+
 async def test_fills_of_a_hedge_that_ended_as_the_next_one_began_are_not_taken_for_its_own() -> None:
     async with a_world() as world:  # nothing here takes any time
         await a_pair(world)
