@@ -86,7 +86,7 @@ async def what_is_stored(url: str, promised: dict[int, int]) -> int:
         }
         hedges = await database.store.live_hedges()
         for hedge in hedges:
-            keys = await database.store.booked_fill_keys(hedge.account_id)
+            keys = {booked.key for booked in await database.store.booked_fills(hedge.id)}
             assert keys == {f"{hedge.number}:{attempt}" for attempt in range(1, hedge.attempt + 1)}
             assert hedge.version == hedge.attempt + 1
             assert hedge.attempt >= promised[hedge.number]
