@@ -233,9 +233,12 @@ class Bookkeeper:
         return page
 
     async def _of_another_hedge(self, fill: Fill) -> bool:
-        """One that ended in the same instant in which this one began."""
-        name = fill.client_order_id
-        return name is not None and await self._store.intent(name) is not None
+        """One that ended in the same instant in which this one began: its journal has the fill.
+
+        An order that was left over from it and fires now is news to this hedge.
+        """
+        other = await self._store.intent(fill.client_order_id) if fill.client_order_id else None
+        return other is not None and other.filled_quantity > 0
 
     async def _book_own(self, page: _Page, intent: OrderIntent, venue: Venue, history: _History) -> _Page:
         if intent.status.final:

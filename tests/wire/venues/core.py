@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Protocol, runtime_checkable
 
 from chatbot.clock import VirtualClock
 from chatbot.domain.account import AccountView, LegSetting
@@ -75,13 +74,6 @@ class ApiKey:
 
     def allows_ip(self, ip: str) -> bool:
         return not self.ips or ip in self.ips
-
-
-@runtime_checkable
-class AddsMargin(Protocol):
-    """What the paper venue offers once isolated margin can be added there."""
-
-    async def add_margin(self, symbol: Symbol, side: PositionSide, amount: Decimal) -> None: ...
 
 
 class Market:
@@ -384,8 +376,5 @@ class VenueAccount:
         await self.paper.set_leg(symbol, side, setting)
 
     async def add_margin(self, symbol: Symbol, side: PositionSide, amount: Decimal) -> None:
-        """Raises ``VenueRejected``; ``NotImplementedError`` as long as the paper venue cannot do it."""
-        venue: object = self.paper
-        if not isinstance(venue, AddsMargin):
-            raise NotImplementedError("the paper venue cannot add margin yet")
-        await venue.add_margin(symbol, side, amount)
+        """Raises ``VenueRejected``."""
+        await self.paper.add_margin(symbol, side, amount)
