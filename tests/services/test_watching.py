@@ -14,6 +14,8 @@ from chatbot.chat import ChatRef, OutboxMessage, Platform, Priority, Reply, Tabl
 from chatbot.clock import VirtualClock
 from chatbot.domain.hedge import AccountId, LegRole
 from chatbot.domain.instrument import MarginMode, PositionSide
+from chatbot.domain.intent import IntentStatus
+from chatbot.domain.order import OrderRequest, OrderType
 from chatbot.domain.pnl import totals
 from chatbot.domain.quote import CloseRequest, CloseWay
 from chatbot.domain.risk import Alert, AlertKind, AlertPhase, Gravity, LegCause, LegChanged
@@ -152,6 +154,35 @@ async def test_fills_of_a_hedge_that_ended_as_the_next_one_began_are_not_taken_f
         assert live.number == 2
         assert live.leg_on(LONG).quantity == 1
         assert live.leg_on(SHORT).quantity == 0
+        await world.require_ledger_equals_venue()
+
+
+async def test_an_order_left_over_from_an_ended_hedge_that_fires_is_booked_to_the_next() -> None:
+    async with a_world() as world:
+        await world.open(margin_mode=ISOLATED)
+        (intent,) = await world.bot.store.intents(hedge_id=(await world.live()).id)
+        await world.elsewhere(LONG, "1", opens=False)
+        await looks(world)
+        left = replace(
+            intent, client_order_id="left-over", filled_quantity=Decimal(0), status=IntentStatus.OPEN
+        )
+        await world.bot.store.commit(Changes(intents=(left,)))
+        await a_pair(world)
+
+        fires = OrderRequest(
+            "left-over",
+            ETH,
+            LONG.closing,
+            LONG,
+            OrderType.MARKET,
+            Decimal(1),
+            reduce_only=True,
+            valid_until=left.valid_until,
+        )
+        await world.bot.venues.of(world.account).place([fires])
+        await looks(world)
+
+        assert (await world.live()).leg_on(LONG).quantity == 0
         await world.require_ledger_equals_venue()
 
 
