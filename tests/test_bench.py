@@ -10,7 +10,7 @@ from decimal import Decimal
 import aiohttp
 import pytest
 
-from bench import accounts, legs, orders, startup, updates
+from bench import accounts, legs, orders, startup, triggers, updates
 from bench.__main__ import PARTS, main
 from bench.crowd import QUESTION, Answer, Crowd
 from bench.figures import figure, median, quantile, times
@@ -54,6 +54,14 @@ async def test_both_legs_of_a_close_at_once_reach_each_exchange_in_one_request()
     assert at_once == {"binance: at once": 1, "bybit: at once": 1, "okx: at once": 1}
     assert {count for name, count in requests.items() if name not in at_once} == {2}
     assert all(aim.met for aim in table.aims)
+
+
+async def test_every_way_to_find_what_a_tick_crosses_names_the_same_positions() -> None:
+    tiny = triggers.Plan(positions=2_000, markets=5, calm=2_000, crash=500, slow=500, changes=100)
+    table = await triggers.measure(tiny)
+    assert [row[0] for row in table.rows] == list(triggers.CONTENDERS)
+    assert all(positive(cell) for row in table.rows for cell in row[1:6])
+    assert len(table.aims) == 5
 
 
 @pytest.mark.slow
