@@ -65,6 +65,7 @@ def open_watch_room(
         clock=clock,
         notify=notify,
         unstreamed=lambda account: streaming.missing_for(account),  # noqa: PLW0108 (made below)
+        seen=lambda account, sight: streaming.seen(account, sight),  # noqa: PLW0108 (likewise)
     )
     pacer = Pacer(
         store=store,
