@@ -74,6 +74,7 @@ def open_watch_room(
         streamed=lambda account: streaming.streamed(account),  # noqa: PLW0108 (likewise)
         room=streams.room,
         busy=locks.busy,
+        prices=lambda venue: streaming.prices(venue),  # noqa: PLW0108 (likewise)
     )
-    streaming = StreamService(streams, clock, wake=pacer.wake, sight=watching.sight)
+    streaming = StreamService(streams, clock, wake=pacer.wake, concern=pacer.concern, sight=watching.sight)
     return WatchRoom(watching, pacer, streaming, venues)

@@ -10,7 +10,7 @@ from decimal import Decimal
 import aiohttp
 import pytest
 
-from bench import accounts, legs, orders, startup, triggers, updates
+from bench import accounts, legs, orders, startup, triggers, updates, watching
 from bench.__main__ import PARTS, main
 from bench.crowd import QUESTION, Answer, Crowd
 from bench.figures import figure, median, quantile, times
@@ -62,6 +62,15 @@ async def test_every_way_to_find_what_a_tick_crosses_names_the_same_positions() 
     assert [row[0] for row in table.rows] == list(triggers.CONTENDERS)
     assert all(positive(cell) for row in table.rows for cell in row[1:6])
     assert len(table.aims) == 5
+
+
+async def test_the_endangered_are_seen_sooner_than_in_turn_at_the_same_cost() -> None:
+    """On a virtual clock: the same on every machine."""
+    table = await watching.measure(watching.Plan(accounts=400, markets=5, before=10))
+    ours, theirs = ([float(cell.strip("%").replace(",", "")) for cell in row[1:]] for row in table.rows)
+    assert ours[0] == theirs[0] > 0
+    assert ours[1] * watching.SOONER <= theirs[1]
+    assert ours[-2] < theirs[-2]  # fewer looks
 
 
 @pytest.mark.slow

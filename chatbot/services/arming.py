@@ -27,6 +27,7 @@ class Arming:
         self._indexes: defaultdict[str, TriggerIndex] = defaultdict(TriggerIndex)
         self._armed: dict[AccountId, _Armed] = {}
         self._owners: dict[int, AccountId] = {}
+        self._prices: defaultdict[str, dict[Symbol, Decimal]] = defaultdict(dict)
         self._last_number = 0
 
     def arm(self, account: Account, triggers: Sequence[Trigger]) -> None:
@@ -52,8 +53,13 @@ class Arming:
         """Those whose prices could concern anybody."""
         return self._indexes[venue].symbols()
 
+    def prices(self, venue: str) -> Mapping[Symbol, Decimal]:
+        """The newest told."""
+        return self._prices[venue]
+
     def concerned(self, venue: str, prices: Mapping[Symbol, Decimal]) -> set[AccountId]:
         index = self._indexes[venue]
+        self._prices[venue].update(prices)
         return {
             self._owners[number]
             for symbol, price in prices.items()

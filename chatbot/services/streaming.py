@@ -20,7 +20,9 @@ LINGER = timedelta(minutes=10)  # an account that holds nothing any more is list
 
 
 class StreamService:
-    """``wake`` looks at an account at once; ``sight`` is what the last look saw."""
+    """``wake`` looks at an account at once, ``concern`` as soon as that is fair to the others whom the same
+    prices concern; ``sight`` is what the last look saw.
+    """
 
     def __init__(
         self,
@@ -28,11 +30,13 @@ class StreamService:
         clock: Clock,
         *,
         wake: Callable[[AccountId], None],
+        concern: Callable[[str, AccountId], None],
         sight: Callable[[AccountId], Sight | None],
     ) -> None:
         self._streams = streams
         self._clock = clock
         self._wake = wake
+        self._concern = concern
         self._sight = sight
         self._accounts: Shelf[AccountStream] = Shelf()
         self._prices: Shelf[PriceStream] = Shelf()
@@ -60,6 +64,11 @@ class StreamService:
             if self._accounts.get(account.id) is None:
                 self._accounts.put(account.id, self._of_account(account))
         self._tend_prices({account.venue for account in wanted})
+
+    def prices(self, venue: str) -> Mapping[Symbol, Decimal]:
+        """The newest that a stream tells; none once it is lost, for they would be old."""
+        keeper = self._prices.get(venue)
+        return self._arming.prices(venue) if keeper is not None and keeper.alive else {}
 
     def seen(self, account: Account, sight: Sight) -> None:
         """After each look."""
@@ -119,4 +128,4 @@ class StreamService:
 
     def _wake_concerned(self, venue: str, prices: Mapping[Symbol, Decimal]) -> None:
         for account_id in self._arming.concerned(venue, prices):
-            self._wake(account_id)
+            self._concern(venue, account_id)

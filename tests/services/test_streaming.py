@@ -91,7 +91,13 @@ class Rig:
         self.woken: list[AccountId] = []
         self.sights: dict[AccountId, Sight] = {}
         self.accounts: list[Account] = []
-        self.service = StreamService(self.streams, self.clock, wake=self.woken.append, sight=self.sights.get)
+        self.service = StreamService(
+            self.streams,
+            self.clock,
+            wake=self.woken.append,
+            concern=lambda _, account_id: self.woken.append(account_id),
+            sight=self.sights.get,
+        )
 
     def holds(self, name: str, *, venue: str = "binance", low: str = "1990", high: str = "2010") -> Account:
         account = Account(AccountId(name), UserId(f"user of {name}"), venue, name, START)
