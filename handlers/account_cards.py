@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from chatbot.chat import Button, Erasure, Platform, Reply, Severity, Text
 from chatbot.domain.instrument import PositionMode
@@ -14,7 +15,7 @@ from chatbot.services.linking import Links
 from chatbot.services.people import PAPER
 from handlers.look import Look
 from handlers.modes import NAMES
-from handlers.text import day, listing
+from handlers.text import day, duration, listing
 
 KEY_ADVICE = (
     "Make a key there that may read and trade futures, and nothing else: no withdrawals, no transfers. "
@@ -26,6 +27,7 @@ _DOUBTS = {
     KeyDoubt.TRADING: "it may trade futures",
     KeyDoubt.ADDRESS: "it is restricted to this bot's address",
 }
+CLOCKS_MAY_DIFFER = timedelta(seconds=5)
 NOT_DELETED = "⚠️ I could not delete your message: **please delete it yourself.**"
 
 
@@ -120,7 +122,8 @@ def warning_words(look: Look, warning: KeyWarning, line: Connected | Line) -> st
         case KeyWarning.EXPIRES_SOON:
             return f"The key expires on {_expiry(look, line)}: make a new one before that."
         case KeyWarning.ONE_WAY:
-            return "The account is in one-way mode; hedges need hedge mode (/settings)."
+            command = f"/settings mode hedge on {line.account.label}"
+            return f"The account is in one-way mode; hedges need hedge mode: `{command}`."
 
 
 def _expiry(look: Look, line: Connected | Line) -> str:
@@ -162,7 +165,22 @@ def _account_lines(look: Look, line: Line) -> list[str]:
     lines = [f"**{account.label}** · {_kind(line)}{mark}"]
     if account.frozen:
         lines.append(f"🛑 Takes no new orders: {account.frozen}.")
-    return lines + [f"⚠️ {warning_words(look, each, line)}" for each in line.warnings]
+    return [
+        *lines,
+        *(f"⚠️ {warning_words(look, each, line)}" for each in line.warnings),
+        *_clock_words(line),
+    ]
+
+
+def _clock_words(line: Line) -> tuple[str, ...]:
+    ahead = line.seen.clock_ahead
+    if ahead is None or abs(ahead) <= CLOCKS_MAY_DIFFER:
+        return ()
+    way = "ahead of" if ahead > timedelta(0) else "behind"
+    return (
+        f"⚠️ The clock of {line.account.venue} is {duration(abs(ahead))} {way} this bot's: live streams "
+        "may be refused, and then I ask every few seconds instead. Whoever runs the bot should set its clock.",
+    )
 
 
 def _kind(line: Line) -> str:

@@ -36,6 +36,7 @@ from chatbot.ports import (
     KeyFacts,
     KeyRecords,
     KeyReport,
+    Sighting,
     Store,
     User,
     Vault,
@@ -82,6 +83,7 @@ class Line:
     facts: KeyFacts | None
     warnings: tuple[KeyWarning, ...]
     is_default: bool
+    seen: Sighting
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,9 +292,11 @@ class ConnectService:
 
     async def _line(self, account: Account, default: Account) -> Line:
         facts = await self._keys.facts(account.id)
-        report = facts.report if facts else None
+        seen = Sighting() if account.venue == PAPER else self._exchanges.seen(account)
+        report = _as_seen(facts.report, seen) if facts and facts.report else None
         found = key_rules.warnings(report, self._clock.now()) if report else ()
-        return Line(account, facts, found, account.id == default.id)
+        shown = replace(facts, report=report) if facts else None
+        return Line(account, shown, found, account.id == default.id, seen)
 
     async def holdings(self, user: User, name: str) -> Holdings:
         """What a disconnection would leave alone. Raises NotFound, BadArgument (paper), Busy."""
@@ -330,6 +334,11 @@ class ConnectService:
 
     async def _audit(self, user_id: UserId, action: str, detail: str) -> None:
         await self._store.commit(Changes(audit=(AuditEntry(self._clock.now(), user_id, action, detail),)))
+
+
+def _as_seen(report: KeyReport, seen: Sighting) -> KeyReport:
+    """The daily check knows the mode of then; every look since knows better."""
+    return replace(report, position_mode=seen.position_mode or report.position_mode)
 
 
 def _require_whole(venue_id: str, credentials: Credentials, *, passphrase: bool) -> None:

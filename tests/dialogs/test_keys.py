@@ -12,7 +12,7 @@ from chatbot.chat import Platform, UserRef
 from chatbot.domain.instrument import PositionMode
 from chatbot.domain.quote import CloseQuote, CloseRequest, Quote
 from chatbot.errors import BadCredentials, Busy, MissingPermission, VenueUnavailable
-from chatbot.ports import Account, KeyReport
+from chatbot.ports import Account, KeyReport, Sighting
 from chatbot.venues.paper.faults import Late, Unavailable
 from tests.dialogs.harness import ANN, BOB, BTC, GROUP, NOON, Card, Dialog, a_dialog, home_of
 from tests.exchanges import ScriptedExchanges, key
@@ -398,6 +398,24 @@ async def test_accounts_show_what_matters_and_no_more_of_a_key_than_its_end(
         assert "one-way mode; hedges need hedge mode" in card.text
         assert key() not in card.text
         assert card.labels == ["Make binance default", "Disconnect binance", "Connect an exchange"]
+
+
+async def test_accounts_show_the_mode_as_last_seen_and_a_clock_that_differs(
+    exchanges: ScriptedExchanges,
+) -> None:
+    exchanges.knows(key())
+    async with a_dialog(exchanges=exchanges) as dialog:
+        await hands_in(dialog, key(), SECRET)
+        (before,) = await dialog.says("/accounts")
+        assert "hedge mode" in before.text
+        account = await exchange_account(dialog)
+
+        exchanges.sightings[account.id] = Sighting(PositionMode.ONE_WAY, timedelta(seconds=-8))
+        (after,) = await dialog.says("/accounts")
+
+        assert "binance · binance · key …kkkk · one-way mode" in after.text
+        assert "hedges need hedge mode: /settings mode hedge on binance." in after.text
+        assert "The clock of binance is 8 s behind this bot's: live streams may be refused" in after.text
 
 
 async def test_orders_go_to_paper_until_the_user_says_otherwise(exchanges: ScriptedExchanges) -> None:

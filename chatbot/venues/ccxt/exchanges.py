@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from chatbot.domain.hedge import AccountId
 from chatbot.errors import BadCredentials, InstrumentUnavailable
-from chatbot.ports import Account, Clock, Credentials, KeyReport
+from chatbot.ports import Account, Clock, Credentials, KeyReport, Sighting
 from chatbot.venues.ccxt import table
 from chatbot.venues.ccxt.clones import Connections
 from chatbot.venues.ccxt.dialects.common import Dialect
@@ -77,6 +77,13 @@ class CcxtExchanges:
         """Cheap: what an account learned of itself outlives this, its credentials do not."""
         memory = self._memories.setdefault(account.id, AccountMemory())
         return CcxtVenue(self.marketplace(account.venue), credentials, memory)
+
+    def seen(self, account: Account) -> Sighting:
+        memory = self._memories.get(account.id)
+        return Sighting(
+            position_mode=None if memory is None else memory.mode,
+            clock_ahead=self.marketplace(account.venue).clock_ahead,
+        )
 
     def room(self, venue_id: str) -> bool:
         place = self._places.get(venue_id)

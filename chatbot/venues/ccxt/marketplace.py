@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -28,12 +29,14 @@ from chatbot.venues.ccxt.quirks import Call, Quirks
 from chatbot.venues.ccxt.reading import Garbled
 from chatbot.venues.ccxt.streams import Connection, know_markets, stream_template, tells_positions
 
+log = logging.getLogger(__name__)
 Value = TypeVar("Value")
 
 DIALECTS: Mapping[str, type[Dialect]] = {"binance": Binance, "bybit": Bybit, "okx": Okx}
 LISTING_IS_FRESH_FOR = timedelta(hours=6)
 OFFSET_IS_FRESH_FOR = timedelta(minutes=10)
 PRICES_ARE_FRESH_FOR = timedelta(seconds=1)
+CLOCKS_MAY_DIFFER = timedelta(seconds=5)  # requests bear the venue's time, but streams are signed by ours
 
 
 class Once(Generic[Value]):
@@ -115,6 +118,7 @@ class Marketplace:
         self._markets: dict[Symbol, Once[MarketState]] = {}
         self._books: dict[tuple[Symbol, int], Once[OrderBook]] = {}
         self._streams: Client | None = None
+        self.clock_ahead: timedelta | None = None
 
     async def dialect(self, credentials: Credentials | None, memory: AccountMemory | None = None) -> Dialect:
         """The way of one account. Raises VenueUnavailable while the markets cannot be loaded."""
@@ -188,7 +192,18 @@ class Marketplace:
         """By how many milliseconds our clock is ahead: requests bear the venue's time."""
         if template.has.get("fetchTime") is not True:
             return 0.0
-        return float(await self._ask(template, "load_time_difference"))
+        difference = float(await self._ask(template, "load_time_difference"))
+        self._note_clock(timedelta(milliseconds=-difference))
+        return difference
+
+    def _note_clock(self, ahead: timedelta) -> None:
+        """The log is told when it begins, not every ten minutes."""
+        before, self.clock_ahead = self.clock_ahead, ahead
+        if abs(ahead) > CLOCKS_MAY_DIFFER and (before is None or abs(before) <= CLOCKS_MAY_DIFFER):
+            log.warning(
+                "the exchange's clock differs from ours: streams may be refused",
+                extra={"venue": self.quirks.id, "venue_ahead_s": round(ahead.total_seconds(), 1)},
+            )
 
     async def _ask(self, template: Client, method: str) -> Any:
         try:
