@@ -271,6 +271,10 @@ class KeyRecords(Protocol):
 
     async def all_facts(self) -> tuple[KeyFacts, ...]: ...
 
+    def fingerprint(self, venue_id: str, api_key: str) -> str:
+        """The same for the same key, and no way back to it."""
+        ...
+
     async def holder(self, venue_id: str, api_key: str) -> AccountId | None:
         """The account that this very key is stored for."""
         ...
@@ -429,7 +433,8 @@ class User:
 class Account:
     """``venue`` is "paper" or an exchange id; ``frozen`` says why it takes no new orders.
 
-    ``owner`` is the exchange's own id of whoever is behind the key, where it tells. A disconnected account
+    ``owner`` is the exchange's own id of whoever is behind the key; where it does not tell, a hash of the key
+    stands for it. A disconnected account
     has no key any more and stays for its history.
     """
 

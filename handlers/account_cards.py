@@ -13,9 +13,10 @@ from chatbot.services.entering import Part, Wanted
 from chatbot.services.key_rules import KeyDoubt, KeyWarning
 from chatbot.services.linking import Links
 from chatbot.services.people import PAPER
+from handlers.buttons import fits
 from handlers.look import Look
 from handlers.modes import NAMES
-from handlers.text import day, duration, listing
+from handlers.text import day, duration, listing, short_name
 
 KEY_ADVICE = (
     "Make a key there that may read and trade futures, and nothing else: no withdrawals, no transfers. "
@@ -104,9 +105,37 @@ def connected_card(look: Look, result: Connected) -> Reply:
         if result.is_default
         else "Orders still go to another account; the button changes that."
     )
+    lines += _history_words(result)
     use = () if result.is_default else (look.button(f"Use {label}", f"/settings account {label}"),)
     accounts = look.button("Accounts", "/accounts")
-    return Reply(blocks=(Text("\n".join(lines)),), buttons=((*use, accounts),), severity=Severity.SUCCESS)
+    rows = (*_adoptions(look, result), (*use, accounts))
+    return Reply(blocks=(Text("\n".join(lines)),), buttons=rows, severity=Severity.SUCCESS)
+
+
+def _history_words(result: Connected) -> list[str]:
+    lines = []
+    if result.resumed:
+        names = _numbered(result.resumed)
+        lines.append(f"It holds exactly what {names} held, so it is that account again, history and all.")
+    for left in result.stranded:
+        names, label = _numbered(left.numbers), left.account.label
+        lines.append(
+            f"⚠️ {names} on {label} waits without a key. {result.account.venue} does not tell whose a key is, "
+            f"and this one does not hold what {names} held, so it is a new account here. "
+            + (f"If it is the same one: `/adopt SYMBOL on {result.account.label}`." if left.held else "")
+        )
+    return [line.rstrip() for line in lines]
+
+
+def _numbered(numbers: Sequence[int]) -> str:
+    return listing([f"#{number}" for number in numbers], last="and")
+
+
+def _adoptions(look: Look, result: Connected) -> tuple[tuple[Button, ...], ...]:
+    symbols = dict.fromkeys(symbol for left in result.stranded for symbol in left.held)
+    commands = {symbol: f"/adopt {symbol} on {result.account.label}" for symbol in symbols}
+    made = (look.button(f"Adopt {short_name(s)}", text) for s, text in commands.items() if fits(text))
+    return tuple((button,) for button in made)
 
 
 def _warnings(look: Look, result: Connected) -> list[str]:
@@ -179,7 +208,7 @@ def _clock_words(line: Line) -> tuple[str, ...]:
     way = "ahead of" if ahead > timedelta(0) else "behind"
     return (
         f"⚠️ The clock of {line.account.venue} is {duration(abs(ahead))} {way} this bot's: live streams "
-        "may be refused, and then I ask every few seconds instead. Whoever runs the bot should set its clock.",
+        "may be refused, and then I ask every few seconds instead. Whoever runs the bot can set it right.",
     )
 
 

@@ -36,6 +36,7 @@ class ScriptedExchanges:
     before_answer: Callable[[Credentials], None] = lambda _: None
     floor: PaperExchange | None = None  # where accounts trade whose key was taken
     doors: dict[AccountId, PaperVenue] = field(default_factory=dict)
+    books: dict[str, AccountId] = field(default_factory=dict)  # by API key, where it is not the account's
     sightings: dict[AccountId, Sighting] = field(default_factory=dict)
 
     def knows(self, api_key: str, **changes: object) -> str:
@@ -61,7 +62,7 @@ class ScriptedExchanges:
         return answer
 
     def venue(self, account: Account, credentials: Credentials) -> Venue:
-        return self.door(account.id)
+        return self.door(self.books.get(credentials.api_key, account.id))
 
     def door(self, account_id: AccountId) -> PaperVenue:
         """Its ``faults`` can be scripted."""

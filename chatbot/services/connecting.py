@@ -46,6 +46,7 @@ from chatbot.services import key_rules
 from chatbot.services.key_rules import KeyDoubt, KeyWarning, other_reason
 from chatbot.services.locks import AccountLocks
 from chatbot.services.people import PAPER, People
+from chatbot.services.recognizing import Recognized, Recognizer, Stranded
 
 MOST_ATTEMPTS, ATTEMPTS_WITHIN = 6, timedelta(minutes=10)
 DOUBTS_LAST = timedelta(minutes=5)
@@ -56,7 +57,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """``renewed``: the account was known before and has a new key now."""
+    """``renewed``: the account was known before and has a new key now; ``resumed`` are the hedges that it was
+    recognized by, ``stranded`` those that wait for another.
+    """
 
     account: Account
     hint: str
@@ -64,6 +67,8 @@ class Connected:
     expires_at: datetime | None
     is_default: bool
     renewed: bool
+    resumed: tuple[int, ...] = ()
+    stranded: tuple[Stranded, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +138,7 @@ class ConnectService:
         self._clock = clock
         self._locks = locks
         self._key_changed = key_changed
+        self._recognizer = Recognizer(store=store, exchanges=exchanges, keys=keys)
         self._storing = asyncio.Lock()
         self._attempts: defaultdict[UserId, deque[datetime]] = defaultdict(deque)
         self._pending: dict[UserId, _Pending] = {}
@@ -229,15 +235,15 @@ class ConnectService:
                 "Allow both for it there, from this machine's address. Nothing was stored."
             ) from None
         except VenueError:
-            raise VenueUnavailable(
-                f"{venue_id} cannot be reached just now; nothing was stored.", venue=venue_id
-            ) from None
+            raise _out_of_reach(venue_id) from None
 
     async def _keep(
         self, user: User, venue_id: str, credentials: Credentials, report: KeyReport
     ) -> Connected:
+        found = await self._recognized(user, venue_id, credentials, report)
+        report_owner = report.owner or self._recognizer.owner(venue_id, credentials)
         async with self._storing:
-            account, renewed = await self._account_for(user, venue_id, report)
+            account, renewed = await self._account_for(user, venue_id, report_owner, found)
             try:
                 await self._vault.keep(account, credentials)
             except Conflict:
@@ -253,19 +259,33 @@ class ConnectService:
             expires_at=report.expires_at,
             is_default=(await self._people.trading_account(user)).id == account.id,
             renewed=renewed,
+            resumed=found.resumed,
+            stranded=found.stranded,
         )
 
-    async def _account_for(self, user: User, venue_id: str, report: KeyReport) -> tuple[Account, bool]:
+    async def _recognized(
+        self, user: User, venue_id: str, credentials: Credentials, report: KeyReport
+    ) -> Recognized:
+        if report.owner:
+            return Recognized(None)
+        try:
+            return await self._recognizer.recognize(user, venue_id, credentials)
+        except VenueError:
+            raise _out_of_reach(venue_id) from None
+
+    async def _account_for(
+        self, user: User, venue_id: str, owner: str, found: Recognized
+    ) -> tuple[Account, bool]:
         """The account behind the key: a known one of this user comes back, with its history."""
         mine = [*await self._store.accounts(user.id), *await self._store.former_accounts(user.id)]
-        if report.owner:
-            await self._require_nobody_elses(user, venue_id, report.owner)
-            known = [a for a in mine if (a.venue, a.owner) == (venue_id, report.owner)]
-            if known:
-                return replace(known[0], disconnected_at=None, frozen=other_reason(known[0])), True
+        await self._require_nobody_elses(user, venue_id, owner)
+        known = found.account or next((a for a in mine if (a.venue, a.owner) == (venue_id, owner)), None)
+        if known is not None:
+            back = replace(known, disconnected_at=None, frozen=other_reason(known), owner=owner)
+            return back, True
         label = _free_label(venue_id, {account.label for account in mine})
         new = Account(
-            AccountId(f"{label}:{user.ref}"), user.id, venue_id, label, self._clock.now(), owner=report.owner
+            AccountId(f"{label}:{user.ref}"), user.id, venue_id, label, self._clock.now(), owner=owner
         )
         return new, False
 
@@ -334,6 +354,10 @@ class ConnectService:
 
     async def _audit(self, user_id: UserId, action: str, detail: str) -> None:
         await self._store.commit(Changes(audit=(AuditEntry(self._clock.now(), user_id, action, detail),)))
+
+
+def _out_of_reach(venue_id: str) -> VenueUnavailable:
+    return VenueUnavailable(f"{venue_id} cannot be reached just now; nothing was stored.", venue=venue_id)
 
 
 def _as_seen(report: KeyReport, seen: Sighting) -> KeyReport:

@@ -9,7 +9,8 @@ from decimal import Decimal
 import pytest
 
 from chatbot.chat import Platform, UserRef
-from chatbot.domain.instrument import PositionMode
+from chatbot.domain.hedge import AccountId
+from chatbot.domain.instrument import PositionMode, PositionSide
 from chatbot.domain.quote import CloseQuote, CloseRequest, Quote
 from chatbot.errors import BadCredentials, Busy, MissingPermission, VenueUnavailable
 from chatbot.ports import Account, KeyReport, Sighting
@@ -527,6 +528,91 @@ async def test_a_hedge_of_a_disconnected_account_says_how_to_get_back(exchanges:
         await dialog.does("/open BTC long 0.05 10x")
         await leaves(dialog, "binance")
         assert "which has no key any more: /connect binance." in await dialog.reads("/close #1")
+
+
+async def trades_behind(dialog: Dialog, account: Account, quantity: str, *, opens: bool) -> None:
+    """The long, in the exchange's own app."""
+    await dialog.bot.exchange.trade_elsewhere(
+        account.id, BTC, PositionSide.LONG, Decimal(quantity), opens=opens, reference=f"{quantity} {opens}"
+    )
+
+
+async def a_pair_is_left_behind(exchanges: ScriptedExchanges, dialog: Dialog) -> Account:
+    """#1, BTC and hedged, on binance, whose key is gone."""
+    exchanges.knows(key())
+    await hands_in(dialog, key(), SECRET)
+    await dialog.says("/settings account binance")
+    await dialog.does("/open BTC long 0.05 10x")
+    await dialog.price(BTC, 110_000)
+    await dialog.does("/hedge BTC")
+    account = await exchange_account(dialog)
+    await leaves(dialog, "binance")
+    return account
+
+
+async def test_a_new_key_takes_up_the_account_whose_positions_it_holds(exchanges: ScriptedExchanges) -> None:
+    """Binance does not tell whose a key is."""
+    async with a_dialog(exchanges=exchanges) as dialog:
+        account = await a_pair_is_left_behind(exchanges, dialog)
+        exchanges.books[exchanges.knows(key("n"))] = account.id
+
+        card = await hands_in(dialog, key("n"), SECRET)
+
+        assert card.text.startswith("✅ binance has a new key · key …nnnn")
+        assert "It holds exactly what #1 held, so it is that account again, history and all." in card.text
+        assert await labels(dialog) == ["paper", "binance"]
+        await dialog.does("/close #1", button="Both at once")
+        assert "#1 BTC closed" in dialog.latest.text
+
+
+async def test_the_very_same_key_brings_its_account_back(exchanges: ScriptedExchanges) -> None:
+    """Also with nothing open, and when what was open has changed since."""
+    async with a_dialog(exchanges=exchanges) as dialog:
+        account = await a_pair_is_left_behind(exchanges, dialog)
+        await trades_behind(dialog, account, "0.02", opens=False)
+
+        card = await hands_in(dialog, key(), SECRET)
+
+        assert card.text.startswith("✅ binance has a new key · key …kkkk")
+        assert (await exchange_account(dialog)).id == account.id
+
+
+@pytest.mark.parametrize("changed", ["quantity", "price", "other account"])
+async def test_a_key_that_holds_something_else_is_a_new_account_and_says_what_to_do(
+    exchanges: ScriptedExchanges, changed: str
+) -> None:
+    async with a_dialog(exchanges=exchanges) as dialog:
+        account = await a_pair_is_left_behind(exchanges, dialog)
+        same = changed != "other account"
+        exchanges.books[exchanges.knows(key("n"))] = account.id if same else AccountId("another")
+        if same:
+            await trades_behind(dialog, account, "0.02", opens=False)
+        if changed == "price":
+            await dialog.price(BTC, 111_000)
+            await trades_behind(dialog, account, "0.02", opens=True)
+
+        card = await hands_in(dialog, key("n"), SECRET)
+
+        assert card.text.startswith("✅ binance-2 is connected · key …nnnn")
+        assert "⚠️ #1 on binance waits without a key. binance does not tell whose a key is" in card.text
+        assert ("/adopt SYMBOL on binance-2" in card.text) == same
+        if same:
+            await dialog.taps(card, "Adopt BTC")
+            assert "#2 BTC is a hedge of mine from now on" in dialog.latest.text
+
+
+async def test_an_exchange_that_is_gone_before_the_account_is_recognized_stores_nothing(
+    exchanges: ScriptedExchanges,
+) -> None:
+    async with a_dialog(exchanges=exchanges) as dialog:
+        account = await a_pair_is_left_behind(exchanges, dialog)
+        exchanges.books[exchanges.knows(key("n"))] = account.id
+        exchanges.door(account.id).faults.on_reads(Unavailable())
+
+        card = await hands_in(dialog, key("n"), SECRET)
+
+        assert "binance cannot be reached just now; nothing was stored" in card.text
+        assert await labels(dialog) == ["paper"]
 
 
 async def test_panic_is_about_every_account(exchanges: ScriptedExchanges) -> None:
