@@ -119,8 +119,9 @@ def _history_words(result: Connected) -> list[str]:
         lines.append(f"It holds exactly what {names} held, so it is that account again, history and all.")
     for left in result.stranded:
         names, label = _numbered(left.numbers), left.account.label
+        wait = "waits" if len(left.numbers) == 1 else "wait"
         lines.append(
-            f"⚠️ {names} on {label} waits without a key. {result.account.venue} does not tell whose a key is, "
+            f"⚠️ {names} on {label} {wait} without a key. {result.account.venue} does not tell whose a key is, "
             f"and this one does not hold what {names} held, so it is a new account here. "
             + (f"If it is the same one: `/adopt SYMBOL on {result.account.label}`." if left.held else "")
         )
@@ -248,10 +249,11 @@ def disconnect_question(look: Look, held: Holdings) -> Reply:
 
 def _left_alone(held: Holdings) -> str:
     if held.hedges:
-        names = listing([f"#{hedge.number}" for hedge in held.hedges], last="and")
+        names = _numbered([hedge.number for hedge in held.hedges])
+        are, stay, them = ("is", "stays", "it") if len(held.hedges) == 1 else ("are", "stay", "them")
         return (
-            f"⚠️ **{names} is open there** and stays open, unguarded: no alert will come, and I cannot "
-            "close it for you. /close first, if that is not what you want."
+            f"⚠️ **{names} {are} open there** and {stay} open, unguarded: no alert will come, and I cannot "
+            f"close {them} for you. /close first, if that is not what you want."
         )
     if held.positions is None:
         return "⚠️ The exchange does not answer just now: what is open there stays open, unguarded."

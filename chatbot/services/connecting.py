@@ -140,7 +140,7 @@ class ConnectService:
         self._key_changed = key_changed
         self._recognizer = Recognizer(store=store, exchanges=exchanges, keys=keys)
         self._storing = asyncio.Lock()
-        self._attempts: defaultdict[UserId, deque[datetime]] = defaultdict(deque)
+        self._attempts: defaultdict[tuple[UserId, str], deque[datetime]] = defaultdict(deque)
         self._pending: dict[UserId, _Pending] = {}
 
     # --- where ------------------------------------------------------------------------------
@@ -169,7 +169,8 @@ class ConnectService:
 
     async def connect(self, user: User, venue_id: str, credentials: Credentials) -> Connected | Doubtful:
         """Raises Busy (too many tries), KeyRefused, VenueUnavailable: in all of these nothing is stored."""
-        self._count_attempt(user)
+        self.require_tries(user, venue_id)
+        self._attempts[user.id, venue_id].append(self._clock.now())
         self._pending.pop(user.id, None)
         try:
             report = await self._approved(user, venue_id, credentials)
@@ -295,13 +296,17 @@ class ConnectService:
             if (account.venue, account.owner) == (venue_id, owner) and account.user_id != user.id:
                 raise KeyRefused(TAKEN)
 
-    def _count_attempt(self, user: User) -> None:
-        now, made = self._clock.now(), self._attempts[user.id]
+    def require_tries(self, user: User, venue_id: str) -> None:
+        """:raises Busy: too many lately; to be asked before a key is, not once it was typed"""
+        now, made = self._clock.now(), self._attempts[user.id, venue_id]
         while made and made[0] <= now - ATTEMPTS_WITHIN:
             made.popleft()
         if len(made) >= MOST_ATTEMPTS:
-            raise Busy("That were too many tries; nothing was sent. Try again in ten minutes.")
-        made.append(now)
+            left = -(-(made[0] + ATTEMPTS_WITHIN - now) // timedelta(minutes=1))
+            raise Busy(
+                f"Those were too many tries on {venue_id}; nothing was sent. Try again in {left} min, and "
+                "look meanwhile whether the key is whole, and may be used from here."
+            )
 
     # --- what is connected ------------------------------------------------------------------
 
@@ -366,7 +371,7 @@ def _as_seen(report: KeyReport, seen: Sighting) -> KeyReport:
 
 
 def _require_whole(venue_id: str, credentials: Credentials, *, passphrase: bool) -> None:
-    parts: Sequence[tuple[str, str]] = (("key", credentials.api_key), ("secret", credentials.secret))
+    parts: Sequence[tuple[str, str]] = (("API key", credentials.api_key), ("secret", credentials.secret))
     if passphrase:
         parts = (*parts, ("passphrase", credentials.passphrase))
     for name, value in parts:

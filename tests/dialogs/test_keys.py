@@ -325,10 +325,48 @@ async def test_tries_are_limited_and_the_exchange_is_left_alone_then(exchanges: 
     async with a_dialog(exchanges=exchanges) as dialog:
         for _ in range(6):
             await hands_in(dialog, key(), SECRET)
-        assert "too many tries" in (await hands_in(dialog, key(), SECRET)).text
+        await dialog.clock.advance(90)
+
+        told = await dialog.reads("/connect binance")
+
+        assert told.startswith("Those were too many tries on binance; nothing was sent. Try again in 9 min")
         assert len(exchanges.asked) == 6
-        await dialog.clock.advance(601)
+        await dialog.clock.advance(511)
         assert "does not accept" in (await hands_in(dialog, key(), SECRET)).text
+
+
+async def test_tries_on_one_exchange_are_none_on_another(exchanges: ScriptedExchanges) -> None:
+    exchanges.knows(key("b"))
+    async with a_dialog(exchanges=exchanges) as dialog:
+        for _ in range(6):
+            await hands_in(dialog, key(), SECRET)
+        assert "bybit is connected" in (await hands_in(dialog, key("b"), SECRET, venue="bybit")).text
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ((" a b c",), "The API key has a space in it"),
+        ((key(), "b c"), "The secret has a space in it"),
+        (("ab***cd",), "The API key is masked"),
+    ],
+)
+async def test_what_cannot_be_a_key_is_told_at_once_and_by_its_name(
+    exchanges: ScriptedExchanges, parts: tuple[str, ...], said: str
+) -> None:
+    async with a_dialog(exchanges=exchanges) as dialog:
+        card = await hands_in(dialog, *parts)
+        assert card.text.startswith(said)
+        assert "Nothing was stored. /connect binance starts again." in card.text
+        assert exchanges.asked == []
+
+
+async def test_a_key_of_letters_alone_is_kept_from_the_record_too(exchanges: ScriptedExchanges) -> None:
+    letters = "vmPUZEbmvnSDoVNHkqHlWFsOrzaKEwzvswpMuIgwCIPyhutIcolyRJugDduEhxAt"
+    async with a_dialog(exchanges=exchanges) as dialog:
+        (card,) = await dialog.says(letters)
+        assert "That looked like a key or a secret. I deleted it" in card.text
+        assert dialog.screen.erased == ["m1"]
 
 
 # --- what the exchange cannot tell ----------------------------------------------------------------
@@ -439,7 +477,11 @@ async def test_who_turns_to_another_account_is_told_what_stays_open(exchanges: S
     async with a_dialog(exchanges=exchanges) as dialog:
         await hands_in(dialog, key(), SECRET)
         await dialog.does("/open BTC long 0.05 10x")
-        assert "#1 stays where it is" in await dialog.reads("/settings account binance")
+        one = await dialog.reads("/settings account binance")
+        assert "#1 stays where it is; commands and alerts find it by its number." in one
+        await dialog.does("/open ETH long 1 10x on paper")
+        two = await dialog.reads("/settings account binance")
+        assert "#1 and #2 stay where they are; commands and alerts find them by their numbers." in two
         assert "stays" not in await dialog.reads("/settings account paper")
         assert "BTC long 0.05" in await dialog.reads("/status")
 
