@@ -121,8 +121,8 @@ def _history_words(result: Connected) -> list[str]:
         names, label = _numbered(left.numbers), left.account.label
         wait = "waits" if len(left.numbers) == 1 else "wait"
         lines.append(
-            f"⚠️ {names} on {label} {wait} without a key. {result.account.venue} does not tell whose a key is, "
-            f"and this one does not hold what {names} held, so it is a new account here. "
+            f"⚠️ {names} on {label} {wait} without a key. {result.account.venue} does not tell whose a key "
+            f"is, and this one does not hold what {names} held, so it is a new account here. "
             + (f"If it is the same one: `/adopt SYMBOL on {result.account.label}`." if left.held else "")
         )
     return [line.rstrip() for line in lines]
