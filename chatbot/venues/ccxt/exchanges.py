@@ -120,6 +120,8 @@ class CcxtExchanges:
         return self._places[quirks.id]
 
     async def close(self) -> None:
+        for place in self._places.values():
+            place.close()
         await self._connections.close()
         await asyncio.sleep(0)  # lets the transports close
 

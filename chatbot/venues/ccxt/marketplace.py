@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -12,8 +13,8 @@ from typing import Any, Generic, TypeVar
 
 from chatbot.domain.instrument import Instrument, Symbol
 from chatbot.domain.market import MarketState, OrderBook
-from chatbot.errors import InstrumentUnavailable, VenueUnavailable
-from chatbot.ports import Clock, Credentials
+from chatbot.errors import InstrumentUnavailable, VenueError, VenueUnavailable
+from chatbot.ports import ROUTINE, Clock, Credentials
 from chatbot.venues.ccxt import parse
 from chatbot.venues.ccxt.access import STUMBLES, Access, together
 from chatbot.venues.ccxt.clones import Client, Connections, make_template
@@ -75,6 +76,30 @@ class Once(Generic[Value]):
         return self._value
 
 
+class Kept(Once[Value]):
+    """As ``Once``, but an old value is given at once and replaced meanwhile: some lists take 15 s to load,
+    and an order must not wait for one.
+    """
+
+    _replacing: asyncio.Task[None] | None = None
+
+    async def get(self, ask: Callable[[], Awaitable[Value]]) -> Value:
+        if self._value is None:
+            return await super().get(ask)
+        if self._is_old() and (self._replacing is None or self._replacing.done()):
+            self._replacing = asyncio.create_task(self._replace(ask), name="a list is read again")
+        return self._value
+
+    async def _replace(self, ask: Callable[[], Awaitable[Value]]) -> None:
+        ROUTINE.set(True)
+        with contextlib.suppress(VenueError):
+            await self._ask(ask)
+
+    def close(self) -> None:
+        if self._replacing is not None:
+            self._replacing.cancel()
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """A venue's keyless client with its markets, and the symbols by the venue's own names."""
@@ -112,9 +137,9 @@ class Marketplace:
         self._api_url = api_url
         self.practice = practice
         self._prices_fresh_for = prices_fresh_for
-        self._listing: Once[Listing] = Once(clock, LISTING_IS_FRESH_FOR)
+        self._listing: Kept[Listing] = Kept(clock, LISTING_IS_FRESH_FOR)
         self._offset: Once[float] = Once(clock, OFFSET_IS_FRESH_FOR)
-        self._listed: Once[Mapping[Symbol, Instrument]] = Once(clock, LISTING_IS_FRESH_FOR)
+        self._listed: Kept[Mapping[Symbol, Instrument]] = Kept(clock, LISTING_IS_FRESH_FOR)
         self._markets: dict[Symbol, Once[MarketState]] = {}
         self._books: dict[tuple[Symbol, int], Once[OrderBook]] = {}
         self._streams: Client | None = None
@@ -162,6 +187,10 @@ class Marketplace:
         key = (instrument.symbol, depth)
         once = self._books.setdefault(key, Once(self.clock, self._prices_fresh_for))
         return await once.get(lambda: dialect.book(instrument, depth))
+
+    def close(self) -> None:
+        self._listing.close()
+        self._listed.close()
 
     async def health(self) -> Health:
         try:
