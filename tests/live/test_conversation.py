@@ -163,7 +163,7 @@ async def test_a_mode_that_was_changed_elsewhere_is_seen_by_the_next_offer(
 
         refused = await floor.phone.asks(command, "one-way mode")
 
-        assert "Close ETH first: /close ETH works in this mode, too." in refused.text
+        assert f"Close ETH first: /close ETH on {venue_id} works in this mode, too." in refused.text
         assert refused.labels == ["Close…", "Switch to hedge mode"]
         listed = await floor.phone.asks("/accounts", "Accounts: 2")
         assert f"{venue_id} · key …{KEYS[venue_id][0][-4:]} · one-way mode" in listed.text

@@ -79,10 +79,10 @@ class CcxtExchanges:
         return CcxtVenue(self.marketplace(account.venue), credentials, memory)
 
     def seen(self, account: Account) -> Sighting:
-        memory = self._memories.get(account.id)
+        memory, place = self._memories.get(account.id), self._places.get(account.venue)
         return Sighting(
             position_mode=None if memory is None else memory.mode,
-            clock_ahead=self.marketplace(account.venue).clock_ahead,
+            clock_ahead=None if place is None else place.clock_ahead,
         )
 
     def room(self, venue_id: str) -> bool:
