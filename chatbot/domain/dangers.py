@@ -30,6 +30,7 @@ from chatbot.domain.risk import (
     LockEaten,
     MarginHigh,
     OrderUnknown,
+    Silence,
     TargetReached,
     Unequal,
     VenueDown,
@@ -322,8 +323,14 @@ _RULES: tuple[Callable[[Scene, AlertPreferences], Iterator[Finding]], ...] = (
 # --- what is beyond an account ------------------------------------------------------------------
 
 
-def venue_finding(account_id: AccountId, venue: str, lasting: timedelta, reason: str) -> Finding:
+def venue_finding(
+    account_id: AccountId,
+    venue: str,
+    lasting: timedelta,
+    reason: str,
+    silence: Silence = Silence.VENUE,
+) -> Finding:
     """``lasting`` zero: it can be reached."""
-    figures = VenueDown(venue=venue, lasting=lasting, reason=reason)
+    figures = VenueDown(venue=venue, lasting=lasting, reason=reason, silence=silence)
     level = lasting_level(lasting, VENUE_DOWN_AFTER)
     return account_finding(account_id, AlertKind.VENUE, level, figures, levels=len(VENUE_DOWN_AFTER))

@@ -216,6 +216,14 @@ class OrderUnknown(OnMarket):
     lasting: timedelta
 
 
+class Silence(StrEnum):
+    """What cannot be learned of an account."""
+
+    VENUE = "venue"  # anything: the exchange does not answer
+    HISTORY = "history"  # what was filled and paid; the rest is watched
+    OURS = "ours"  # anything, and it is our own fault
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueDown:
     """``reason`` in our own words, never the venue's raw text."""
@@ -223,6 +231,7 @@ class VenueDown:
     venue: str
     lasting: timedelta
     reason: str
+    silence: Silence = Silence.VENUE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

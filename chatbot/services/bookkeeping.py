@@ -24,7 +24,7 @@ from chatbot.domain.ledger import (
     venue_quantity,
 )
 from chatbot.domain.order import Fill, FillCause, OrderReport
-from chatbot.errors import InvariantBroken, NotFound
+from chatbot.errors import Conflict, InvariantBroken, NotFound, VenueError
 from chatbot.ports import (
     Account,
     AuditEntry,
@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 
 ADOPTED = "the user adopted what the exchange says"
 STALE_READ = timedelta(seconds=10)  # how old a position that a venue reports may be
+UNREAD_FOR = timedelta(minutes=1)  # how long an exchange may fail to tell its history
+UNBOOKABLE = "what the exchange tells of it cannot be booked"
 
 
 class ChangeCause(StrEnum):
@@ -76,13 +78,17 @@ class LegChange:
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """The live hedges of one account after booking, all equal to the venue, in flight, or frozen."""
+    """The live hedges of one account after booking, all equal to the venue, in flight, or frozen.
+
+    ``unread``: why the history of one of them could not be read; it is as it was.
+    """
 
     account: Account
     view: AccountView
     hedges: tuple[Hedge, ...]
     changes: tuple[LegChange, ...]
     busy: bool = False
+    unread: VenueError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +130,8 @@ class Bookkeeper:
         self._locks = locks
         self._untold: dict[AccountId, list[LegChange]] = {}
         self._unexplained: dict[HedgeId, datetime] = {}
+        self._failing: dict[HedgeId, datetime] = {}  # since when
+        self._unread: dict[HedgeId, VenueError] = {}
 
     async def bring_up_to_date(self, account: Account) -> Books:
         """Reads the venue, books what it tells, freezes the unexplained; only looks while orders fly."""
@@ -151,7 +159,7 @@ class Bookkeeper:
             wanted = {hedge.id for hedge in hedges}
             for hedge in await self._store.live_hedges(account_id=account.id):
                 if hedge.id in wanted:
-                    _, changed = await self.settle(account, hedge, view)
+                    _, changed = await self.try_to_settle(account, hedge, view)
                     self._untold.setdefault(account.id, []).extend(changed)
         live = await self._store.live_hedges(account_id=account.id)
         return tuple(hedge for hedge in live if hedge.id in wanted)
@@ -166,12 +174,54 @@ class Bookkeeper:
         hedges: list[Hedge] = []
         changes = list(self._untold.get(account.id, ()))
         for hedge in seen.hedges:
-            booked, changed = await self.settle(account, hedge, seen.view)
+            booked, changed = await self.try_to_settle(account, hedge, seen.view)
             hedges.append(booked)
             changes.extend(changed)
         live = tuple(hedge for hedge in hedges if hedge.live)
         self._untold.pop(account.id, None)  # not before: a venue that fails on the way loses nothing
-        return Books(account, seen.view, live, tuple(changes))
+        unread = next((self._unread[h.id] for h in live if h.id in self._unread), None)
+        return Books(account, seen.view, live, tuple(changes), unread=unread)
+
+    async def try_to_settle(
+        self, account: Account, hedge: Hedge, view: AccountView
+    ) -> tuple[Hedge, tuple[LegChange, ...]]:
+        """As ``settle``; what fails fails for this hedge alone, and freezes it where it goes on failing."""
+        try:
+            settled = await self.settle(account, hedge, view)
+        except Exception as error:
+            return await self._after_failure(hedge, view, error), ()
+        self._forget_failure(hedge.id)
+        return settled
+
+    def why_not_booked(self, hedge_id: HedgeId) -> str:
+        """Of the last try; empty: it went well."""
+        if hedge_id in self._unread:
+            return "the exchange does not tell its history"
+        return UNBOOKABLE if hedge_id in self._failing else ""
+
+    async def _after_failure(self, hedge: Hedge, view: AccountView, error: Exception) -> Hedge:
+        """As stored. An operation of ours may have been quicker, which the next look sees."""
+        known = hedge.id in self._failing or isinstance(error, VenueError)
+        log.error("hedge %s could not be booked", hedge.id, exc_info=None if known else error)
+        stored = await self._store.hedge(hedge.id) or hedge
+        lasting = self._clock.now() - self._failing.setdefault(hedge.id, self._clock.now())
+        self._unread.pop(hedge.id, None)
+        if isinstance(error, VenueError):
+            self._unread[hedge.id] = error
+        if stored.status is not HedgeStatus.OPEN or lasting < _patience(error):
+            return stored
+        if isinstance(error, VenueError) and not differences(stored, view):
+            return stored  # what it lacks of its history is told as the venue's silence
+        return await self._freeze(stored, _why_unbookable(error))
+
+    async def _freeze(self, hedge: Hedge, reason: str) -> Hedge:
+        log.error("hedge %s is frozen: %s", hedge.id, reason)
+        await self._store.commit(Changes(hedges=(replace(hedge, status=HedgeStatus.FROZEN, reason=reason),)))
+        return replace(hedge, status=HedgeStatus.FROZEN, reason=reason, version=hedge.version + 1)
+
+    def _forget_failure(self, hedge_id: HedgeId) -> None:
+        self._failing.pop(hedge_id, None)
+        self._unread.pop(hedge_id, None)
 
     async def settle(
         self, account: Account, hedge: Hedge, view: AccountView
@@ -358,6 +408,7 @@ class Bookkeeper:
             )
         )
         self._unexplained.pop(hedge.id, None)
+        self._forget_failure(hedge.id)
         return replace(taken, version=taken.version + 1)
 
     async def _ends_of_orders(self, venue: Venue, hedge: Hedge, view: AccountView) -> tuple[OrderIntent, ...]:
@@ -384,6 +435,20 @@ def _taken_over(intent: OrderIntent, report: OrderReport | None) -> OrderIntent:
         return told.after(event_of(report), reason=ADOPTED)
     event = IntentEvent.CANCELED if intent.status is IntentStatus.OPEN else IntentEvent.PROVEN_ABSENT
     return intent.after(event, reason=ADOPTED)
+
+
+def _patience(error: Exception) -> timedelta:
+    """A contradiction does not go away; a conflict with whoever was quicker does, and venues come back."""
+    if isinstance(error, InvariantBroken):
+        return timedelta(0)
+    return UNREAD_FOR if isinstance(error, VenueError) else STALE_READ
+
+
+def _why_unbookable(error: Exception) -> str:
+    if isinstance(error, VenueError):
+        return "the exchange does not tell what happened to it"
+    told = isinstance(error, Conflict | InvariantBroken)
+    return f"{UNBOOKABLE}: {error if told else 'something went wrong on my side'}"
 
 
 def _thawed(hedge: Hedge) -> Hedge:

@@ -203,10 +203,12 @@ class HedgeService:
 
     async def _as_it_is(self, desk: Desk, hedge: Hedge, kind: QuoteKind) -> Hedge:
         if differences(hedge, desk.view) or not any(leg.quantity for leg in hedge.legs):
-            hedge, _ = await self._bookkeeper.settle(desk.account, hedge, desk.view)
+            hedge, _ = await self._bookkeeper.try_to_settle(desk.account, hedge, desk.view)
         if hedge.status is HedgeStatus.FROZEN and kind is QuoteKind.CLOSE_ALL:
             # Everything that the venue holds is to go, which is what its owner was shown.
             return await self._bookkeeper.adopt(desk.account, hedge)
+        if hedge.status is HedgeStatus.OPEN and (why := self._bookkeeper.why_not_booked(hedge.id)):
+            raise Busy(f"#{hedge.number} cannot be traded just now: {why}. Nothing was sent; try again soon.")
         return hedge
 
     async def _own_quote(self, user: User, chat: ChatRef, quote_id: QuoteId) -> Quote:

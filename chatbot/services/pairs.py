@@ -48,6 +48,8 @@ class PairWatch:
                     await self._finish_fired_pair(hedge.id)
                 except VenueError as error:
                     log.warning("a pair of hedge %s is looked at again later: %s", hedge.id, error.message)
+                except Exception:  # of this pair alone
+                    log.exception("a pair of hedge %s could not be finished", hedge.id)
 
     async def _may_have_fired(self, hedge: Hedge) -> bool:
         if hedge.offset is None or self._locks.busy(hedge.account_id):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+from collections import Counter
 from collections.abc import Callable
 
 from chatbot.domain.hedge import AccountId
 from chatbot.domain.intent import OperationId
-from chatbot.errors import InvariantBroken
+from chatbot.errors import HedgerowError, InvariantBroken, VenueError
 from chatbot.ports import Clock, Store
 from chatbot.services.driving import Driver
 
@@ -17,6 +18,7 @@ log = logging.getLogger(__name__)
 
 FIRST_PAUSE = 2.0
 LONGEST_PAUSE = 60.0
+STUMBLES = 5  # over the same: another try will not mend it
 
 
 class Supervisor:
@@ -69,22 +71,28 @@ class Supervisor:
                 await task
 
     async def _supervise(self, operation_id: OperationId) -> None:
-        pause = FIRST_PAUSE
+        pause, stumbled = FIRST_PAUSE, Counter[str]()
         while True:
             try:
-                await self._drive_or_halt(operation_id)
+                await self._drive_or_halt(operation_id, stumbled)
                 operation = await self._store.operation(operation_id)
                 if operation is not None:
                     self._ended(operation.account_id)
                 return
-            except Exception:
+            except Exception as error:
                 log.exception("operation %s stumbled; it is tried again in %.0f s", operation_id, pause)
+                if not isinstance(error, VenueError):  # an exchange comes back, however late
+                    stumbled[repr(error)] += 1
             await self._clock.sleep(pause)
             pause = min(LONGEST_PAUSE, pause * 2)
 
-    async def _drive_or_halt(self, operation_id: OperationId) -> None:
+    async def _drive_or_halt(self, operation_id: OperationId, stumbled: Counter[str]) -> None:
         try:
             await self._driver.drive(operation_id)
-        except InvariantBroken as error:
-            log.error("operation %s is halted: %s", operation_id, error.message)
-            await self._driver.halt(operation_id, error.message)
+        except Exception as error:
+            broken = isinstance(error, InvariantBroken)
+            if not broken and stumbled[repr(error)] < STUMBLES:
+                raise
+            reason = error.message if isinstance(error, HedgerowError) else "something went wrong on my side"
+            log.error("operation %s is halted: %s", operation_id, reason)
+            await self._driver.halt(operation_id, reason)

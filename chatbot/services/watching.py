@@ -32,7 +32,7 @@ from chatbot.domain.episodes import MEMORY, Episode, Step, step
 from chatbot.domain.hedge import AccountId, Hedge, HedgeId, HedgeStatus, UserId
 from chatbot.domain.operation import Operation
 from chatbot.domain.order import Fill
-from chatbot.domain.risk import ALWAYS_ON, Alert, AlertKind, AlertPhase, Finding, Gravity, LegCause
+from chatbot.domain.risk import ALWAYS_ON, Alert, AlertKind, AlertPhase, Finding, Gravity, LegCause, Silence
 from chatbot.domain.scene import LegEvidence, Scene, Watched, account_suffix
 from chatbot.domain.sight import Sight, sight_of, stream_finding
 from chatbot.errors import BadCredentials, MissingPermission, RateLimited, VenueError
@@ -51,10 +51,11 @@ _PRIORITIES = {
     Gravity.WARNING: Priority.WARNING,
     Gravity.INFO: Priority.INFO,
 }
-_REASONS: tuple[tuple[type[VenueError], str], ...] = (
+_REASONS: tuple[tuple[type[Exception], str], ...] = (
     (RateLimited, "it asks us to slow down"),
     (BadCredentials, "it does not accept the key"),
     (MissingPermission, "the key may not read the account"),
+    (VenueError, "it does not answer"),
 )
 
 
@@ -128,7 +129,10 @@ class WatchService:
             return await self.look_at(account)
 
     async def look_at(self, account: Account) -> tuple[Alert, ...]:
-        """What was told. Nobody is told anything whose chat takes no messages."""
+        """What was told. Nobody is told anything whose chat takes no messages.
+
+        Whatever goes wrong is of this account alone, and told where it lasts.
+        """
         user = await self._store.user(account.user_id)
         if user is None or not user.reachable:
             return ()
@@ -136,6 +140,10 @@ class WatchService:
             try:
                 return await self._look_and_tell(user, account)
             except VenueError as error:
+                log.warning("venue unreachable", extra={"account": account.id, "error": type(error).__name__})
+                return await self._tell(user, await self._judge_silence(user, account, error))
+            except Exception as error:
+                log.exception("a look failed", extra={"account": account.id})
                 return await self._tell(user, await self._judge_silence(user, account, error))
 
     async def _look_and_tell(self, user: User, account: Account) -> tuple[Alert, ...]:
@@ -147,7 +155,8 @@ class WatchService:
         traded = {operation.hedge_id for operation in (*begun, *running)}
         told = await self._tell(user, await self._judge(user, books, running, traded, before))
         self._live[account.id] = frozenset(hedge.id for hedge in books.hedges)
-        self._down_since.pop(account.id, None)
+        if books.unread is None:
+            self._down_since.pop(account.id, None)
         return told
 
     # --- judging --------------------------------------------------------------------------------
@@ -165,22 +174,33 @@ class WatchService:
         self._sights[books.account.id] = sight_of(scene, limits, self._clock.now())
         ended = await self._ended(user, books, before)
         happened = await self._happened(user, scene, books, ended)
-        back = venue_finding(books.account.id, books.account.venue, timedelta(0), "")
+        heard = self._heard(books)
         streaming = stream_finding(books.account.id, books.account.venue, self._unstreamed(books.account))
-        findings = (*find(scene, limits), back, streaming)
+        findings = (*find(scene, limits), heard, streaming)
         told_otherwise = {f"#{alert.number}:{AlertKind.IMBALANCE}" for alert in happened}
         episodes = await self._episodes(user, books)
         told = self._step(user, findings, episodes, told_otherwise=told_otherwise)
         return _Telling((*happened, *told.alerts), told.episodes)
 
-    async def _judge_silence(self, user: User, account: Account, error: VenueError) -> _Telling:
-        """The venue cannot be read: a concern for those who have something there."""
-        since = self._down_since.setdefault(account.id, self._clock.now())
+    def _heard(self, books: Books) -> Finding:
+        """The venue answers, but perhaps not to everything that was asked."""
+        account, error = books.account, books.unread
+        if error is None:
+            return venue_finding(account.id, account.venue, timedelta(0), "")
+        return venue_finding(
+            account.id, account.venue, self._down_for(account), _reason(error), Silence.HISTORY
+        )
+
+    def _down_for(self, account: Account) -> timedelta:
+        return self._clock.now() - self._down_since.setdefault(account.id, self._clock.now())
+
+    async def _judge_silence(self, user: User, account: Account, error: Exception) -> _Telling:
+        """The account cannot be looked at: a concern for those who have something there."""
+        lasting = self._down_for(account)
         if not await self._store.live_hedges(account_id=account.id):
             return _Telling((), ())
-        lasting = self._clock.now() - since
-        finding = venue_finding(account.id, account.venue, lasting, _reason(error))
-        log.warning("venue unreachable", extra={"account": account.id, "error": type(error).__name__})
+        whose = Silence.VENUE if isinstance(error, VenueError) else Silence.OURS
+        finding = venue_finding(account.id, account.venue, lasting, _reason(error), whose)
         known = await self._store.active_episodes(user.id)
         told = self._step(user, (finding,), [_episode(e) for e in known if e.key == finding.key])
         return _Telling(told.alerts, told.episodes)
@@ -348,8 +368,9 @@ class WatchService:
         return {k: e for k, e in known.items() if e.cleared_at is not None and now - e.cleared_at < MEMORY}
 
 
-def _reason(error: VenueError) -> str:
-    return next((reason for kind, reason in _REASONS if isinstance(error, kind)), "it does not answer")
+def _reason(error: Exception) -> str:
+    mine = "something goes wrong on my side"
+    return next((reason for kind, reason in _REASONS if isinstance(error, kind)), mine)
 
 
 def _priority(alert: Alert) -> Priority:

@@ -12,14 +12,14 @@ import pytest
 
 from chatbot.chat import ChatRef, OutboxMessage, Platform, Priority, Reply, Table, Text, UserRef
 from chatbot.clock import VirtualClock
-from chatbot.domain.hedge import AccountId, LegRole
+from chatbot.domain.hedge import AccountId, HedgeStatus, LegRole
 from chatbot.domain.instrument import MarginMode, PositionSide
 from chatbot.domain.intent import IntentStatus
 from chatbot.domain.order import OrderRequest, OrderType
 from chatbot.domain.pnl import totals
 from chatbot.domain.quote import CloseRequest, CloseWay
 from chatbot.domain.risk import Alert, AlertKind, AlertPhase, Gravity, LegCause, LegChanged
-from chatbot.errors import Conflict, VenueUnavailable
+from chatbot.errors import Busy, Conflict, InvariantBroken, LimitExceeded, VenueUnavailable
 from chatbot.ports import Account, Changes, Venue
 from chatbot.services.bookkeeping import Bookkeeper, Books
 from chatbot.services.locks import AccountLocks
@@ -27,7 +27,7 @@ from chatbot.services.watching import WatchService
 from chatbot.venues.paper.faults import Late, LostReply, Refuse, Unavailable
 from handlers.buttons import Buttons
 from handlers.presenter import CardPresenter
-from tests.services.world import BEGIN, CHAT, ETH, World, a_world, prices
+from tests.services.world import BEGIN, BTC, CHAT, ETH, World, a_world, prices
 
 LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
 ISOLATED = MarginMode.ISOLATED
@@ -810,3 +810,182 @@ async def test_what_a_look_saw_says_how_soon_the_next_is() -> None:
         assert holding is not None
         assert (empty.holds, holding.holds) == (False, True)
         assert set(holding.bands) == {ETH}
+
+
+# --- an account that cannot be booked -----------------------------------------------------------
+
+
+async def two_pairs(world: World) -> None:
+    """#1 on ETH, #2 on BTC."""
+    await a_pair(world)
+    await world.open(BTC, quantity="0.05", margin_mode=ISOLATED)
+    await world.hedge(BTC)
+    await looks(world)
+
+
+def refuses_to_book(world: World, error: Exception, patch: pytest.MonkeyPatch) -> None:
+    """What is filled on ETH cannot be written."""
+    store, commit = world.bot.store, world.bot.store.commit
+
+    async def fails(changes: Changes) -> None:
+        if any(row.fill.symbol == ETH for row in changes.fills):
+            raise error
+        await commit(changes)
+
+    patch.setattr(store, "commit", fails)
+
+
+async def looks_for(world: World, seconds: int) -> list[str]:
+    """What is told over several looks, by subject."""
+    told = []
+    for _ in range(seconds // 2):
+        alerts = await world.bot.watching.look_at(world.account)
+        told += [f"#{a.number} {a.kind} {a.phase}" for a in alerts]
+        await world.clock.advance(2)
+    return told
+
+
+async def test_a_hedge_that_cannot_be_booked_for_ten_seconds_is_frozen_and_told_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        await two_pairs(world)
+        await world.elsewhere(SHORT, "0.4", opens=False)
+        refuses_to_book(world, Conflict("fill 17 is booked already"), monkeypatch)
+
+        told = await looks_for(world, 30)
+
+        assert told.count("#1 frozen rise") == 1
+        hedge = await world.hedge_number(1)
+        assert hedge.status is HedgeStatus.FROZEN
+        assert hedge.reason == "what the exchange tells of it cannot be booked: fill 17 is booked already"
+        await world.bot.outbox.idle()
+        (card,) = [reply for reply in world.phone.seen if "is frozen" in text_of(reply)]
+        assert hedge.reason in text_of(card)
+        assert "Adopt" in [button.label for row in card.buttons for button in row]
+
+
+async def test_a_conflict_with_whoever_was_quicker_is_tried_again_by_the_next_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        await two_pairs(world)
+        await world.elsewhere(SHORT, "0.4", opens=False)
+        with monkeypatch.context() as patch:
+            refuses_to_book(world, Conflict("hedge #1 was changed meanwhile"), patch)
+            assert await looks(world) == []
+
+        assert "shrunk rise 0" in await looks(world)
+        assert (await world.hedge_number(1)).status is HedgeStatus.OPEN
+
+
+async def test_a_contradiction_freezes_at_the_first_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with a_world() as world:
+        await two_pairs(world)
+        await world.elsewhere(SHORT, "0.4", opens=False)
+        refuses_to_book(world, InvariantBroken("order HR1 has become less filled"), monkeypatch)
+
+        assert "frozen rise 0" in await looks(world)
+
+
+async def test_what_cannot_be_booked_of_one_hedge_silences_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with a_world() as world:
+        await two_pairs(world)
+        await world.elsewhere(SHORT, "0.4", opens=False)
+        refuses_to_book(world, KeyError("a bug"), monkeypatch)
+        world.price(BTC, "109000")
+
+        told = await looks_for(world, 30)
+
+        assert "#2 liquidation worse" in told
+        assert told.count("#1 frozen rise") == 1
+        assert "something went wrong on my side" in (await world.hedge_number(1)).reason
+        assert "KeyError" not in "\n".join(text_of(reply) for reply in world.phone.seen)
+
+
+async def test_commands_on_what_cannot_be_booked_say_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with a_world() as world:
+        await two_pairs(world)
+        quote = await world.bot.hedging.offer_close(world.user, CHAT, CloseRequest(ETH))
+        await world.elsewhere(SHORT, "0.4", opens=False)
+        refuses_to_book(world, Conflict("fill 17 is booked already"), monkeypatch)
+        with pytest.raises(Busy, match=r"#1 cannot be traded just now: .* cannot be booked"):
+            await world.tap(quote, CloseWay.OFFSET_FIRST)
+        await looks_for(world, 30)
+
+        with pytest.raises(LimitExceeded, match=r"#1 is frozen: .*fill 17 is booked already.*/adopt #1"):
+            await world.bot.hedging.offer_close(world.user, CHAT, CloseRequest(ETH))
+
+
+async def test_what_cannot_be_booked_is_adopted_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with a_world() as world:
+        await two_pairs(world)
+        await world.elsewhere(SHORT, "0.4", opens=False)
+        refuses_to_book(world, Conflict("fill 17 is booked already"), monkeypatch)
+        await looks_for(world, 30)
+        await world.bot.hedging.adopt(world.user, 1)
+
+        told = await looks_for(world, 30)
+
+        assert "#1 frozen rise" not in told
+        assert (await world.hedge_number(1)).status is HedgeStatus.OPEN
+        await world.require_ledger_equals_venue()
+
+
+async def test_a_history_that_cannot_be_read_is_told_while_the_rest_is_watched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        await two_pairs(world)
+
+        async def garbled(*_: object) -> tuple[()]:
+            raise VenueUnavailable("paper: the fills have an odd field")
+
+        monkeypatch.setattr(type(world.bot.venues.of(world.account)), "funding_payments", garbled)
+        view = await world.view()
+        await world.clock.advance((view.markets[ETH].next_funding_at - view.at).total_seconds() + 1)
+        world.price(BTC, "109000")
+
+        told = await looks_for(world, 90)
+
+        assert "#2 liquidation worse" in told
+        assert told.count("#None venue rise") == 1
+        heads_told = await heads(world)
+        assert "⚠️ **paper has not told its history for 1 min**" in heads_told
+        assert (await world.hedge_number(1)).status is HedgeStatus.OPEN
+
+        monkeypatch.undo()
+        assert "venue clear 0" in await looks(world)
+
+
+async def test_a_leg_that_moved_while_its_history_cannot_be_read_is_frozen_after_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        await two_pairs(world)
+        await world.elsewhere(SHORT, "0.4", opens=False)
+
+        async def garbled(*_: object) -> tuple[()]:
+            raise VenueUnavailable("paper: the fills have an odd field")
+
+        monkeypatch.setattr(type(world.bot.venues.of(world.account)), "fills", garbled)
+
+        assert "#1 frozen rise" not in await looks_for(world, 50)
+        assert "#1 frozen rise" in await looks_for(world, 20)
+
+
+async def test_an_account_that_cannot_be_looked_at_for_a_reason_of_ours_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        await two_pairs(world)
+
+        async def fails(account: Account) -> Books:
+            raise KeyError("a bug")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(world.bot.bookkeeper, "bring_up_to_date", fails)
+            assert (await looks_for(world, 80)).count("#None venue rise") == 1
+
+        assert "⚠️ **I cannot look at your account on paper for 1 min**" in await heads(world)
+        assert "venue clear 0" in await looks(world)
