@@ -24,8 +24,11 @@ def leg_changed(kind: AlertKind, figures: LegChanged) -> Words:
 def _closed_at_price(figures: LegChanged, ended: Ending) -> Words:
     """What was asked for, with the table of every finished close."""
     result = sum_of(ended, figures.instrument.settle)
-    head = f"{name_of(figures)} was closed at your price: {sum_of_money(result.net, result.currency)}"
-    unknown = not_counted(ended.adopted)
+    outcome = (
+        "its result is not known in full" if ended.lacking else sum_of_money(result.net, result.currency)
+    )
+    head = f"{name_of(figures)} was closed at your price: {outcome}"
+    unknown = not_counted(ended)
     notes: tuple[Block, ...] = (Text(unknown),) if unknown else ()
     return Words(head, "", (("Status", "/status"),), more=(table(result.lines), *notes), done=True)
 
@@ -52,7 +55,7 @@ _HOW = {
 
 def _how(figures: LegChanged) -> str:
     how = _HOW.get(figures.cause)
-    return "nothing on the exchange explains it" if how is None else f"{how}{_at(figures)}"
+    return "the exchange has not told why yet" if how is None else f"{how}{_at(figures)}"
 
 
 def _at(figures: LegChanged) -> str:
@@ -71,6 +74,8 @@ def _left_naked(figures: LegChanged) -> str:
 def _realized(kind: AlertKind, figures: LegChanged) -> str:
     if figures.ended is not None:
         net = sum_of_money(figures.ended.net, figures.instrument.settle)
+        if figures.ended.lacking:
+            return f"What is known comes to {net}, fees and funding included. {figures.ended.lacking}"
         return f"The hedge made {net} in all, fees and funding included."
     if figures.realized is None or kind is AlertKind.GROWN:
         return ""
@@ -81,7 +86,7 @@ def _realized(kind: AlertKind, figures: LegChanged) -> str:
 def _after_change(figures: LegChanged) -> tuple[tuple[str, str], ...]:
     if figures.naked is None:
         return (("Status", "/status"),)
-    if figures.cause is LegCause.UNEXPLAINED:
+    if figures.frozen:
         return (("Adopt", f"/adopt {named(figures)}"), status(figures))
     return hedge(figures, "Restore the hedge"), close(
         figures, "Close…" if figures.after else "Close the rest"

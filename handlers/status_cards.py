@@ -187,7 +187,8 @@ def _hedge_notices(look: Look, report: StatusReport, hedge: HedgeReport) -> list
     ]
     told = _told(report, hedge.alerts, shown=frozenset({AlertKind.LIQUIDATION} if near else ()))
     stops = Text(_stops(hedge.stops, instrument))
-    return [*warning_blocks([*frozen, *gone, *near, *told]), stops, *_notices(look, report)]
+    lacking = [hedge.lacking] if hedge.lacking else []
+    return [*warning_blocks([*frozen, *gone, *near, *told, *lacking]), stops, *_notices(look, report)]
 
 
 def _near(hedge: HedgeReport) -> list[str]:
@@ -274,6 +275,7 @@ def position_card(look: Look, report: StatusReport, position: PositionReport) ->
         *_origin(position),
         _stops(position.stops, instrument),
         *(f"⚠️ {told}" for told in _told(report, position.alerts)),
+        *([f"⚠️ {position.lacking}"] if position.lacking else []),
     ]
     return Reply(
         blocks=(

@@ -9,10 +9,10 @@ from decimal import Decimal
 
 from chatbot.domain.account import AccountView
 from chatbot.domain.ending import slippage_between
-from chatbot.domain.hedge import Hedge, HedgeStatus, LegRole
+from chatbot.domain.hedge import Hedge, LegRole
 from chatbot.domain.instrument import ZERO, Instrument
 from chatbot.domain.intent import IntentStatus, OrderIntent, Purpose
-from chatbot.domain.ledger import venue_quantity
+from chatbot.domain.ledger import missing, venue_quantity
 from chatbot.domain.operation import Operation, OperationKind, OperationStatus
 from chatbot.domain.order import Fill, FillCause
 from chatbot.domain.quote import CloseWay, LegAction
@@ -94,11 +94,16 @@ def lost_role(hedge: Hedge, view: AccountView) -> LegRole | None:
 
 
 def lost_leg(hedge: Hedge, role: LegRole, fills: Sequence[Fill], intents: Intents) -> LegEvidence | None:
+    """A leg that the ledger still holds and the venue does not: nothing has told yet where it went."""
     if hedge.leg(role).quantity == 0:
         return end_of_leg(hedge, role, fills, intents)
-    # The ledger still holds it: nothing explains where it went, or it is not booked yet.
-    frozen = hedge.status is HedgeStatus.FROZEN
-    return LegEvidence(role, LegCause.UNEXPLAINED, before=hedge.leg(role).quantity) if frozen else None
+    return LegEvidence(role, LegCause.UNEXPLAINED, before=hedge.leg(role).quantity)
+
+
+def gone_roles(hedge: Hedge, view: AccountView) -> tuple[LegRole, ...]:
+    """Legs that the venue holds nothing of: of a pair that still has the other, or that the ledger misses."""
+    lost, missed = lost_role(hedge, view), missing(hedge, view)
+    return tuple(role for role in LegRole if role is lost or role in missed)
 
 
 def end_of_hedge(

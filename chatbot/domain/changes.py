@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chatbot.domain.ending import ending_of
-from chatbot.domain.hedge import Hedge
+from chatbot.domain.hedge import Hedge, HedgeStatus
 from chatbot.domain.instrument import ZERO, PositionSide
 from chatbot.domain.risk import (
     Alert,
@@ -20,8 +20,9 @@ from chatbot.domain.scene import LegEvidence, Scene, naked_leg
 
 def changed(scene: Scene, hedge: Hedge, evidence: LegEvidence) -> LegChanged:
     """``hedge`` as it is now: one that is closed meanwhile exposes nothing, whatever its market holds."""
+    instrument = scene.instruments[hedge.symbol]
     return LegChanged(
-        instrument=scene.instruments[hedge.symbol],
+        instrument=instrument,
         number=hedge.number,
         side=hedge.leg(evidence.role).side,
         cause=evidence.cause,
@@ -33,7 +34,8 @@ def changed(scene: Scene, hedge: Hedge, evidence: LegEvidence) -> LegChanged:
         naked=net_on_venue(scene, hedge) if hedge.live else None,
         at_users_price=evidence.one_of_two,
         live=hedge.live,
-        ended=None if hedge.live else ending_of(hedge, evidence.slippage),
+        frozen=hedge.status is HedgeStatus.FROZEN,
+        ended=None if hedge.live else ending_of(hedge, instrument, evidence.slippage),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from chatbot.domain.account import AccountView, Position
+from chatbot.domain.ending import lacking
 from chatbot.domain.hedge import Hedge, LegRole
 from chatbot.domain.instrument import ZERO, Instrument, OrderSide, PositionSide
 from chatbot.domain.intent import Purpose
@@ -280,6 +281,8 @@ def smaller_position(position: Position, closed: Decimal) -> Position:
 def _warnings(desk: _Desk, legs: Sequence[_Closing], fraction: Decimal) -> Iterator[str]:
     if desk.hedge is None:
         yield "Fees and funding before Hedgerow found this position are not counted."
+    elif missing := lacking(desk.hedge, desk.instrument):
+        yield missing
     elif any(leg.adopted for leg in desk.hedge.legs):
         yield "What an adopted leg cost before Hedgerow found it is not counted."
     if desk.hedge is not None and desk.hedge.offset is not None and len(legs) == 1:

@@ -126,7 +126,7 @@ class MarginHigh:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegChanged(OnMarket):
-    """A leg lost, stopped, shrunk or grown. ``live``: its hedge still is.
+    """A leg lost, stopped, shrunk or grown. ``live``, ``frozen``: its hedge is.
 
     ``at`` is venue time; ``price`` and ``realized`` are ``None`` where nothing tells them.
     """
@@ -141,6 +141,7 @@ class LegChanged(OnMarket):
     naked: NakedLeg | None = None
     at_users_price: bool = False  # a close of both legs at a price that was asked for
     live: bool = True
+    frozen: bool = False
     ended: Ending | None = None  # of the whole hedge, once nothing of it is left
 
 

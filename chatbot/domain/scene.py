@@ -68,14 +68,14 @@ class Watched:
     """A live hedge and what the journal tells about it.
 
     ``busy``: an operation is in flight. ``deliberate``: nothing but our own orders has changed the legs, so
-    an imbalance is what was asked for. ``lost``: a leg of a pair is gone. ``unknown_orders`` have no answer,
+    an imbalance is what was asked for. ``lost``: legs that are gone. ``unknown_orders`` have no answer,
     the oldest for ``unknown_for``.
     """
 
     hedge: Hedge
     busy: bool = False
     deliberate: bool = False
-    lost: LegEvidence | None = None
+    lost: tuple[LegEvidence, ...] = ()
     exposure: Exposure | None = None
     unknown_orders: int = 0
     unknown_for: timedelta = timedelta(0)

@@ -209,7 +209,7 @@ class HedgeService:
             return await self._bookkeeper.adopt(desk.account, hedge)
         if hedge.status is HedgeStatus.OPEN and (why := self._bookkeeper.why_not_booked(hedge.id)):
             raise Busy(f"#{hedge.number} cannot be traded just now: {why}. Nothing was sent; try again soon.")
-        return hedge
+        return await self._bookkeeper.accept_losses(desk.account, hedge, desk.view)
 
     async def _own_quote(self, user: User, chat: ChatRef, quote_id: QuoteId) -> Quote:
         quote = await self._store.quote(quote_id)

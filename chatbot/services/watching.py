@@ -22,8 +22,8 @@ from chatbot.domain.causes import (
     deliberate,
     end_of_hedge,
     exposure_of,
+    gone_roles,
     lost_leg,
-    lost_role,
     without_answer,
 )
 from chatbot.domain.changes import change_alert
@@ -37,7 +37,7 @@ from chatbot.domain.scene import LegEvidence, Scene, Watched, account_suffix
 from chatbot.domain.sight import Sight, sight_of, stream_finding
 from chatbot.errors import BadCredentials, MissingPermission, RateLimited, VenueError
 from chatbot.ports import Account, AlertEpisode, Changes, Clock, Presenter, Store, User, Venues
-from chatbot.services.bookkeeping import Bookkeeper, Books, ChangeCause, LegChange
+from chatbot.services.bookkeeping import Bookkeeper, Books, ChangeCause, LegChange, traded_lately
 
 log = logging.getLogger(__name__)
 
@@ -245,32 +245,36 @@ class WatchService:
         account = books.account
         instruments = await self._venues.of(account).instruments()
         hedges = [hedge for hedge in books.hedges if hedge.symbol in books.view.markets]
-        watched = [
-            replace(await self._watched(hedge, books, running), busy=hedge.id in traded) for hedge in hedges
-        ]
+        watched = [await self._watched(hedge, books, running, traded=hedge.id in traded) for hedge in hedges]
         return Scene(account.id, account.label, books.view, instruments, tuple(watched))
 
-    async def _watched(self, hedge: Hedge, books: Books, running: Sequence[Operation]) -> Watched:
+    async def _watched(
+        self, hedge: Hedge, books: Books, running: Sequence[Operation], *, traded: bool
+    ) -> Watched:
         operation = next((o for o in running if o.hedge_id == hedge.id), None)
-        watched = (
-            Watched(hedge) if operation is None else await self._in_operation(hedge, operation, books.view)
-        )
-        role = lost_role(hedge, books.view)
-        if role is None and not (hedge.paired and hedge.net_exposure):
+        watched = Watched(hedge, busy=traded)
+        if operation is not None:
+            watched = await self._in_operation(hedge, operation, books.view)
+        gone = gone_roles(hedge, books.view)
+        if not gone and not (hedge.paired and hedge.net_exposure):
             return watched
         fills, intents = await self._history(hedge)
-        lost = None if role is None else lost_leg(hedge, role, fills, intents)
+        lost = [e for role in gone if (e := lost_leg(hedge, role, fills, intents)) is not None]
+        stale = traded_lately(intents.values(), self._clock.now())
+        if watched.busy or (stale and hedge.status is HedgeStatus.OPEN):
+            lost = [each for each in lost if each.cause is not LegCause.UNEXPLAINED]
         return replace(
-            watched, deliberate=deliberate(hedge, fills, intents), lost=self._if_it_lasts(hedge, lost)
+            watched, deliberate=deliberate(hedge, fills, intents), lost=self._those_that_last(hedge, lost)
         )
 
-    def _if_it_lasts(self, hedge: Hedge, lost: LegEvidence | None) -> LegEvidence | None:
+    def _those_that_last(self, hedge: Hedge, lost: Sequence[LegEvidence]) -> tuple[LegEvidence, ...]:
         """Where the other leg is to be closed at the same price, it gets the time to be."""
-        if lost is None or not lost.one_of_two:
+        if not any(each.one_of_two for each in lost):
             self._half_closed.pop(hedge.id, None)
-            return lost
+            return tuple(lost)
         now = self._clock.now()
-        return lost if now - self._half_closed.setdefault(hedge.id, now) >= NAKED_AFTER else None
+        waited = now - self._half_closed.setdefault(hedge.id, now)
+        return tuple(lost) if waited >= NAKED_AFTER else ()
 
     async def _in_operation(self, hedge: Hedge, operation: Operation, view: AccountView) -> Watched:
         now = self._clock.now()
@@ -293,7 +297,8 @@ class WatchService:
     async def _happened(self, user: User, scene: Scene, books: Books, ended: Sequence[Hedge]) -> list[Alert]:
         ends = [await self._end(scene, hedge) for hedge in ended]
         told = {alert.number for alert in ends if alert is not None}
-        moves = [await self._move(scene, change, books) for change in books.changes if change.hedge.live]
+        moved = [change for change in books.changes if change.hedge.live or change.late]
+        moves = [await self._move(scene, change, books) for change in moved]
         moves = [alert for alert in moves if alert is not None and alert.number not in told]
         off = user.preferences.alerts.disabled
         return [alert for alert in (*ends, *moves) if alert is not None and not _switched_off(alert, off)]

@@ -12,6 +12,7 @@ import pytest
 
 from chatbot.chat import ChatRef, OutboxMessage, Platform, Priority, Reply, Table, Text, UserRef
 from chatbot.clock import VirtualClock
+from chatbot.domain.account import AccountView
 from chatbot.domain.hedge import AccountId, HedgeStatus, LegRole
 from chatbot.domain.instrument import MarginMode, PositionSide
 from chatbot.domain.intent import IntentStatus
@@ -989,3 +990,181 @@ async def test_an_account_that_cannot_be_looked_at_for_a_reason_of_ours_is_told(
 
         assert "⚠️ **I cannot look at your account on paper for 1 min**" in await heads(world)
         assert "venue clear 0" in await looks(world)
+
+
+# --- a history that comes late ------------------------------------------------------------------
+
+
+def hides_its_history(world: World, patch: pytest.MonkeyPatch) -> None:
+    async def nothing(*_: object) -> tuple[()]:
+        return ()
+
+    patch.setattr(type(world.bot.venues.of(world.account)), "fills", nothing)
+
+
+async def vanishes(world: World, patch: pytest.MonkeyPatch) -> None:
+    """The short is liquidated, and no fill tells of it."""
+    await a_pair(world)
+    await world.clock.advance(30)
+    hides_its_history(world, patch)
+    world.price(ETH, "2400")
+
+
+async def test_a_leg_that_vanished_is_told_at_once_and_its_cause_when_the_fills_arrive(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        with monkeypatch.context() as patch:
+            await vanishes(world, patch)
+            assert "lost rise 0" in await looks(world)
+            assert await looks(world) == []
+
+        assert "lost rise 0" in await looks(world)
+
+        gone = [head for head in await heads(world) if "is gone" in head]
+        assert gone == [
+            "🛑 **#1 ETH: the short leg is gone (the exchange has not told why yet)**",
+            "🛑 **#1 ETH: the short leg is gone (liquidated at 2,298.44)**",
+        ]
+        await world.require_ledger_equals_venue()
+
+
+async def test_the_rest_of_a_vanished_pair_is_not_offered_to_be_locked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        await vanishes(world, monkeypatch)
+
+        told = await looks_for(world, 30)
+
+        assert told.count("#1 lost rise") == 1
+        assert told.count("#1 frozen rise") == 1
+        assert "#1 target rise" not in told
+
+
+async def test_a_leg_that_was_traded_a_moment_ago_may_only_be_missing_in_the_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        await world.open(margin_mode=ISOLATED)
+        world.price(ETH, "2100")
+        before = await world.view()
+        await world.hedge()
+        venue = type(world.bot.venues.of(world.account))
+
+        async def stale(*_: object, **__: object) -> AccountView:
+            return before
+
+        with monkeypatch.context() as patch:
+            patch.setattr(venue, "view", stale)
+            assert not [line for line in await looks_for(world, 8) if "lost" in line]
+
+        assert not [line for line in await looks_for(world, 8) if "lost" in line]
+
+
+async def test_a_position_that_vanished_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with a_world() as world:
+        await world.open(margin_mode=ISOLATED)
+        await world.clock.advance(30)
+        await looks(world)
+        with monkeypatch.context() as patch:
+            hides_its_history(world, patch)
+            world.price(ETH, "1700")
+            assert "lost rise 0" in await looks(world)
+
+        assert "lost rise 0" in await looks(world)
+        assert (await world.hedge_number(1)).status is HedgeStatus.CLOSED
+
+
+async def test_a_result_without_the_fills_of_a_leg_says_so_until_they_arrive(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        with monkeypatch.context() as patch:
+            await vanishes(world, patch)
+            await looks_for(world, 30)
+            await world.bot.hedging.adopt(world.user, 1)
+            await looks_for(world, 30)
+            await world.close(CloseWay.SINGLE)
+        await world.bot.outbox.idle()
+        card = text_of(world.phone.seen[-1])
+        assert "#1 ETH closed, its result is not known in full" in card
+        assert "not told at what price 1 ETH of the short closed: that gain or loss is not in here" in card
+
+        await world.clock.advance(12)
+        assert "lost rise 0" in await looks(world)
+
+        closed = await world.hedge_number(1)
+        assert not closed.unpriced
+        assert closed.leg_on(SHORT).realized_pnl == Decimal("-198.50")
+        assert "The hedge made +191.22 USDT in all" in text_of((await told_cards(world))[-1])
+
+
+async def told_cards(world: World) -> list[Reply]:
+    await world.bot.outbox.idle()
+    return [reply for reply in world.phone.seen if reply.slot is None]
+
+
+async def test_late_fills_are_asked_for_again_after_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = VirtualClock(BEGIN)
+    async with a_world(clock=clock, database=tmp_path) as world:
+        with monkeypatch.context() as patch:
+            await vanishes(world, patch)
+            await looks_for(world, 30)
+            await world.bot.hedging.adopt(world.user, 1)
+            await world.close(CloseWay.SINGLE)
+
+    async with a_world(prices("2400"), clock=clock, database=tmp_path, ids=8) as again:
+        await looks(again)
+        assert not (await again.hedge_number(1)).unpriced
+
+
+@pytest.mark.parametrize("restores", [True, False])
+async def test_whoever_acts_on_what_is_left_of_a_vanished_pair_is_not_held_up(
+    restores: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_world() as world:
+        with monkeypatch.context() as patch:
+            await vanishes(world, patch)
+            await looks(world)
+            await (world.hedge() if restores else world.close(CloseWay.SINGLE))
+            await world.require_ledger_equals_venue()
+            assert not [line for line in await looks_for(world, 30) if "frozen" in line]
+
+        await world.clock.advance(12)
+        await looks(world)
+
+        hedge = await world.hedge_number(1)
+        assert not hedge.unpriced
+        assert hedge.leg_on(SHORT).realized_pnl == Decimal("-198.50")
+        await world.require_ledger_equals_venue()
+
+
+async def test_a_fill_with_an_older_stamp_than_the_last_order_still_explains_its_leg(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        await world.clock.advance(30)
+        hedge = await world.live()
+        ahead = world.clock.now() + timedelta(minutes=5)
+        await world.bot.store.commit(Changes(hedges=(replace(hedge, fills_seen_at=ahead),)))
+        world.price(ETH, "2400")
+
+        assert "lost rise 0" in await looks(world)
+
+        assert (await world.live()).leg_on(SHORT).realized_pnl == Decimal("-198.50")
+
+
+async def test_a_day_later_nobody_asks_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with a_world() as world:
+        await vanishes(world, monkeypatch)
+        await looks_for(world, 30)
+        await world.bot.hedging.adopt(world.user, 1)
+        await world.clock.advance(timedelta(days=1, minutes=1).total_seconds())
+        monkeypatch.undo()
+        await looks_for(world, 30)
+
+        assert (await world.hedge_number(1)).unpriced
