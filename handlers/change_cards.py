@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from chatbot.chat import Text
 from chatbot.domain.ending import Ending
-from chatbot.domain.risk import AlertKind, LegCause, LegChanged
+from chatbot.domain.risk import AlertKind, LegCause, LegChanged, LegEnd
 from handlers.alert_words import Words, close, exposure_of, hedge, name_of, named, next_liquidation, status
 from handlers.figures import Block
 from handlers.results import not_counted, sum_of
@@ -16,8 +18,9 @@ def leg_changed(kind: AlertKind, figures: LegChanged) -> Words:
     as_wished = figures.at_users_price and figures.naked is None
     if as_wished and figures.ended is not None:
         return _closed_at_price(figures, figures.ended)
-    facts = " ".join(fact for fact in (_left_naked(figures), _realized(kind, figures)) if fact)
-    head = f"{name_of(figures)}: the {figures.side} leg {_what_happened(kind, figures)}"
+    told = (_other_leg(kind, figures), _left_naked(figures), _realized(kind, figures))
+    facts = " ".join(fact for fact in told if fact)
+    head = f"{name_of(figures)}: {_what_is_gone(kind, figures)}"
     return Words(head, facts, _after_change(figures), done=as_wished)
 
 
@@ -31,6 +34,26 @@ def _closed_at_price(figures: LegChanged, ended: Ending) -> Words:
     unknown = not_counted(ended)
     notes: tuple[Block, ...] = (Text(unknown),) if unknown else ()
     return Words(head, "", (("Status", "/status"),), more=(table(result.lines), *notes), done=True)
+
+
+def _what_is_gone(kind: AlertKind, figures: LegChanged) -> str:
+    other = figures.other
+    if kind is AlertKind.LOST and other is not None and other.together:
+        how = f"{figures.side} {_how(figures)}, {other.side} {_how_other(other, figures)}"
+        return f"both legs are gone ({how})"
+    which = f"{figures.side} leg" if figures.number is not None else f"{figures.side} that I did not open"
+    return f"the {which} {_what_happened(kind, figures)}"
+
+
+def _other_leg(kind: AlertKind, figures: LegChanged) -> str:
+    other = figures.other
+    if other is None or (kind is AlertKind.LOST and other.together):
+        return ""
+    return f"The {other.side} leg was gone before ({_how_other(other, figures)})."
+
+
+def _how_other(other: LegEnd, figures: LegChanged) -> str:
+    return _how(replace(figures, cause=other.cause, price=other.price))
 
 
 def _what_happened(kind: AlertKind, figures: LegChanged) -> str:
@@ -80,7 +103,8 @@ def _realized(kind: AlertKind, figures: LegChanged) -> str:
     if figures.realized is None or kind is AlertKind.GROWN:
         return ""
     realized = sum_of_money(figures.realized, figures.instrument.settle)
-    return f"Realized on the {figures.side} leg {realized}, fees apart."
+    leg = " leg" if figures.number is not None else ""
+    return f"Realized on the {figures.side}{leg} {realized}, fees apart."
 
 
 def _after_change(figures: LegChanged) -> tuple[tuple[str, str], ...]:
@@ -88,6 +112,8 @@ def _after_change(figures: LegChanged) -> tuple[tuple[str, str], ...]:
         return (("Status", "/status"),)
     if figures.frozen:
         return (("Adopt", f"/adopt {named(figures)}"), status(figures))
+    if figures.number is None:
+        return hedge(figures), close(figures)
     return hedge(figures, "Restore the hedge"), close(
         figures, "Close…" if figures.after else "Close the rest"
     )

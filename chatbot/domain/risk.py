@@ -124,6 +124,16 @@ class MarginHigh:
     ratio: Decimal
 
 
+@dataclass(frozen=True, slots=True)
+class LegEnd:
+    """How the other leg of an ended hedge had gone; ``together``: it is news, too."""
+
+    side: PositionSide
+    cause: LegCause
+    price: Decimal | None
+    together: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegChanged(OnMarket):
     """A leg lost, stopped, shrunk or grown. ``live``, ``frozen``: its hedge is.
@@ -143,6 +153,7 @@ class LegChanged(OnMarket):
     live: bool = True
     frozen: bool = False
     ended: Ending | None = None  # of the whole hedge, once nothing of it is left
+    other: LegEnd | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

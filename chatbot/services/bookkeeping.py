@@ -39,7 +39,7 @@ from chatbot.ports import (
     Venue,
     Venues,
 )
-from chatbot.services.late_fills import LateFills
+from chatbot.services.late_fills import CLOCKS_DIFFER, LateFills
 from chatbot.services.locks import AccountLocks
 
 log = logging.getLogger(__name__)
@@ -302,7 +302,7 @@ class Bookkeeper:
         if hedge.unread_until is not None or any(leg.adopted for leg in hedge.legs):
             return page  # what came before was taken over
         try:
-            told = await self._book_history(page, venue, hedge.opened_at)
+            told = await self._book_history(page, venue, hedge.opened_at - CLOCKS_DIFFER)
         except InvariantBroken:
             return page
         return page if differences(told.hedge, view) else told

@@ -17,6 +17,7 @@ from chatbot.ports import Account, BookedFill, Changes, Clock, Store, Venues
 
 log = logging.getLogger(__name__)
 
+CLOCKS_DIFFER = timedelta(minutes=1)  # by how much an exchange's own stamps may
 ASK_EVERY = timedelta(seconds=10)
 ASK_FOR = timedelta(days=1)  # venue time
 CLOSED_HEDGES = 10  # after a start: how many of a user's newest are looked through
@@ -72,7 +73,7 @@ class LateFills:
         """As far as it fits: where somebody has opened meanwhile, too, nobody can tell which was which."""
         venue = self._venues.of(account)
         instrument = (await venue.instruments())[hedge.symbol]
-        told = await venue.fills(hedge.symbol, hedge.unread_from or hedge.opened_at)
+        told = await venue.fills(hedge.symbol, (hedge.unread_from or hedge.opened_at) - CLOCKS_DIFFER)
         fills = await self._unbooked(hedge, told)
         try:
             return _book(hedge, fills, instrument)

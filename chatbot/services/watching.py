@@ -18,7 +18,9 @@ from datetime import datetime, timedelta
 from chatbot.chat import OutboxMessage, Priority
 from chatbot.domain.account import AccountView
 from chatbot.domain.causes import (
+    VENUE_CAUSES,
     Intents,
+    average_price,
     deliberate,
     end_of_hedge,
     exposure_of,
@@ -26,10 +28,11 @@ from chatbot.domain.causes import (
     lost_leg,
     without_answer,
 )
-from chatbot.domain.changes import change_alert
+from chatbot.domain.changes import change_alert, forced_alert
 from chatbot.domain.dangers import NAKED_AFTER, find, venue_finding
 from chatbot.domain.episodes import MEMORY, Episode, Step, step
-from chatbot.domain.hedge import AccountId, Hedge, HedgeId, HedgeStatus, UserId
+from chatbot.domain.hedge import AccountId, Hedge, HedgeId, HedgeStatus, LegRole, UserId
+from chatbot.domain.instrument import ZERO
 from chatbot.domain.operation import Operation
 from chatbot.domain.order import Fill
 from chatbot.domain.risk import ALWAYS_ON, Alert, AlertKind, AlertPhase, Finding, Gravity, LegCause, Silence
@@ -38,6 +41,7 @@ from chatbot.domain.sight import Sight, sight_of, stream_finding
 from chatbot.errors import BadCredentials, MissingPermission, RateLimited, VenueError
 from chatbot.ports import Account, AlertEpisode, Changes, Clock, Presenter, Store, User, Venues
 from chatbot.services.bookkeeping import Bookkeeper, Books, ChangeCause, LegChange, traded_lately
+from chatbot.services.strangers import ForcedClose, Strangers
 
 log = logging.getLogger(__name__)
 
@@ -97,6 +101,7 @@ class WatchService:
         self._unstreamed = unstreamed
         self._gates: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(PARALLEL))
         self._locks: dict[AccountId, asyncio.Lock] = {}
+        self._strangers = Strangers(store, venues, clock)
         # Cleared lately. Lost with the process: then a figure that trembles is told once more.
         self._recent: dict[UserId, dict[str, Episode]] = {}
         self._down_since: dict[AccountId, datetime] = {}
@@ -288,20 +293,24 @@ class WatchService:
         )
 
     async def _history(self, hedge: Hedge) -> tuple[list[Fill], Intents]:
+        """Fills in their order; those of one instant as they were booked."""
         fills = [booked.fill for booked in await self._store.booked_fills(hedge.id)]
         intents = await self._store.intents(hedge_id=hedge.id)
-        return sorted(fills, key=lambda fill: fill.at), {i.client_order_id: i for i in intents}
+        return fills, {i.client_order_id: i for i in intents}
 
     # --- what happened once ---------------------------------------------------------------------
 
     async def _happened(self, user: User, scene: Scene, books: Books, ended: Sequence[Hedge]) -> list[Alert]:
-        ends = [await self._end(scene, hedge) for hedge in ended]
+        ends = [await self._end(scene, hedge, books) for hedge in ended]
         told = {alert.number for alert in ends if alert is not None}
         moved = [change for change in books.changes if change.hedge.live or change.late]
         moves = [await self._move(scene, change, books) for change in moved]
         moves = [alert for alert in moves if alert is not None and alert.number not in told]
+        forced = [_forced(scene, each) for each in await self._strangers.forced(books)]
         off = user.preferences.alerts.disabled
-        return [alert for alert in (*ends, *moves) if alert is not None and not _switched_off(alert, off)]
+        return [
+            alert for alert in (*ends, *moves, *forced) if alert is not None and not _switched_off(alert, off)
+        ]
 
     async def _move(self, scene: Scene, change: LegChange, books: Books) -> Alert | None:
         """The hedge may have been closed since, and another be live on its market."""
@@ -309,10 +318,13 @@ class WatchService:
         now = now or await self._store.hedge(change.hedge.id) or change.hedge
         return change_alert(scene, now, _evidence(change))
 
-    async def _end(self, scene: Scene, hedge: Hedge) -> Alert | None:
+    async def _end(self, scene: Scene, hedge: Hedge, books: Books) -> Alert | None:
         fills, intents = await self._history(hedge)
         evidence = end_of_hedge(hedge, scene.instruments[hedge.symbol], fills, intents)
-        return None if evidence is None else change_alert(scene, hedge, evidence)
+        if evidence is None:
+            return None
+        now = {change.role for change in books.changes if change.hedge.id == hedge.id}
+        return change_alert(scene, hedge, replace(evidence, together=now == set(LegRole)))
 
     async def _ended(self, user: User, books: Books, before: frozenset[HedgeId] | None) -> Sequence[Hedge]:
         """Hedges that were closed since the last look, by whomever."""
@@ -407,6 +419,19 @@ def _evidence(change: LegChange) -> LegEvidence:
         realized=change.realized,
         one_of_two=at_price,
     )
+
+
+def _forced(scene: Scene, close: ForcedClose) -> Alert:
+    evidence = LegEvidence(
+        LegRole.PRIMARY,
+        VENUE_CAUSES[close.fills[-1].cause],
+        after=close.after,
+        before=close.before,
+        at=close.fills[-1].at,
+        price=average_price(close.fills),
+        realized=sum((fill.realized_pnl for fill in close.fills), ZERO),
+    )
+    return forced_alert(scene, evidence, close.symbol, close.side)
 
 
 def _episode(row: AlertEpisode) -> Episode:

@@ -12,7 +12,7 @@ import pytest
 
 from chatbot.chat import ChatRef, OutboxMessage, Platform, Priority, Reply, Table, Text, UserRef
 from chatbot.clock import VirtualClock
-from chatbot.domain.account import AccountView
+from chatbot.domain.account import AccountView, LegSetting
 from chatbot.domain.hedge import AccountId, HedgeStatus, LegRole
 from chatbot.domain.instrument import MarginMode, PositionSide
 from chatbot.domain.intent import IntentStatus
@@ -1168,3 +1168,100 @@ async def test_a_day_later_nobody_asks_any_more(monkeypatch: pytest.MonkeyPatch)
         await looks_for(world, 30)
 
         assert (await world.hedge_number(1)).unpriced
+
+
+# --- what the bot did not open ------------------------------------------------------------------
+
+
+async def opened_elsewhere(world: World, side: PositionSide) -> None:
+    """One ETH, isolated at tenfold leverage."""
+    await world.bot.venues.of(world.account).set_leg(ETH, side, LegSetting(Decimal(10), ISOLATED))
+    await world.elsewhere(side, "1", opens=True)
+
+
+async def test_the_liquidation_of_a_position_that_the_bot_did_not_open_is_told() -> None:
+    async with a_world() as world:
+        await opened_elsewhere(world, SHORT)
+        await looks(world)
+        world.price(ETH, "2300")
+
+        told = [line for _ in range(3) for line in await looks(world)]
+
+        assert told.count("lost rise 0") == 1
+        (card,) = [card for card in await told_cards(world) if "is gone" in _head(card)]
+        assert _head(card) == "🛑 **ETH: the short that I did not open is gone (liquidated at 2,188.98)**"
+        assert [button.label for row in card.buttons for button in row] == ["Status", "Settings"]
+
+
+async def test_the_liquidation_of_a_strange_leg_tells_what_stands_alone_now() -> None:
+    async with a_world() as world:
+        await opened_elsewhere(world, LONG)
+        await opened_elsewhere(world, SHORT)
+        await looks(world)
+        world.price(ETH, "2300")
+
+        assert "lost rise 0" in await looks(world)
+
+        card = next(card for card in await told_cards(world) if "did not open" in _head(card))
+        assert "You are long 1 ETH unhedged at 2,300.00" in text_of(card)
+        assert [button.label for row in card.buttons for button in row][:2] == ["Hedge now", "Close…"]
+
+
+async def test_a_position_that_its_owner_closed_elsewhere_is_no_news() -> None:
+    async with a_world() as world:
+        await opened_elsewhere(world, SHORT)
+        await looks(world)
+        await world.elsewhere(SHORT, "1", opens=False)
+
+        assert await looks_for(world, 80) == []
+
+
+async def test_the_liquidation_of_a_strange_position_is_told_when_its_fill_arrives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        await opened_elsewhere(world, SHORT)
+        await looks(world)
+        with monkeypatch.context() as patch:
+            hides_its_history(world, patch)
+            world.price(ETH, "2300")
+            assert await looks_for(world, 20) == []
+
+        assert "lost rise 0" in await looks(world)
+
+
+# --- while the bot was down ---------------------------------------------------------------------
+
+
+async def test_two_legs_closed_by_hand_while_the_bot_was_down_are_both_told(tmp_path: Path) -> None:
+    clock = VirtualClock(BEGIN)
+    async with a_world(clock=clock, database=tmp_path) as world:
+        await two_pairs(world)
+        for symbol, quantity in ((ETH, "1"), (BTC, "0.05")):
+            for side in (LONG, SHORT):
+                await clock.advance(60)
+                await world.elsewhere(side, quantity, opens=False, symbol=symbol)
+
+    async with a_world(prices("2100"), clock=clock, database=tmp_path, ids=8) as again:
+        await looks(again)
+
+        assert [head for head in await heads(again) if "gone" in head] == [
+            "🛑 **#1 ETH: both legs are gone "
+            "(short outside the bot at 2,100.06, long outside the bot at 2,099.94)**",
+            "🛑 **#2 BTC: both legs are gone "
+            "(short outside the bot at 100,002.0, long outside the bot at 99,998.0)**",
+        ]
+
+
+async def test_the_end_of_a_hedge_names_the_leg_that_went_before() -> None:
+    async with a_world() as world:
+        await liquidate_the_short(world)
+        await looks(world)
+        await world.clock.advance(30)
+        await world.elsewhere(LONG, "1", opens=False)
+
+        await looks(world)
+
+        card = text_of((await told_cards(world))[-1])
+        assert "#1 ETH: the long leg is gone (outside the bot at 2,399.93)" in card
+        assert "The short leg was gone before (liquidated at 2,298.44)." in card
