@@ -293,9 +293,10 @@ def _resting(progress: Progress) -> Text:
         if (at := target.trigger_price) is not None
     ]
     head = f"**✅ {_name(progress)} closes by itself at a price**"
-    return Text(
-        "\n".join([head, *orders, "The orders rest on the exchange and only reduce; I watch the pair."])
-    )
+    rest = "The orders rest on the exchange and only reduce; I watch the pair."
+    if len(orders) == 1:
+        rest = "The order rests on the exchange and only reduces; I watch it."
+    return Text("\n".join([head, *orders, rest]))
 
 
 def _partly_closed(progress: Progress) -> list[Block]:
