@@ -1265,3 +1265,39 @@ async def test_the_end_of_a_hedge_names_the_leg_that_went_before() -> None:
         card = text_of((await told_cards(world))[-1])
         assert "#1 ETH: the long leg is gone (outside the bot at 2,399.93)" in card
         assert "The short leg was gone before (liquidated at 2,298.44)." in card
+
+
+async def test_funding_that_cannot_be_booked_does_not_freeze_again_what_was_adopted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        await two_pairs(world)
+        store, commit = world.bot.store, world.bot.store.commit
+
+        async def fails(changes: Changes) -> None:
+            if any(row.payment.symbol == ETH for row in changes.funding):
+                raise Conflict("funding payment 9 is booked already")
+            await commit(changes)
+
+        monkeypatch.setattr(store, "commit", fails)
+        view = await world.view()
+        await world.clock.advance((view.markets[ETH].next_funding_at - view.at).total_seconds() + 1)
+        assert (await looks_for(world, 30)).count("#1 frozen rise") == 1
+        await world.bot.hedging.adopt(world.user, 1)
+
+        assert "#1 frozen rise" not in await looks_for(world, 30)
+        await world.close()
+        await world.bot.outbox.idle()
+        card = text_of(world.phone.seen[-1])
+        assert "What was filled and paid while it could not be booked may be missing here." in card
+
+
+async def test_whoever_trades_elsewhere_does_not_accept_the_loss_of_a_leg(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        await vanishes(world, monkeypatch)
+        await looks(world)
+        await world.open(BTC, quantity="0.01")
+
+        assert (await world.hedge_number(1)).leg_on(SHORT).quantity == 1
