@@ -41,6 +41,7 @@ from chatbot.ports import (
 )
 from chatbot.services.late_fills import CLOCKS_DIFFER, LateFills
 from chatbot.services.locks import AccountLocks
+from chatbot.services.recovery import attempt
 
 log = logging.getLogger(__name__)
 
@@ -194,13 +195,12 @@ class Bookkeeper:
         self, account: Account, hedge: Hedge, view: AccountView
     ) -> tuple[Hedge, tuple[LegChange, ...]]:
         """As ``settle``; what fails fails for this hedge alone, and freezes it where it goes on failing."""
-        try:
-            hedge, _ = await self._price_late(account, hedge, view)
-            hedge, changed = await self.settle(account, hedge, view)
-        except Exception as error:  # noqa: BLE001 (logged there, its trace only once)
-            return await self._after_failure(hedge, view, error), ()
+        hedge, _ = await self._price_late(account, hedge, view)
+        settled = await attempt(self.settle(account, hedge, view))
+        if isinstance(settled, Exception):
+            return await self._after_failure(hedge, view, settled), ()
         self._forget_failure(hedge.id)
-        return hedge, changed
+        return settled
 
     async def _price_late(
         self, account: Account, hedge: Hedge, view: AccountView

@@ -6,13 +6,13 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
 
 from chatbot.domain.hedge import AccountId
 from chatbot.domain.intent import OperationId
 from chatbot.errors import HedgerowError, InvariantBroken, VenueError
 from chatbot.ports import Clock, Store
-from chatbot.services.driving import Driver
 
 log = logging.getLogger(__name__)
 
@@ -21,13 +21,30 @@ LONGEST_PAUSE = 60.0
 STUMBLES = 5  # over the same: another try will not mend it
 
 
+T = TypeVar("T")
+
+
+async def attempt(doing: Awaitable[T]) -> T | Exception:
+    """What goes wrong with one hedge or account holds up no other: whoever asks decides what comes of it."""
+    try:
+        return await doing
+    except Exception as error:  # noqa: BLE001 (logged by whoever asked)
+        return error
+
+
+class Drives(Protocol):
+    async def drive(self, operation_id: OperationId) -> None: ...
+
+    async def halt(self, operation_id: OperationId, reason: str) -> None: ...
+
+
 class Supervisor:
     """``ended``: an operation on that account has, so that there may be more or less to watch."""
 
     def __init__(
         self,
         store: Store,
-        driver: Driver,
+        driver: Drives,
         clock: Clock,
         *,
         ended: Callable[[AccountId], None] = lambda _: None,

@@ -54,10 +54,11 @@ class Strangers:
         self._clock = clock
         self._held: dict[AccountId, tuple[datetime, Mapping[Place, Decimal]]] = {}
         self._less: dict[AccountId, dict[Place, _Less]] = {}
+        self._found: dict[AccountId, tuple[ForcedClose, ...]] = {}
         self._told: set[tuple[AccountId, str]] = set()
 
     async def forced(self, books: Books) -> tuple[ForcedClose, ...]:
-        """Each once. Orders on their way change what is whose: then nothing is compared."""
+        """Each until ``done``. Orders on their way change what is whose: then nothing is compared."""
         if books.busy:
             return ()
         held = {(p.symbol, p.side): p.quantity for p in _strange(books)}
@@ -65,12 +66,18 @@ class Strangers:
         found = []
         for place, less in tuple(self._less.get(books.account.id, {}).items()):
             fills = await self._fills(books.account, place, less)
-            if fills or self._clock.now() - less.noticed_at >= SOUGHT_FOR:
-                del self._less[books.account.id][place]
             if fills:
-                self._told.update((books.account.id, fill.venue_fill_id) for fill in fills)
                 found.append(ForcedClose(*place, less.before, held.get(place, ZERO), fills))
-        return tuple(found)
+            elif self._clock.now() - less.noticed_at >= SOUGHT_FOR:
+                del self._less[books.account.id][place]
+        self._found[books.account.id] = tuple(found)
+        return self._found[books.account.id]
+
+    def done(self, account_id: AccountId) -> None:
+        """What was found has been told."""
+        for close in self._found.pop(account_id, ()):
+            self._told.update((account_id, fill.venue_fill_id) for fill in close.fills)
+            del self._less[account_id][close.symbol, close.side]
 
     def _compare(self, books: Books, held: Mapping[Place, Decimal]) -> None:
         now = self._clock.now()

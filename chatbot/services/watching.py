@@ -41,6 +41,7 @@ from chatbot.domain.sight import Sight, sight_of, stream_finding
 from chatbot.errors import BadCredentials, MissingPermission, RateLimited, VenueError
 from chatbot.ports import Account, AlertEpisode, Changes, Clock, Presenter, Store, User, Venues
 from chatbot.services.bookkeeping import Bookkeeper, Books, ChangeCause, LegChange, traded_lately
+from chatbot.services.recovery import attempt
 from chatbot.services.strangers import ForcedClose, Strangers
 
 log = logging.getLogger(__name__)
@@ -142,14 +143,10 @@ class WatchService:
         if user is None or not user.reachable:
             return ()
         async with self._locks.setdefault(account.id, asyncio.Lock()):
-            try:
-                return await self._look_and_tell(user, account)
-            except VenueError as error:
-                log.warning("venue unreachable", extra={"account": account.id, "error": type(error).__name__})
-                return await self._tell(user, await self._judge_silence(user, account, error))
-            except Exception as error:
-                log.exception("a look failed", extra={"account": account.id})
-                return await self._tell(user, await self._judge_silence(user, account, error))
+            told = await attempt(self._look_and_tell(user, account))
+            if isinstance(told, Exception):
+                return await self._tell(user, await self._judge_silence(user, account, told))
+            return told
 
     async def _look_and_tell(self, user: User, account: Account) -> tuple[Alert, ...]:
         before = self._live.get(account.id)
@@ -159,6 +156,7 @@ class WatchService:
         running = await self._store.unfinished_operations(account.id)
         traded = {operation.hedge_id for operation in (*begun, *running)}
         told = await self._tell(user, await self._judge(user, books, running, traded, before))
+        self._strangers.done(account.id)
         self._live[account.id] = frozenset(hedge.id for hedge in books.hedges)
         if books.unread is None:
             self._down_since.pop(account.id, None)
@@ -201,6 +199,7 @@ class WatchService:
 
     async def _judge_silence(self, user: User, account: Account, error: Exception) -> _Telling:
         """The account cannot be looked at: a concern for those who have something there."""
+        _log_failure(account, error)
         lasting = self._down_for(account)
         if not await self._store.live_hedges(account_id=account.id):
             return _Telling((), ())
@@ -383,6 +382,13 @@ class WatchService:
     def _recent_of(self, user_id: UserId, now: datetime) -> dict[str, Episode]:
         known = self._recent.get(user_id, {})
         return {k: e for k, e in known.items() if e.cleared_at is not None and now - e.cleared_at < MEMORY}
+
+
+def _log_failure(account: Account, error: Exception) -> None:
+    if isinstance(error, VenueError):
+        log.warning("venue unreachable", extra={"account": account.id, "error": type(error).__name__})
+    else:
+        log.error("a look failed", exc_info=error, extra={"account": account.id})
 
 
 def _reason(error: Exception) -> str:
