@@ -145,6 +145,21 @@ def missing(hedge: Hedge, view: AccountView) -> tuple[LegRole, ...]:
     return tuple(r for r in LegRole if hedge.leg(r).quantity and not venue_quantity(view, hedge, r))
 
 
+def stands_as_booked(hedge: Hedge, view: AccountView, instrument: Instrument) -> bool:
+    """The venue holds both legs, bought as the ledger has it; prices may be rounded by a tick."""
+    return any(leg.quantity for leg in hedge.legs) and all(
+        _as_booked(hedge.leg(role), view.position(hedge.symbol, hedge.leg(role).side), instrument)
+        for role in LegRole
+    )
+
+
+def _as_booked(leg: Leg, position: Position | None, instrument: Instrument) -> bool:
+    if position is None or not leg.quantity:
+        return position is None and not leg.quantity
+    same_price = abs(position.entry_price - leg.entry_price) <= instrument.tick_size
+    return position.quantity == leg.quantity and same_price
+
+
 def adopted_leg(role: LegRole, position: Position) -> Leg:
     """A position that was opened elsewhere: what it cost before is not known to us."""
     return Leg(

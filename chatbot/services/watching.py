@@ -68,6 +68,10 @@ def _nobody() -> None:
     """Nobody waits for messages."""
 
 
+def _nowhere(_: Account, __: Sight) -> None:
+    """Nobody wants to know when to look again."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Telling:
     """What one look leads to."""
@@ -79,7 +83,7 @@ class _Telling:
 class WatchService:
     """``notify`` is called after messages were written.
 
-    ``unstreamed``: how long the stream of an account has been missing.
+    ``unstreamed``: how long the stream of an account has been missing. ``seen`` gets what each look saw.
     """
 
     def __init__(
@@ -92,6 +96,7 @@ class WatchService:
         notify: Callable[[], None] = _nobody,
         *,
         unstreamed: Callable[[Account], timedelta] = lambda _: timedelta(0),
+        seen: Callable[[Account, Sight], None] = _nowhere,
     ) -> None:
         self._store = store
         self._bookkeeper = bookkeeper
@@ -100,6 +105,7 @@ class WatchService:
         self._clock = clock
         self._notify = notify
         self._unstreamed = unstreamed
+        self._seen = seen
         self._gates: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(PARALLEL))
         self._locks: dict[AccountId, asyncio.Lock] = {}
         self._strangers = Strangers(store, venues, clock)
@@ -174,7 +180,8 @@ class WatchService:
     ) -> _Telling:
         scene = await self._scene(books, running, traded)
         limits = user.preferences.alerts
-        self._sights[books.account.id] = sight_of(scene, limits, self._clock.now())
+        sight = self._sights[books.account.id] = sight_of(scene, limits, self._clock.now())
+        self._seen(books.account, sight)
         ended = await self._ended(user, books, before)
         happened = await self._happened(user, scene, books, ended)
         heard = self._heard(books)

@@ -810,7 +810,7 @@ async def test_what_a_look_saw_says_how_soon_the_next_is() -> None:
         assert empty is not None
         assert holding is not None
         assert (empty.holds, holding.holds) == (False, True)
-        assert set(holding.bands) == {ETH}
+        assert {trigger.symbol for trigger in holding.triggers} == {ETH}
 
 
 # --- an account that cannot be booked -----------------------------------------------------------
@@ -1189,7 +1189,10 @@ async def test_the_liquidation_of_a_position_that_the_bot_did_not_open_is_told()
 
         assert told.count("lost rise 0") == 1
         (card,) = [card for card in await told_cards(world) if "is gone" in _head(card)]
-        assert _head(card) == "🛑 **ETH: the short that I did not open is gone (liquidated at 2,188.98)**"
+        assert (
+            _head(card)
+            == "🛑 **ETH on paper: the short that I did not open is gone (liquidated at 2,188.98)**"
+        )
         assert [button.label for row in card.buttons for button in row] == ["Status", "Settings"]
 
 
