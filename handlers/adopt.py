@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chatbot.chat import Reply, Severity, Text
+from chatbot.domain.ending import lacking
 from chatbot.domain.hedge import Hedge
 from chatbot.errors import BadArgument
 from handlers.context import Call
@@ -31,8 +32,10 @@ async def _card(call: Call, hedge: Hedge, what: str) -> Reply:
     legs = [f"{leg.side} {amount_of(leg.quantity, instrument)}" for leg in hedge.legs if leg.quantity]
     name = subject_name(hedge.number, hedge.symbol, instrument)
     now = " and ".join(legs) or "nothing: it is closed"
+    missing = lacking(hedge, instrument)
+    asking = f"\n⚠️ {missing} I go on asking for a day." if missing and hedge.unpriced else ""
     return Reply(
-        blocks=(Text(f"✅ **{name}** {what}: {now}."),),
+        blocks=(Text(f"✅ **{name}** {what}: {now}.{asking}"),),
         buttons=((call.button("Status", f"/status #{hedge.number}" if hedge.live else "/status"),),),
         severity=Severity.SUCCESS,
     )

@@ -46,6 +46,12 @@ def by_settlement(
     return Due(f"{at - AFTER_SETTLEMENT:%Y%m%dT%H%M}", at) if due else None
 
 
+def until_told(next_funding_at: datetime, interval: timedelta, venue_now: datetime) -> timedelta:
+    """How long nothing will be due."""
+    last = next_funding_at - interval + AFTER_SETTLEMENT
+    return (last if last > venue_now else next_funding_at + AFTER_SETTLEMENT) - venue_now
+
+
 class Verdict(StrEnum):
     """Whether a lock is worth keeping, as far as funding says."""
 

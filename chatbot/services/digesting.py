@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 
 from chatbot.chat import OutboxMessage, Priority, Reply
 from chatbot.domain.account import AccountView
-from chatbot.domain.digest import AFTER_SETTLEMENT, LATEST, Due, by_settlement, daily
+from chatbot.domain.digest import Due, by_settlement, daily, until_told
 from chatbot.domain.episodes import EVERYTHING, is_quiet
 from chatbot.domain.hedge import AccountId, Hedge, UserId
 from chatbot.domain.instrument import ZERO, Symbol
@@ -29,6 +29,7 @@ from chatbot.services.reporting import HedgeReport, Reporting
 log = logging.getLogger(__name__)
 
 DAY = timedelta(days=1)
+LOOK_AGAIN = timedelta(minutes=10)  # at the latest: settlements may be moved, and a replayed market hurries
 AT_ONCE = 4  # users; an exchange has other things to answer
 
 
@@ -130,15 +131,15 @@ class DigestService:
 
     async def _settled(self, user: User, hedges: Sequence[Hedge]) -> Due | None:
         """The newest settlement of any of the markets."""
-        chosen, found, waits = user.preferences.alerts, [], [LATEST]
+        chosen, found, waits = user.preferences.alerts, [], [LOOK_AGAIN]
         for account_id in {hedge.account_id for hedge in hedges}:
             view = await self._view(account_id, {h.symbol for h in hedges if h.account_id == account_id})
             if view is None:
                 continue
             for market in view.markets.values():
                 found.append(by_settlement(chosen, market.next_funding_at, market.funding_interval, view.at))
-                waits.append(market.next_funding_at - view.at)
-        self._settled_by[user.id] = self._clock.now() + max(AFTER_SETTLEMENT, min(waits))
+                waits.append(until_told(market.next_funding_at, market.funding_interval, view.at))
+        self._settled_by[user.id] = self._clock.now() + min(waits)
         return max((due for due in found if due is not None), key=lambda due: due.at, default=None)
 
     async def _view(self, account_id: AccountId, symbols: set[Symbol]) -> AccountView | None:

@@ -140,6 +140,8 @@ HEDGES = _table(
     _maybe("fills_seen_at"),
     _maybe("funding_seen_at"),
     sa.Column("protected", sa.Text, nullable=False, server_default="primary"),
+    _maybe("unread_from"),
+    _maybe("unread_until"),
     sa.UniqueConstraint("user_id", "number"),
     sa.Index(
         "ix_hedges_live", "account_id", "symbol", unique=True, sqlite_where=sa.text("status <> 'closed'")
@@ -161,6 +163,8 @@ LEGS = _table(
     _text("funding"),
     _text("realized_pnl"),
     _number("adopted"),
+    sa.Column("unpriced", sa.Text, nullable=False, server_default="0"),
+    sa.Column("unpriced_entry", sa.Text, nullable=False, server_default="0"),
     rowid=False,
 )
 

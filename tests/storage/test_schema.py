@@ -35,8 +35,8 @@ BREAKS_IN_THE_FOURTH = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 def upgrade():
     op.create_table("extra", sa.Column("id", sa.Text, primary_key=True))
@@ -48,8 +48,8 @@ ADDS_A_COLUMN = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 def upgrade():
     op.add_column("accounts", sa.Column("color", sa.Text))
@@ -264,9 +264,9 @@ async def test_an_old_database_is_copied_and_upgraded(
     await upgrade(url(path))
     pretend_next_revision(monkeypatch, scripts, ADDS_A_COLUMN)
     await upgrade(url(path))
-    assert revision(path) == "0003"
-    saved = path.with_name(f"{path.name}.bak-0002")
-    assert revision(saved) == "0002"
+    assert revision(path) == "0004"
+    saved = path.with_name(f"{path.name}.bak-0003")
+    assert revision(saved) == "0003"
     assert stat.S_IMODE(saved.stat().st_mode) == 0o600
     assert "color" in str(facts(path)["accounts columns"])
 
@@ -282,15 +282,15 @@ async def test_a_migration_that_fails_leaves_the_database_as_it_was(
         await upgrade(url(path))
     assert "Traceback" not in failure.value.message
     assert facts(path) == before
-    assert revision(path) == "0002"
-    assert revision(path.with_name("t.db.bak-0002")) == "0002"
+    assert revision(path) == "0003"
+    assert revision(path.with_name("t.db.bak-0003")) == "0003"
 
 
 def pretend_next_revision(monkeypatch: pytest.MonkeyPatch, scripts: Path, text: str) -> None:
     scripts.mkdir()
-    (scripts / "0003_next.py").write_text(text)
-    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002", "0003"))
-    monkeypatch.setattr(schema, "HEAD", "0003")
+    (scripts / "0004_next.py").write_text(text)
+    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002", "0003", "0004"))
+    monkeypatch.setattr(schema, "HEAD", "0004")
     monkeypatch.setattr("chatbot.storage.migration.migrate", lambda path: migrate(path, more=[scripts]))
 
 
