@@ -87,7 +87,7 @@ def _worth(look: Look, hedge: HedgeReport) -> str:
     at = hedge.funding.at or hedge.funding.settles_at
     match verdict(net, per_day, hedge.eaten_at, at):
         case Verdict.NOTHING:
-            return f"{pace}. Nothing is locked any more: keeping it costs."
+            return f"{pace}. Nothing is locked: its costs are higher than its gain."
         case Verdict.EARNS:
             return f"{pace}. Worth keeping: funding costs nothing."
         case Verdict.ENDS_SOON:
