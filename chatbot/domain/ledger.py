@@ -174,14 +174,16 @@ def adopted_leg(role: LegRole, position: Position) -> Leg:
 
 
 def take_over(hedge: Hedge, view: AccountView) -> Hedge:
-    """The user chose to believe the venue: legs become what it says, at whatever price they came to be so."""
+    """The user chose to believe the venue: legs become what it says, at whatever price they came to be so.
+
+    Open even where nothing is left: its orders may still rest.
+    """
     before, since = hedge, hedge.unread_from or hedge.fills_seen_at or hedge.opened_at
     for role in LegRole:
         hedge = _take_over_leg(hedge, role, view)
     if any(hedge.leg(role).unpriced > before.leg(role).unpriced for role in LegRole):
         hedge = replace(hedge, unread_from=since, unread_until=view.at)
-    taken = replace(hedge, status=HedgeStatus.OPEN, reason="", fills_seen_at=view.at)
-    return closed_if_flat(taken, view.at)
+    return replace(hedge, status=HedgeStatus.OPEN, reason="", fills_seen_at=view.at)
 
 
 def _take_over_leg(hedge: Hedge, role: LegRole, view: AccountView) -> Hedge:

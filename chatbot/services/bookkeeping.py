@@ -441,7 +441,8 @@ class Bookkeeper:
 
         Raises Busy where the venue may only be slow to show what was just traded.
         """
-        if hedge.status is not HedgeStatus.OPEN or not missing(hedge, view):
+        gone, left = missing(hedge, view), any(venue_quantity(view, hedge, role) for role in LegRole)
+        if hedge.status is not HedgeStatus.OPEN or not (gone and left):
             return hedge
         if traded_lately(await self._store.intents(hedge_id=hedge.id), self._clock.now()):
             raise Busy(
@@ -468,7 +469,8 @@ class Bookkeeper:
         self._forget_failure(hedge.id)
         adopted = replace(taken, version=taken.version + 1)
         self._late.remember(adopted)
-        return adopted
+        settled = await attempt(self._settle_flat(account, adopted, view))
+        return adopted if isinstance(settled, Exception) else settled  # else the next look does it
 
     async def _ends_of_orders(self, venue: Venue, hedge: Hedge, view: AccountView) -> tuple[OrderIntent, ...]:
         """What the venue says of them is in the position that is taken over: it is not booked again."""

@@ -151,6 +151,7 @@ class Storm:
         self.mortality.turns = rng.choice([0, 0, 1, 2])
         if rng.random() < 0.25:
             self.mortality.left = rng.randint(1, 14)
+        faults.hide_history = rng.random() < 0.15
 
     def calm(self) -> None:
         faults = self.faults
@@ -158,7 +159,7 @@ class Storm:
         faults._writes.clear()
         faults._reads.clear()
         faults.delay = faults.hide_orders_for = 0.0
-        faults.hide_fills = False
+        faults.hide_fills = faults.hide_history = False
         faults._hidden_until.clear()
         self.mortality.left = None
         self.mortality.turns = 0

@@ -1304,3 +1304,16 @@ async def test_whoever_trades_elsewhere_does_not_accept_the_loss_of_a_leg(
         await world.open(BTC, quantity="0.01")
 
         assert (await world.hedge_number(1)).leg_on(SHORT).quantity == 1
+
+
+async def test_stops_of_what_was_taken_over_as_gone_are_canceled(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with a_world() as world:
+        await world.open(margin_mode=ISOLATED, stop_loss="1950")
+        await world.clock.advance(30)
+        await world.elsewhere(LONG, "1", opens=False)
+        hides_its_history(world, monkeypatch)
+        await looks_for(world, 30)
+        await world.bot.hedging.adopt(world.user, 1)
+
+        assert (await world.view()).open_orders == ()
+        assert (await world.hedge_number(1)).status is HedgeStatus.CLOSED
