@@ -66,6 +66,7 @@ def open_watch_room(
         notify=notify,
         unstreamed=lambda account: streaming.missing_for(account),  # noqa: PLW0108 (made below)
         seen=lambda account, sight: streaming.seen(account, sight),  # noqa: PLW0108 (likewise)
+        passed=lambda account: streaming.passed(account),  # noqa: PLW0108 (likewise)
     )
     pacer = Pacer(
         store=store,

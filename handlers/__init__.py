@@ -102,9 +102,9 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "/alerts",
-        "what you are warned of, snooze, quiet hours",
-        "/alerts [liquidation|margin|imbalance|funding|eaten|target|quiet|snooze|on|off|reset] [VALUES]",
-        "/alerts quiet 23:00-07:00",
+        "what you are warned of, prices, digest, snooze, quiet hours",
+        "/alerts [KIND|SYMBOL|#ID|digest|quiet|snooze|on|off|reset] [VALUES]",
+        "/alerts liquidation 25 15 8",
         alerts,
     ),
     Command(

@@ -34,6 +34,9 @@ class AlertKind(StrEnum):
     EATEN = "eaten"
     FUNDING = "funding"
     TARGET = "target"
+    PRICE = "price"
+    FLIP = "flip"
+    RATE = "rate"
     STREAM = "stream"
 
 
@@ -213,6 +216,23 @@ class TargetReached(OnMarket):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RateNews(OnMarket):
+    """The funding rate has turned its sign, or is high; ``net_exposure`` is what it acts on."""
+
+    outlook: FundingOutlook
+    net_exposure: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceReached(OnMarket):
+    """``price`` is the user's, ``mark_price`` what it is now; a wick may be over already."""
+
+    price: Decimal
+    rising: bool
+    mark_price: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HedgeFrozen(OnMarket):
     """``naked``: what the venue (not the ledger) shows as exposure that nothing offsets."""
 
@@ -263,6 +283,8 @@ Figures = (
     | FundingSoon
     | LockEaten
     | TargetReached
+    | RateNews
+    | PriceReached
     | HedgeFrozen
     | OrderUnknown
     | VenueDown
@@ -314,7 +336,16 @@ _LAST_LEVEL_IS_CRITICAL = frozenset(
 _CRITICAL = frozenset(
     {AlertKind.NAKED, AlertKind.LOST, AlertKind.STOPPED, AlertKind.SHRUNK, AlertKind.FROZEN}
 )
-_INFO = frozenset({AlertKind.FUNDING, AlertKind.TARGET, AlertKind.STREAM})
+_INFO = frozenset(
+    {
+        AlertKind.FUNDING,
+        AlertKind.TARGET,
+        AlertKind.PRICE,
+        AlertKind.FLIP,
+        AlertKind.RATE,
+        AlertKind.STREAM,
+    }
+)
 
 
 def gravity_of(kind: AlertKind, level: int, levels: int) -> Gravity:

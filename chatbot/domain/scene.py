@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -86,13 +86,17 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One look at one account. ``instruments`` of every open position and hedge."""
+    """One look at one account. ``instruments`` of every open position and hedge.
+
+    ``passed``: prices since the last look that concerned somebody.
+    """
 
     account_id: AccountId
     account: str
     view: AccountView
     instruments: Mapping[Symbol, Instrument]
     watched: tuple[Watched, ...] = ()
+    passed: Mapping[Symbol, Sequence[Decimal]] = field(default_factory=dict)
 
     def hedge_on(self, symbol: Symbol) -> Hedge | None:
         return next((w.hedge for w in self.watched if w.hedge.symbol == symbol), None)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from chatbot.domain.account import AccountView
 from chatbot.domain.hedge import AccountId, Hedge, HedgeId, HedgeStatus, LegRole
-from chatbot.domain.instrument import ZERO, Instrument
+from chatbot.domain.instrument import ZERO, Instrument, Symbol
 from chatbot.domain.intent import IntentEvent, IntentStatus, OrderIntent, Purpose, event_of
 from chatbot.domain.ledger import (
     ADOPTED,
@@ -141,15 +141,18 @@ class Bookkeeper:
         self._failing: dict[HedgeId, datetime] = {}  # since when
         self._unread: dict[HedgeId, VenueError] = {}
 
-    async def bring_up_to_date(self, account: Account) -> Books:
-        """Reads the venue, books what it tells, freezes the unexplained; only looks while orders fly."""
+    async def bring_up_to_date(self, account: Account, also: Collection[Symbol] = ()) -> Books:
+        """Reads the venue, books what it tells, freezes the unexplained; only looks while orders fly.
+
+        ``also``: more markets to be read.
+        """
         if self._locks.busy(account.id) or await self._store.unfinished_operations(account.id):
-            return await self._look(account)
+            return await self._look(account, also)
         async with self._locks.of(account.id):
             # A confirmation may have come in between, and its hedge is still empty.
             if await self._store.unfinished_operations(account.id):
-                return await self._look(account)
-            return await self._book_account(account)
+                return await self._look(account, also)
+            return await self._book_account(account, also)
 
     async def follow(
         self, account: Account, hedges: tuple[Hedge, ...], view: AccountView
@@ -172,13 +175,13 @@ class Bookkeeper:
         live = await self._store.live_hedges(account_id=account.id)
         return tuple(hedge for hedge in live if hedge.id in wanted)
 
-    async def _look(self, account: Account) -> Books:
+    async def _look(self, account: Account, also: Collection[Symbol]) -> Books:
         hedges = await self._store.live_hedges(account_id=account.id)
-        view = await self._venues.of(account).view({hedge.symbol for hedge in hedges})
+        view = await self._venues.of(account).view({hedge.symbol for hedge in hedges} | set(also))
         return Books(account, view, hedges, (), busy=True)
 
-    async def _book_account(self, account: Account) -> Books:
-        seen = await self._look(account)
+    async def _book_account(self, account: Account, also: Collection[Symbol]) -> Books:
+        seen = await self._look(account, also)
         hedges: list[Hedge] = []
         changes = list(self._untold.get(account.id, ()))
         for hedge in seen.hedges:

@@ -176,6 +176,12 @@ class Reporting:
         desk = _Desk(view, await venue.instruments(), episodes, levels)
         return _report(account, desk, hedges, self._clock.now(), symbol)
 
+    async def mark_price(self, user: User, symbol: Symbol) -> Decimal:
+        """Where the user's orders would go. Raises what a read of the venue raises."""
+        account = await self._people.trading_account(user)
+        view = await self._venues.of(account).view({symbol}, depth=1)
+        return view.markets[symbol].mark_price
+
 
 def _numbered(hedges: tuple[Hedge, ...], number: int) -> tuple[Hedge, ...]:
     found = tuple(hedge for hedge in hedges if hedge.number == number)

@@ -63,12 +63,15 @@ class StreamService:
         for account in wanted:
             if self._accounts.get(account.id) is None:
                 self._accounts.put(account.id, self._of_account(account))
-        self._tend_prices({account.venue for account in wanted})
+        self._tend_prices()
 
     def prices(self, venue: str) -> Mapping[Symbol, Decimal]:
         """The newest that a stream tells; none once it is lost, for they would be old."""
         keeper = self._prices.get(venue)
         return self._arming.prices(venue) if keeper is not None and keeper.alive else {}
+
+    def passed(self, account: Account) -> Mapping[Symbol, Sequence[Decimal]]:
+        return self._arming.passed(account.id)
 
     def seen(self, account: Account, sight: Sight) -> None:
         """After each look."""
@@ -106,7 +109,8 @@ class StreamService:
 
     # --- prices ---------------------------------------------------------------------------------
 
-    def _tend_prices(self, venues: set[str]) -> None:
+    def _tend_prices(self) -> None:
+        venues = self._arming.venues()
         wanted = {venue: symbols for venue in venues if (symbols := self._arming.symbols(venue))}
         self._prices.keep_only(list(wanted))
         for venue, symbols in wanted.items():

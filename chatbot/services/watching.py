@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from chatbot.chat import OutboxMessage, Priority
 from chatbot.domain.account import AccountView
@@ -32,7 +33,7 @@ from chatbot.domain.changes import change_alert, forced_alert
 from chatbot.domain.dangers import NAKED_AFTER, find, venue_finding
 from chatbot.domain.episodes import MEMORY, Episode, Step, step
 from chatbot.domain.hedge import AccountId, Hedge, HedgeId, HedgeStatus, LegRole, UserId
-from chatbot.domain.instrument import ZERO
+from chatbot.domain.instrument import ZERO, Symbol
 from chatbot.domain.operation import Operation
 from chatbot.domain.order import Fill
 from chatbot.domain.risk import ALWAYS_ON, Alert, AlertKind, AlertPhase, Finding, Gravity, LegCause, Silence
@@ -84,6 +85,7 @@ class WatchService:
     """``notify`` is called after messages were written.
 
     ``unstreamed``: how long the stream of an account has been missing. ``seen`` gets what each look saw.
+    ``passed``: prices that concerned an account since it was asked for last.
     """
 
     def __init__(
@@ -97,6 +99,7 @@ class WatchService:
         *,
         unstreamed: Callable[[Account], timedelta] = lambda _: timedelta(0),
         seen: Callable[[Account, Sight], None] = _nowhere,
+        passed: Callable[[Account], Mapping[Symbol, Sequence[Decimal]]] = lambda _: {},
     ) -> None:
         self._store = store
         self._bookkeeper = bookkeeper
@@ -106,6 +109,7 @@ class WatchService:
         self._notify = notify
         self._unstreamed = unstreamed
         self._seen = seen
+        self._passed = passed
         self._gates: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(PARALLEL))
         self._locks: dict[AccountId, asyncio.Lock] = {}
         self._strangers = Strangers(store, venues, clock)
@@ -157,7 +161,8 @@ class WatchService:
     async def _look_and_tell(self, user: User, account: Account) -> tuple[Alert, ...]:
         before = self._live.get(account.id)
         begun = await self._store.unfinished_operations(account.id)
-        books = await self._bookkeeper.bring_up_to_date(account)
+        marked = {Symbol(m.symbol) for m in user.preferences.alerts.prices if m.account == account.id}
+        books = await self._bookkeeper.bring_up_to_date(account, marked)
         # Read after the books, too: what ends in between must not look stuck, and its hedge not calm.
         running = await self._store.unfinished_operations(account.id)
         traded = {operation.hedge_id for operation in (*begun, *running)}
@@ -257,7 +262,8 @@ class WatchService:
         instruments = await self._venues.of(account).instruments()
         hedges = [hedge for hedge in books.hedges if hedge.symbol in books.view.markets]
         watched = [await self._watched(hedge, books, running, traded=hedge.id in traded) for hedge in hedges]
-        return Scene(account.id, account.label, books.view, instruments, tuple(watched))
+        passed = self._passed(account)
+        return Scene(account.id, account.label, books.view, instruments, tuple(watched), passed)
 
     async def _watched(
         self, hedge: Hedge, books: Books, running: Sequence[Operation], *, traded: bool
