@@ -36,6 +36,7 @@ from chatbot.domain.risk import ALWAYS_ON, Alert, AlertKind, AlertPhase, Finding
 from chatbot.domain.scene import LegEvidence, Scene, Watched, account_suffix
 from chatbot.domain.sight import Sight, sight_of, stream_finding
 from chatbot.errors import BadCredentials, MissingPermission, RateLimited, VenueError
+from chatbot.log import about
 from chatbot.ports import Account, AlertEpisode, Changes, Clock, Presenter, Store, User, Venues
 from chatbot.services.bookkeeping import Bookkeeper, Books, ChangeCause, LegChange
 
@@ -131,12 +132,14 @@ class WatchService:
         """What was told. Nobody is told anything whose chat takes no messages."""
         user = await self._store.user(account.user_id)
         if user is None or not user.reachable:
+            self._sights.pop(account.id, None)  # nobody is told, so nothing grows old
             return ()
-        async with self._locks.setdefault(account.id, asyncio.Lock()):
-            try:
-                return await self._look_and_tell(user, account)
-            except VenueError as error:
-                return await self._tell(user, await self._judge_silence(user, account, error))
+        with about(account=account.id):
+            async with self._locks.setdefault(account.id, asyncio.Lock()):
+                try:
+                    return await self._look_and_tell(user, account)
+                except VenueError as error:
+                    return await self._tell(user, await self._judge_silence(user, account, error))
 
     async def _look_and_tell(self, user: User, account: Account) -> tuple[Alert, ...]:
         before = self._live.get(account.id)
