@@ -1,4 +1,4 @@
-"""What is read at one moment for metrics, probes and the operator: the database, and what the bot remembers."""
+"""What is read at one moment, for metrics, probes and the operator."""
 
 from __future__ import annotations
 
