@@ -16,6 +16,7 @@ from chatbot.chat import Platform, Request
 from chatbot.checking import check_venues
 from chatbot.clock import SystemClock
 from chatbot.errors import HedgerowError, SettingsError
+from chatbot.log import LogLevel
 from chatbot.platforms.console import LOCAL_CHAT, ConsoleMessenger, ConsolePlatform
 from chatbot.ports import Clock
 from chatbot.settings import Settings
@@ -132,10 +133,17 @@ async def _on_console(bot: Bot) -> int:
     )
     async with _running(bot):
         if platform.interactive:
+            _log_troubles_only(bot.settings)
             messenger.print(
                 "Hedgerow on paper. /start says what it does, /help lists commands, quit leaves.\n"
             )
         return await platform.run()
+
+
+def _log_troubles_only(settings: Settings) -> None:
+    """The log is written between the lines of the chat: what goes well is not told twice."""
+    if settings.log.level is LogLevel.INFO:
+        logging.getLogger().setLevel(logging.WARNING)
 
 
 # --- check --------------------------------------------------------------------------------------

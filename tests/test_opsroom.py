@@ -1,4 +1,4 @@
-"""The operator asks the running bot: probes and metrics by real HTTP, faults in the chat, on the paper exchange."""
+"""What the operator asks the running bot by real HTTP, and what the bot tells the operator's chat."""
 
 from __future__ import annotations
 
@@ -121,10 +121,13 @@ async def test_a_bot_that_runs_is_alive_and_ready() -> None:
 
 
 async def test_a_bot_that_still_recovers_is_alive_and_not_ready() -> None:
-    async with a_world(settings=WATCHED) as world, world.bot.ops.serving():
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{world.bot.ops.port}") as http:
-            alive, ready = await http.get("/livez"), await http.get("/readyz")
-            parts = await ready.json()
+    async with (
+        a_world(settings=WATCHED) as world,
+        world.bot.ops.serving(),
+        aiohttp.ClientSession(f"http://127.0.0.1:{world.bot.ops.port}") as http,
+    ):
+        alive, ready = await http.get("/livez"), await http.get("/readyz")
+        parts = await ready.json()
 
     assert (alive.status, ready.status) == (200, 503)
     assert not parts["recovery"]["ok"]
