@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import socket
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -109,11 +110,10 @@ async def test_the_operators_chat_is_told_what_is_wrong_by_the_running_bot(
 
 
 def owe_since_yesterday(database: Path) -> None:
-    import sqlite3  # noqa: PLC0415
-
     with sqlite3.connect(database) as connection:
         connection.execute(
-            "INSERT INTO outbox (dedupe_key, chat, private, reply, priority, not_before, state, tries, reason)"
+            "INSERT INTO outbox"
+            " (dedupe_key, chat, private, reply, priority, not_before, state, tries, reason)"
             " VALUES ('x', 'discord:1', 1, '{}', 0, '2020-01-01T00:00:00.000000+00:00', 'pending', 0, '')"
         )
     connection.close()
