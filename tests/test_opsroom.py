@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -24,7 +26,9 @@ from chatbot.observing.events import Examined
 from chatbot.ports import Changes
 from chatbot.services.hedging import Started
 from chatbot.settings import OpsSettings, Settings, TelegramSettings
+from chatbot.storage.store import SqlStore
 from chatbot.venues.paper.faults import LostReply, LostRequest, Unavailable
+from chatbot.venues.paper.venue import PaperVenue
 from tests.services.world import BEGIN, CHAT, ETH, OWNER, World, a_world
 
 OPERATOR = ChatRef(Platform.TELEGRAM, "4242")
@@ -202,6 +206,18 @@ async def test_the_port_is_off_unless_it_is_set_and_then_on_this_machine_only() 
     assert Settings().ops == OpsSettings(host="127.0.0.1", port=None)
     async with a_world() as world, world.bot.ops.serving():
         assert world.bot.ops.port is None
+
+
+async def test_a_bot_that_nobody_watches_pays_for_no_watching() -> None:
+    async with a_world() as world:
+        assert type(world.bot.store) is SqlStore
+        assert type(world.bot.venues.of(world.account)) is PaperVenue
+
+
+def test_the_metrics_library_is_loaded_only_where_it_is_scraped() -> None:
+    loads = "import sys, chatbot.running; print('prometheus_client' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", loads], capture_output=True, text=True, check=True)
+    assert done.stdout == "False\n"
 
 
 async def test_a_port_that_is_taken_names_its_setting() -> None:
