@@ -87,6 +87,17 @@ def test_faults_do_not_wait_for_each_other() -> None:
     assert story([OKX], [OKX, other]) == [(0, VENUE), (5, VENUE)]
 
 
+def test_two_ends_soon_after_each_other_are_two_messages() -> None:
+    """A fault that lasted long is over, comes back at once and is over again."""
+    seen = [*[[OKX]] * 122, *[[]] * 14, [OKX], *[[]] * 20]
+    cases, keys = Cases(), list[str]()
+    for number, found in enumerate(seen):
+        keys += [news.key for news in cases.step(found, NOON + number * timedelta(seconds=5))]
+
+    assert [key.endswith(":over") for key in keys] == [False, True, False, True]
+    assert len(set(keys)) == 4
+
+
 @given(st.lists(st.booleans(), max_size=400))
 def test_no_two_messages_share_a_key_and_every_end_had_a_beginning(seen: list[bool]) -> None:
     """The same key would be swallowed by the outbox: the operator would believe the other state."""
