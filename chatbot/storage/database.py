@@ -12,6 +12,7 @@ from pathlib import Path
 from chatbot.errors import InUse, StorageError
 from chatbot.storage.admission import SqlInvites, SqlTickets
 from chatbot.storage.connection import DirectConnection, connect, in_words, open_reader, open_writer
+from chatbot.storage.copies import SqlCopies
 from chatbot.storage.mailbox import SqlMailbox
 from chatbot.storage.master_key import MasterKeys
 from chatbot.storage.ownership import Ownership
@@ -33,6 +34,7 @@ class Database:
         self.mailbox = SqlMailbox(session)
         self.tickets = SqlTickets(session)
         self.invites = SqlInvites(session)
+        self.copies = SqlCopies(session)
         self._session = session
         self._resources = resources
         self._held = AsyncExitStack()

@@ -6,16 +6,16 @@ there is not.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from pathlib import Path
 
 from chatbot.errors import StorageError
 from chatbot.storage import creation
 from chatbot.storage.connection import connect, in_words
+from chatbot.storage.copying import copy_file, new_file
 from chatbot.storage.sql import compiled
 
-REVISIONS = ("0001", "0002")  # ascending; a test holds this against the scripts
+REVISIONS = ("0001", "0002", "0003")  # ascending; a test holds this against the scripts
 HEAD = REVISIONS[-1]
 
 
@@ -30,15 +30,38 @@ def prepare(path: Path) -> None:
     if revision is None:
         create(path)
         return
+    _require_known(path, revision)
+    with new_file(path.with_name(f"{path.name}.bak-{revision}"), replaces=True) as partial:
+        copy_file(path, partial)
+    migrate_if_older(path)
+
+
+def migrate_if_older(path: Path) -> None:
+    """Without a copy of it. Raises ``StorageError``."""
+    if known_revision(path) != HEAD:
+        from chatbot.storage.migration import migrate  # noqa: PLC0415 (imports Alembic)
+
+        migrate(path)
+
+
+def known_revision(path: Path) -> str:
+    """Of a database of ours that this program can read. Raises StorageError."""
+    try:
+        revision = _revision(path)
+    except sqlite3.Error as error:
+        raise in_words(error, path) from None
+    if revision is None:
+        raise StorageError(f"the database {path} is empty; name another file")
+    _require_known(path, revision)
+    return revision
+
+
+def _require_known(path: Path, revision: str) -> None:
     if revision not in REVISIONS:
         raise StorageError(
             f"the database {path} was written by a newer Hedgerow (its schema is {revision}, this one knows "
             f"up to {HEAD}): install that version, or go back to the backup that it made"
         )
-    backup(path, path.with_name(f"{path.name}.bak-{revision}"))
-    from chatbot.storage.migration import migrate  # noqa: PLC0415 (imports Alembic)
-
-    migrate(path)
 
 
 def require_current(path: Path) -> None:
@@ -85,19 +108,3 @@ def create_in(connection: sqlite3.Connection) -> None:
     connection.execute(compiled(creation.SET_REVISION), {"version_num": HEAD})
     connection.execute("COMMIT")
 
-
-def backup(source: Path, target: Path) -> None:
-    """A consistent copy, complete under its name or not there at all."""
-    partial = target.with_name(f"{target.name}.part")
-    partial.unlink(missing_ok=True)
-    original, copy = connect(source), connect(partial)
-    try:
-        original.backup(copy)
-    except sqlite3.Error as error:
-        raise in_words(error, partial) from None
-    finally:
-        copy.close()
-        original.close()
-    with partial.open("rb") as written:
-        os.fsync(written.fileno())
-    partial.replace(target)
