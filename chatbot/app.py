@@ -41,6 +41,7 @@ from chatbot.services.pairs import PairWatch
 from chatbot.services.people import People
 from chatbot.services.recovery import Supervisor
 from chatbot.services.reporting import Reporting
+from chatbot.services.restoring import Beginning, Reconciler
 from chatbot.services.watching import WatchService
 from chatbot.settings import LiveMarket, ReplayMarket, Settings
 from chatbot.storage.database import Database, open_database
@@ -96,6 +97,7 @@ class Bot:
     bookkeeper: Bookkeeper
     supervisor: Supervisor
     keys: KeyRoom
+    beginning: Beginning
     router: Router
     inbox: InboxProcessor
     outbox: Outbox
@@ -110,6 +112,7 @@ class Bot:
     async def start(self) -> None:
         """What was in flight goes on before anything new is taken. Raises SettingsError (the master key)."""
         self.keys.prepare()
+        await self.beginning.wait()
         await self.supervisor.resume_all()
         await self.inbox.start()
 
@@ -161,7 +164,8 @@ async def open_bot(
 ) -> AsyncIterator[Bot]:
     """``limits``: how fast each platform may be sent to; a benchmark lifts them to see the bot itself.
 
-    ``only_look``: a paper exchange that does not exist yet is not founded, since it belongs to one market.
+    ``only_look``: a paper exchange that does not exist yet is not founded, since it belongs to one market,
+    and a restored database stays as it is.
     """
     clock = clock or SystemClock()
     async with contextlib.AsyncExitStack() as stack:
@@ -173,6 +177,8 @@ async def open_bot(
         exchange = PaperExchange.open(state, market, clock, settings.paper.speed)
         stack.callback(exchange.close)
         ids = ids or RandomIds()
+        if not only_look:
+            await Beginning(database.copies, clock).begin()
         bot = await _wire(
             settings,
             database,
@@ -250,6 +256,7 @@ async def _wire(
         clock=clock,
         locks=locks,
         notify=outbox.notify,
+        first=lambda account: reconciler.reconcile(account),  # noqa: PLW0108 (made below)
     )
     supervisor = Supervisor(store, driver, clock, ended=watch.pacer.hurry)
     offers = Offers(
@@ -272,6 +279,17 @@ async def _wire(
         bookkeeper=bookkeeper,
         supervisor=supervisor,
         locks=locks,
+    )
+    reconciler = Reconciler(
+        store=store,
+        venues=venues,
+        bookkeeper=bookkeeper,
+        hedging=hedging,
+        clock=clock,
+        ids=ids,
+        locks=locks,
+        cards=presenter,
+        notify=outbox.notify,
     )
     pairs = PairWatch(store=store, venues=venues, clock=clock, ids=ids, supervisor=supervisor, locks=locks)
     accounts = AccountService(
@@ -303,6 +321,7 @@ async def _wire(
     router = Router(
         Services(
             hedging=hedging,
+            reconciler=reconciler,
             accounts=accounts,
             reporting=reporting,
             charting=Charting(store, venues, people, reporting),
@@ -350,6 +369,7 @@ async def _wire(
         bookkeeper=bookkeeper,
         supervisor=supervisor,
         keys=keys,
+        beginning=Beginning(database.copies, clock),
         router=router,
         inbox=inbox,
         outbox=outbox,

@@ -502,8 +502,8 @@ class Changes:
     ``hedges`` and ``operations`` carry the version that was read; the store writes version + 1 and raises
     ``Conflict`` when the row moved on
     (version 0 and unknown id: insert). ``spend_quote`` marks the quote used by a request, ``Conflict`` when
-    it was used before.
-    ``handled`` marks inbox updates done. ``reconciled`` accounts are no longer restored ones. Fills and funding whose key is known already raise ``Conflict``.
+    it was used before. ``reconciled`` accounts are no longer restored ones.
+    ``handled`` marks inbox updates done. Fills and funding whose key is known already raise ``Conflict``.
     Outbox messages whose dedupe key is known already are skipped.
     """
 

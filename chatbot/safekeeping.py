@@ -19,8 +19,8 @@ KEYS_APART = (
     "elsewhere. Without it no key opens; with both anybody can open them."
 )
 NOW_RECONCILE = (
-    "The next hedgerow run starts in reconcile-only: on no account is an order sent before its ledger equals "
-    "the exchange, or its owner took over what the exchange says with /adopt. Be sure that the old bot is off."
+    "The next hedgerow run starts in reconcile-only: on no account is an order sent before its ledger "
+    "equals the exchange, or its owner took over what the exchange says with /adopt. Be sure that the old bot is off."
 )
 
 

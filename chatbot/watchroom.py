@@ -56,6 +56,7 @@ def open_watch_room(
     clock: Clock,
     locks: AccountLocks,
     notify: Callable[[], None],
+    first: Callable[[Account], Awaitable[None]],
 ) -> WatchRoom:
     watching = WatchService(
         store=store,
@@ -65,6 +66,7 @@ def open_watch_room(
         clock=clock,
         notify=notify,
         unstreamed=lambda account: streaming.missing_for(account),  # noqa: PLW0108 (made below)
+        first=first,
     )
     pacer = Pacer(
         store=store,

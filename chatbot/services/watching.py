@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -62,6 +62,10 @@ def _nobody() -> None:
     """Nobody waits for messages."""
 
 
+async def _nothing(_: Account) -> None:
+    """Nothing comes first."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Telling:
     """What one look leads to."""
@@ -73,7 +77,7 @@ class _Telling:
 class WatchService:
     """``notify`` is called after messages were written.
 
-    ``unstreamed``: how long the stream of an account has been missing.
+    ``unstreamed``: how long the stream of an account has been missing. ``first`` comes before each look.
     """
 
     def __init__(
@@ -86,6 +90,7 @@ class WatchService:
         notify: Callable[[], None] = _nobody,
         *,
         unstreamed: Callable[[Account], timedelta] = lambda _: timedelta(0),
+        first: Callable[[Account], Awaitable[None]] = _nothing,
     ) -> None:
         self._store = store
         self._bookkeeper = bookkeeper
@@ -94,6 +99,7 @@ class WatchService:
         self._clock = clock
         self._notify = notify
         self._unstreamed = unstreamed
+        self._first = first
         self._gates: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(PARALLEL))
         self._locks: dict[AccountId, asyncio.Lock] = {}
         # Cleared lately. Lost with the process: then a figure that trembles is told once more.
@@ -139,6 +145,7 @@ class WatchService:
                 return await self._tell(user, await self._judge_silence(user, account, error))
 
     async def _look_and_tell(self, user: User, account: Account) -> tuple[Alert, ...]:
+        await self._first(account)
         before = self._live.get(account.id)
         begun = await self._store.unfinished_operations(account.id)
         books = await self._bookkeeper.bring_up_to_date(account)

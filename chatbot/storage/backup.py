@@ -90,8 +90,8 @@ def _require_nobody_in(path: Path) -> None:
     users = check(path).rows.get("users") if path.stat().st_size else 0
     if users:
         raise StorageError(
-            f"the database {path} is not empty: it holds {users} user{'s' if users > 1 else ''}. Move it away, "
-            "or set HEDGEROW_DATABASE_URL to another file; nothing was changed"
+            f"the database {path} is not empty: users in it: {users}. Move it away, or set "
+            "HEDGEROW_DATABASE_URL to another file; nothing was changed"
         )
 
 

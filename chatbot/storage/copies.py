@@ -11,7 +11,6 @@ import sqlalchemy as sa
 
 from chatbot.domain.hedge import HedgeStatus
 from chatbot.domain.operation import OperationStatus
-from chatbot.errors import Conflict
 from chatbot.ports import AuditEntry
 from chatbot.storage import statements
 from chatbot.storage.codec import Cell, instant_text

@@ -107,4 +107,3 @@ def create_in(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
     connection.execute(compiled(creation.SET_REVISION), {"version_num": HEAD})
     connection.execute("COMMIT")
-
