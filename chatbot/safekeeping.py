@@ -20,7 +20,8 @@ KEYS_APART = (
 )
 NOW_RECONCILE = (
     "The next hedgerow run starts in reconcile-only: on no account is an order sent before its ledger "
-    "equals the exchange, or its owner took over what the exchange says with /adopt. Be sure that the old bot is off."
+    "equals the exchange, or its owner took over what the exchange says with /adopt. Be sure that the old "
+    "bot is off."
 )
 
 
