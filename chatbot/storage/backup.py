@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Mapping
-from contextlib import closing
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import sqlalchemy as sa
 
@@ -17,10 +18,18 @@ from chatbot.errors import StorageError
 from chatbot.storage import statements
 from chatbot.storage.connection import connect, in_words
 from chatbot.storage.copies import COPIED_AT
-from chatbot.storage.copying import changed_at, copy_file, new_file, remove, require_file
-from chatbot.storage.database import database_path
+from chatbot.storage.copying import (
+    changed_at,
+    copy_file,
+    create_private,
+    mark,
+    new_file,
+    remove,
+    require_file,
+)
+from chatbot.storage.database import database_path, is_server
 from chatbot.storage.ownership import Ownership
-from chatbot.storage.schema import known_revision, migrate_if_older
+from chatbot.storage.schema import create_at, known_revision, migrate_if_older
 from chatbot.storage.sql import Statement, constant
 from chatbot.storage.tables import HEDGES, METADATA
 
@@ -43,6 +52,8 @@ class Contents:
 
 async def back_up(url: str, target: Path, now: datetime) -> Contents:
     """Of the database at this address, which may be in use. Raises StorageError; then nothing is left."""
+    if is_server(url):
+        return await _back_up_server(url, target, now)
     source = database_path(url)
     if source is None:
         raise StorageError(IN_MEMORY)
@@ -57,12 +68,27 @@ def _back_up_file(source: Path, target: Path, now: datetime) -> Contents:
         return check(partial)
 
 
+async def _back_up_server(url: str, target: Path, now: datetime) -> Contents:
+    from chatbot.storage.postgres import copying, place  # noqa: PLC0415 (its driver: only where it is used)
+
+    with new_file(target) as partial:
+        async with copying.snapshot(place.Place.of(url)) as (connection, revision):
+            with closing(create_private(partial)) as copy, errors_of(partial):
+                create_at(revision, partial)
+                await copying.read_into(copy, connection)
+                mark(copy, now)
+        return check(partial)
+
+
 async def restore(url: str, source: Path) -> Contents:
     """Into the database at this address, which holds nothing yet. Raises StorageError; then it is as it was.
 
     An older schema is upgraded. A file that bears no mark, a plain copy of a database for instance, is taken
     to be as old as its last change.
     """
+    check(source)
+    if is_server(url):
+        return await _restore_server(url, source)
     target = database_path(url)
     if target is None:
         raise StorageError(IN_MEMORY)
@@ -70,19 +96,33 @@ async def restore(url: str, source: Path) -> Contents:
 
 
 def _restore_file(source: Path, target: Path) -> Contents:
-    check(source)
     ownership = Ownership.take(target)
     try:
         if target.exists():
             _require_nobody_in(target)
         with new_file(target, replaces=True) as partial:
-            copy_file(source, partial)
-            migrate_if_older(partial)
-            found = check(partial)
+            found = _upgraded(source, partial)
             remove(target)  # and its log, which belongs to no other file
         return found
     finally:
         ownership.release()
+
+
+async def _restore_server(url: str, source: Path) -> Contents:
+    from chatbot.storage.postgres import copying, place  # noqa: PLC0415 (as above)
+
+    with TemporaryDirectory() as folder:
+        upgraded = Path(folder) / "upgraded.db"
+        found = await asyncio.to_thread(_upgraded, source, upgraded)
+        with closing(connect(upgraded)) as copy:
+            await copying.write_from(copy, place.Place.of(url))
+    return found
+
+
+def _upgraded(source: Path, target: Path) -> Contents:
+    copy_file(source, target)
+    migrate_if_older(target)
+    return check(target)
 
 
 def _require_nobody_in(path: Path) -> None:
@@ -99,10 +139,15 @@ def check(path: Path) -> Contents:
     """Every page is whole, and no row refers to nothing. Raises StorageError."""
     require_file(path)
     revision = known_revision(path)
+    with errors_of(path), closing(connect(path)) as copy:
+        _require_whole(copy, path)
+        return _contents(copy, path, revision)
+
+
+@contextmanager
+def errors_of(path: Path) -> Iterator[None]:
     try:
-        with closing(connect(path)) as copy:
-            _require_whole(copy, path)
-            return _contents(copy, path, revision)
+        yield
     except sqlite3.Error as error:
         raise in_words(error, path) from None
 

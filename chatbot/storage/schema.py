@@ -25,12 +25,11 @@ def prepare(path: Path) -> None:
         revision = _revision(path)
     except sqlite3.Error as error:
         raise in_words(error, path) from None
-    if revision == HEAD:
-        return
     if revision is None:
         create(path)
         return
-    _require_known(path, revision)
+    if not is_old(revision, path):
+        return
     with new_file(path.with_name(f"{path.name}.bak-{revision}"), replaces=True) as partial:
         copy_file(path, partial)
     migrate_if_older(path)
@@ -38,30 +37,22 @@ def prepare(path: Path) -> None:
 
 def migrate_if_older(path: Path) -> None:
     """Without a copy of it. Raises ``StorageError``."""
-    if known_revision(path) != HEAD:
+    if is_old(known_revision(path), path):
         from chatbot.storage.migration import migrate  # noqa: PLC0415 (imports Alembic)
 
         migrate(path)
 
 
 def known_revision(path: Path) -> str:
-    """Of a database of ours that this program can read. Raises StorageError."""
+    """Of a database of ours that this program can read. Raises ``StorageError``."""
     try:
         revision = _revision(path)
     except sqlite3.Error as error:
         raise in_words(error, path) from None
     if revision is None:
         raise StorageError(f"the database {path} is empty; name another file")
-    _require_known(path, revision)
+    is_old(revision, path)
     return revision
-
-
-def _require_known(path: Path, revision: str) -> None:
-    if revision not in REVISIONS:
-        raise StorageError(
-            f"the database {path} was written by a newer Hedgerow (its schema is {revision}, this one knows "
-            f"up to {HEAD}): install that version, or go back to the backup that it made"
-        )
 
 
 def require_current(path: Path) -> None:
@@ -71,7 +62,21 @@ def require_current(path: Path) -> None:
     except sqlite3.Error as error:
         raise in_words(error, path) from None
     if revision != HEAD:
-        raise StorageError(f"the database {path} is run by another version of Hedgerow; use that one")
+        raise another_version(path)
+
+
+def is_old(revision: str, name: Path | str) -> bool:
+    """Whether it is to be upgraded. ``StorageError``: it is newer than this program."""
+    if revision not in REVISIONS:
+        raise StorageError(
+            f"the database {name} was written by a newer Hedgerow (its schema is {revision}, this one knows "
+            f"up to {HEAD}): install that version, or go back to the backup that it made"
+        )
+    return revision != HEAD
+
+
+def another_version(name: Path | str) -> StorageError:
+    return StorageError(f"the database {name} is run by another version of Hedgerow; use that one")
 
 
 def _revision(path: Path) -> str | None:
@@ -88,6 +93,16 @@ def _revision(path: Path) -> str | None:
     if len(versions) != 1:
         raise StorageError(f"the database {path} belongs to another program; name another file")
     return str(versions[0][0])
+
+
+def create_at(revision: str, path: Path) -> None:
+    """As an older program would have: for rows of that time. Raises ``StorageError``."""
+    if is_old(revision, path):
+        from chatbot.storage.migration import migrate  # noqa: PLC0415 (imports Alembic)
+
+        migrate(path, target=revision)
+    else:
+        create(path)
 
 
 def create(path: Path) -> None:

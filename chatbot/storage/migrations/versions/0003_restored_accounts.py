@@ -5,9 +5,11 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
+from chatbot.storage.kinds import TEXT
+
 revision = "0003"
 down_revision = "0002"
 
 
 def upgrade() -> None:
-    op.add_column("accounts", sa.Column("restored_from", sa.Text(), nullable=True))
+    op.add_column("accounts", sa.Column("restored_from", TEXT, nullable=True))
