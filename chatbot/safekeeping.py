@@ -37,9 +37,16 @@ def back_up(settings: Settings, out: TextIO, file: Path | None) -> int:
 
 
 def _target(file: Path | None, now: datetime) -> Path:
-    if file is None or file.is_dir():
+    if file is None or _is_folder(file):
         return (file or Path()) / f"hedgerow-{now:%Y%m%dT%H%M%SZ}{ENDING}"
     return file
+
+
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # which the writing will tell better
+        return False
 
 
 def restore(settings: Settings, out: TextIO, file: Path) -> int:

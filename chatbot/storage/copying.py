@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import stat
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -47,10 +48,10 @@ def _is_the_copys(error: sqlite3.Error) -> bool:
 
 def create_private(path: Path) -> sqlite3.Connection:
     """A new file that nobody else may read: there are balances and plans in it."""
-    if not path.parent.is_dir():
-        raise StorageError(f"the folder {path.parent} does not exist; create it first")
     try:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+    except FileNotFoundError:
+        raise StorageError(f"the folder {path.parent} does not exist; create it first") from None
     except OSError as error:
         raise StorageError(
             f"the folder {path.parent} cannot be written: {error.strerror}; choose another"
@@ -65,20 +66,24 @@ def changed_at(database: Path) -> datetime:
 
 def require_file(path: Path) -> None:
     """Opening a name that is not there would make a new database of it."""
-    if not path.exists():
-        raise StorageError(f"there is no database at {path}; name another file")
-    if not path.is_file():
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise StorageError(f"there is no database at {path}; name another file") from None
+    except OSError as error:
+        raise StorageError(f"{path} cannot be read: {error.strerror}") from None
+    if not stat.S_ISREG(mode):
         raise StorageError(f"{path} is no file; name one")
 
 
 @contextmanager
 def new_file(target: Path, *, replaces: bool = False) -> Iterator[Path]:
     """What is put there bears the name of ``target`` when all went well, on the disk and for good."""
-    if not replaces and target.exists():
-        raise _taken(target)
     partial = target.with_name(f"{target.name}.part")
-    remove(partial)
     try:
+        if not replaces and target.exists():
+            raise FileExistsError
+        remove(partial)
         yield partial
         _sync(partial)
         if replaces:
