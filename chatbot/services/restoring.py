@@ -59,7 +59,7 @@ class Beginning:
 
     async def begin(self) -> None:
         """Before anything of the database is used; once for each restore."""
-        copied_at = await self._copies.copied_at()
+        copied_at = await self.copied_at()
         if copied_at is None:
             return
         try:
@@ -67,6 +67,10 @@ class Beginning:
         except Conflict:
             return  # another process of the same bot did it just now
         log.warning("reconcile-only: %s", since_the_copy(copied_at))
+
+    async def copied_at(self) -> datetime | None:
+        """``None``: there is no copy to begin on."""
+        return await self._copies.copied_at()
 
     async def wait(self) -> None:
         """Until nothing of the old process can arrive any more."""
