@@ -38,6 +38,7 @@ _QUICK = {
     "shared_buffers": "64MB",
     "autovacuum": "off",
     "jit": "off",
+    "deadlock_timeout": "20ms",
 }
 # A user whose password is asked, so that a wrong one can be tried.
 _LOGINS = "local all guarded scram-sha-256\nlocal all all trust\n"
@@ -63,10 +64,13 @@ def prepare_folder() -> None:
 def remove_folder() -> None:
     folder = os.environ.pop(FOLDER, None)
     if folder is not None:
-        server = Server(Path(folder))
-        if (server.data / "postmaster.pid").exists():
-            server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(Server(Path(folder)))
+
+
+def remove(server: Server) -> None:
+    if (server.data / "postmaster.pid").exists():
+        server.stop()
+    shutil.rmtree(server.folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,19 @@ class Server:
             text=True,
             env={"PATH": os.environ["PATH"]},
         )
+
+
+@contextmanager
+def a_server_alone() -> Iterator[Server]:
+    """For who stops it."""
+    folder = tempfile.mkdtemp(prefix="hpa")
+    Path(folder).chmod(0o755)
+    server = Server(Path(folder))
+    try:
+        server.ensure()
+        yield server
+    finally:
+        remove(server)
 
 
 def _account() -> pwd.struct_passwd | None:
