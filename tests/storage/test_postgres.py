@@ -19,6 +19,7 @@ from chatbot.domain.instrument import Symbol
 from chatbot.errors import Conflict, InUse, StorageError
 from chatbot.ports import Changes, Store
 from chatbot.storage import statements
+from chatbot.storage.changes import owe
 from chatbot.storage.database import Database, open_database, upgrade
 from chatbot.storage.master_key import GivenKey, MasterKey
 from chatbot.storage.postgres import connections, ownership, writer
@@ -38,6 +39,11 @@ def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ownership, "AGAIN_SECONDS", 0.02)
     monkeypatch.setattr(writer, "LOOK_EVERY_SECONDS", 0.01)
     monkeypatch.setattr(writer, "PATIENCE_SECONDS", 0.3)
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever waits for a row gives up soon."""
     monkeypatch.setitem(connections._SESSION, "lock_timeout", "300ms")
 
 
@@ -94,7 +100,9 @@ async def test_a_commit_whose_wire_breaks_is_looked_up_and_written_once(
     assert hedge.version == 1
 
 
-async def test_a_commit_that_arrives_after_it_was_given_up_is_refused(remote: Database, proxy: Proxy) -> None:
+async def test_a_commit_that_arrives_after_it_was_given_up_is_refused(
+    impatient: None, remote: Database, proxy: Proxy
+) -> None:
     """It still holds what it wrote, so that the second try waits for it and is given up too."""
     proxy.fate = Fate.LATE
     with pytest.raises(StorageError, match="held up by another program"):
@@ -191,6 +199,8 @@ async def book(store: Store, number: int) -> list[str]:
     return keys
 
 
+SLEEP = Step(Statement(sa.select(sa.func.pg_sleep(sa.text("0.1"))), among_many=True), {})
+
 # --- many writers ---------------------------------------------------------------------------------
 
 
@@ -226,24 +236,19 @@ async def test_no_update_is_lost_among_processes(postgres_url: str) -> None:
     assert (hedge.attempt, hedge.version) == (90, 91)
 
 
-async def test_one_message_of_a_slot_is_left_however_many_owe_at_once(postgres_url: str) -> None:
-    async with processes(postgres_url) as databases:
-        owed = (samples.message(f"m{number}", slot="op:1") for number in range(30))
-        await asyncio.gather(
-            *(
-                databases[number % 3].store.commit(Changes(outbox=(message,)))
-                for number, message in enumerate(owed)
-            )
-        )
-        left = await databases[0].mailbox.due(LATER, limit=100)
-        last = await asked(postgres_url, "SELECT max(id) FROM outbox")
-    assert [each.row_id for each in left] == [last]
+async def test_of_two_that_owe_to_one_slot_at_once_the_later_drops_the_earlier(postgres_url: str) -> None:
+    earlier, later = samples.message("sending", slot="op:1"), samples.message("filled", slot="op:1")
+    async with open_shared(Place.of(postgres_url)) as session:
+        slowly = asyncio.create_task(session.write([*owe([earlier]), SLEEP]))
+        await asyncio.sleep(0.05)
+        await asyncio.gather(slowly, session.write([*owe([later])]))
+        due = await Database(session, AsyncExitStack()).mailbox.due(LATER, limit=10)
+    assert [each.message.dedupe_key for each in due] == ["filled"]
 
 
 async def test_of_two_that_block_each_other_the_one_that_is_undone_goes_again(postgres_url: str) -> None:
     """The server undoes whoever notices first, which is the writer: the other is told to be patient."""
-    sleep = Statement(sa.select(sa.func.pg_sleep(sa.text("0.1"))), among_many=True)
-    steps = [put_cursor("a", 1), Step(sleep, {}), put_cursor("b", 1)]
+    steps = [put_cursor("a", 1), SLEEP, put_cursor("b", 1)]
     other = await asyncpg.connect(Place.of(postgres_url).address)
     await other.execute("INSERT INTO cursors VALUES ('a', 0), ('b', 0); SET deadlock_timeout = '60s'")
     async with open_shared(Place.of(postgres_url)) as session:
