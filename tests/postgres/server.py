@@ -38,6 +38,7 @@ _QUICK = {
     "shared_buffers": "64MB",
     "autovacuum": "off",
     "jit": "off",
+    "deadlock_timeout": "20ms",
 }
 # A user whose password is asked, so that a wrong one can be tried.
 _LOGINS = "local all guarded scram-sha-256\nlocal all all trust\n"
@@ -63,10 +64,13 @@ def prepare_folder() -> None:
 def remove_folder() -> None:
     folder = os.environ.pop(FOLDER, None)
     if folder is not None:
-        server = Server(Path(folder))
-        if (server.data / "postmaster.pid").exists():
-            server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(Server(Path(folder)))
+
+
+def remove(server: Server) -> None:
+    if (server.data / "postmaster.pid").exists():
+        server.stop()
+    shutil.rmtree(server.folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
@@ -126,14 +130,12 @@ class Server:
         self._run("pg_ctl", command, "-w", "-D", str(self.data), *arguments)
 
     def _run(self, program: str, *arguments: str) -> None:
-        binaries = find_binaries()
-        assert binaries is not None
         account = _account()
         identity: dict[str, Any] = {}
         if account is not None:
             identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
         done = subprocess.run(
-            [binaries / program, *arguments],
+            [self._program(program), *arguments],
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -151,16 +153,52 @@ class Server:
     def drop(self, database: str) -> None:
         self.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
 
+    def dump(self, database: str) -> str:
+        """The schema as the server's own tool tells it."""
+        command = [
+            str(find_binaries()) + "/pg_dump",
+            "--schema-only",
+            "-h",
+            str(self.folder),
+            "-U",
+            SUPERUSER,
+        ]
+        done = subprocess.run([*command, database], check=True, capture_output=True, text=True)
+        return done.stdout
+
     def execute(self, *statements: str, database: str = "postgres") -> None:
-        command = [str(find_binaries()) + "/psql", "-qAtX", "-h", str(self.folder), "-U", SUPERUSER]
         given = itertools.chain.from_iterable(("-c", each) for each in statements)
-        subprocess.run(
-            [*command, "-v", "ON_ERROR_STOP=1", "-d", database, *given],
-            check=True,
+        self._as_client("psql", "-qAtX", "-v", "ON_ERROR_STOP=1", "-d", database, *given)
+
+    def _as_client(self, program: str, *arguments: str) -> str:
+        done = subprocess.run(
+            [self._program(program), f"--host={self.folder}", f"--username={SUPERUSER}", *arguments],
             capture_output=True,
             text=True,
+            check=False,
             env={"PATH": os.environ["PATH"]},
         )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    @staticmethod
+    def _program(name: str) -> Path:
+        binaries = find_binaries()
+        assert binaries is not None
+        return binaries / name
+
+
+@contextmanager
+def a_server_alone() -> Iterator[Server]:
+    """For who stops it."""
+    folder = tempfile.mkdtemp(prefix="hpa")
+    Path(folder).chmod(0o755)
+    server = Server(Path(folder))
+    try:
+        server.ensure()
+        yield server
+    finally:
+        remove(server)
 
 
 def _account() -> pwd.struct_passwd | None:
