@@ -49,9 +49,9 @@ def _lines(found: Reconciliation) -> Iterator[str]:
         yield f"{_name(after)}: was {_held(before)}, is {_held(after)}, booked from the exchange's history."
     for hedge in found.differing:
         yield f"🛑 {_name(hedge)}: {sentence(hedge.reason)}"
-    after = " Hedging or closing it takes it over." if found.released else ""
+    way_out = " Hedging or closing it takes it over." if found.released else ""
     for symbol in found.unknown:
-        yield f"⚠️ {short_name(symbol)}: open at the exchange, in no hedge that I know.{after}"
+        yield f"⚠️ {short_name(symbol)}: open at the exchange, in no hedge that I know.{way_out}"
 
 
 def _name(hedge: Hedge) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -21,7 +21,6 @@ from chatbot.domain.operation import Operation, OperationStatus
 from chatbot.domain.order import Fill
 from chatbot.ports import Account
 from chatbot.storage.backup import back_up, restore
-from chatbot.storage.copying import remove
 from chatbot.venues.paper.faults import FaultPlan, LostReply, LostRequest, Unavailable
 from chatbot.venues.paper.venue import PaperVenue
 from tests.dialogs.harness import ANN, BOB, BTC, ETH, Card, Dialog, Life, a_dialog, home_of
@@ -31,14 +30,18 @@ RESTORED = "I was restored from a copy of"
 
 @dataclass
 class Drill:
-    """A machine with a database, an exchange that forgets nothing, and a copy."""
+    """A machine with a database, an exchange that forgets nothing, and a copy.
+
+    ``empty``: the address of a database that nobody has used yet.
+    """
 
     folder: Path
+    empty: Callable[[], str]
     life: Life = field(default_factory=Life)
+    url: str = field(init=False)
 
-    @property
-    def url(self) -> str:
-        return f"sqlite+aiosqlite:///{self.folder / 'hedgerow.db'}"
+    def __post_init__(self) -> None:
+        self.url = self.empty()
 
     @property
     def copy(self) -> Path:
@@ -49,14 +52,19 @@ class Drill:
 
     @asynccontextmanager
     async def bot(self) -> AsyncIterator[Dialog]:
-        quote = {"lifetime_seconds": 3600}
-        async with a_dialog(life=self.life, database_url=self.url, quote=quote) as dialog:
+        async with a_dialog(
+            life=self.life,
+            database_url=self.url,
+            master_key_file=self.folder / "hedgerow.key",
+            paper={"state_file": self.folder / "exchange.db"},
+            quote={"lifetime_seconds": 3600},
+        ) as dialog:
             yield dialog
 
     @asynccontextmanager
     async def restored_bot(self) -> AsyncIterator[Dialog]:
         """The database is lost; another bot starts on the copy, after what was on its way has arrived."""
-        remove(self.folder / "hedgerow.db")
+        self.url = self.empty()
         await restore(self.url, self.copy)
         self.life.pause = 17
         async with self.bot() as dialog:
@@ -64,8 +72,8 @@ class Drill:
 
 
 @pytest.fixture
-def drill(tmp_path: Path) -> Drill:
-    return Drill(tmp_path)
+def drill(tmp_path: Path, new_url: Callable[[], str]) -> Drill:
+    return Drill(tmp_path, new_url)
 
 
 async def account_of(dialog: Dialog) -> Account:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import stat
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
@@ -15,7 +14,6 @@ from tests.e2e.market import still_market
 from tests.e2e.phone import Phone
 from tests.e2e.program import hedgerow, on_paper, on_telegram, running
 from tests.e2e.stage import HEDGING, OPENING
-from tests.postgres.server import Server
 from tests.wire.bot_api import LoopbackBotApi
 
 ANN, BOB = 7, 8
@@ -30,35 +28,15 @@ async def api() -> AsyncIterator[LoopbackBotApi]:
         yield api
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[str], str]]:
-    """The address of a database of this name."""
-    if request.param == "sqlite":
-        yield lambda name: f"sqlite+aiosqlite:///{tmp_path / name}.db"
-        return
-    server: Server = request.getfixturevalue("postgres")
-    made: dict[str, str] = {}
-
-    def create(name: str) -> str:
-        if name not in made:
-            made[name] = f"t_{uuid4().hex}"
-            server.create(made[name], like="template1")
-        return server.url(made[name])
-
-    yield create
-    for name in made.values():
-        server.drop(name)
-
-
 async def test_a_bot_that_lost_its_database_goes_on_from_a_copy(
-    api: LoopbackBotApi, tmp_path: Path, database: Callable[[str], str]
+    api: LoopbackBotApi, tmp_path: Path, new_url: Callable[[], str]
 ) -> None:
     state = tmp_path / "hedgerow-paper.db"
     market = still_market(tmp_path / "market.csv")
     settings = on_paper(tmp_path, market, PAPER__STATE_FILE=str(state)) | on_telegram(api, [ANN, BOB])
     settings |= {"HEDGEROW_MASTER_KEY_FILE": str(tmp_path / "hedgerow.key")}
-    lost = settings | {"HEDGEROW_DATABASE_URL": database("lost")}
-    found = settings | {"HEDGEROW_DATABASE_URL": database("hedgerow")}
+    lost = settings | {"HEDGEROW_DATABASE_URL": new_url()}
+    found = settings | {"HEDGEROW_DATABASE_URL": new_url()}
     ann, bob = Phone(api, ANN), Phone(api, BOB)
     copy = tmp_path / "night.backup"
     async with running(lost, tmp_path) as bot:

@@ -33,7 +33,6 @@ from chatbot.storage.migration import migrate
 from chatbot.storage.postgres.place import Place
 from chatbot.storage.postgres.schema import Upgraded
 from chatbot.storage.tables import METADATA
-from tests.postgres.server import Server
 from tests.storage import samples
 from tests.storage.samples import ACCOUNT_ID, HEDGE_ID, LATER, NOW, USER_ID
 
@@ -43,25 +42,6 @@ WHY = "the ledger comes from a copy of then"
 ROOT = Path(__file__).parents[2]
 
 Row = tuple[Any, ...]
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], str]]:
-    """Addresses of databases that nobody has used yet."""
-    if request.param == "sqlite":
-        yield lambda: f"sqlite+aiosqlite:///{tmp_path / uuid.uuid4().hex}.db"
-        return
-    server: Server = request.getfixturevalue("postgres")
-    names: list[str] = []
-
-    def create() -> str:
-        names.append(f"t_{uuid.uuid4().hex}")
-        server.create(names[-1], like="template1")
-        return server.url(names[-1])
-
-    yield create
-    for name in names:
-        server.drop(name)
 
 
 @pytest.fixture
