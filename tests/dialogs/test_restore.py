@@ -138,6 +138,18 @@ async def test_what_happened_since_the_copy_is_booked_and_told_and_nothing_is_se
         assert (await account_of(dialog)).restored_from is None
 
 
+async def test_looking_at_the_status_first_takes_nothing_from_what_is_told(drill: Drill) -> None:
+    async with drill.bot() as dialog:
+        await dialog.does("/open ETH long 1 10x")
+        await drill.back_up()
+        await dialog.does("/hedge ETH")
+    async with drill.restored_bot() as dialog:
+        assert "reconcile-only" in await dialog.reads("/status")
+        assert (await hedge(dialog, 1)).status is HedgeStatus.FROZEN
+        await dialog.passes(2)
+        assert "#1 ETH: was long 1, is long 1 and short 1" in told(dialog)[0].text
+
+
 async def test_a_hedge_that_was_closed_since_is_closed(drill: Drill) -> None:
     async with drill.bot() as dialog:
         await dialog.does("/open ETH long 1 10x")
@@ -326,6 +338,49 @@ async def test_a_stop_that_fired_since_is_booked(drill: Drill) -> None:
         await dialog.passes(2)
         assert (await hedge(dialog, 1)).status is HedgeStatus.CLOSED
         assert await ledger(dialog) == {}
+
+
+async def test_a_stop_whose_leg_is_gone_is_canceled(drill: Drill) -> None:
+    """The old bot ended between the end of a leg and the cancellation of its stop."""
+    async with drill.bot() as dialog:
+        await dialog.does("/open ETH long 1 10x")
+        await drill.back_up()
+        await dialog.does("/adjust ETH sl 1950")
+        account = (await account_of(dialog)).id
+        await dialog.paper.trade_elsewhere(
+            account, ETH, PositionSide.LONG, Decimal(1), opens=False, reference="hand"
+        )
+    async with drill.restored_bot() as dialog:
+        venue = dialog.bot.venues.of(await account_of(dialog))
+        assert len((await venue.view()).open_orders) == 1
+        await dialog.passes(2)
+        assert (await venue.view()).open_orders == ()
+        assert (await hedge(dialog, 1)).status is HedgeStatus.CLOSED
+
+
+async def test_half_a_pair_that_fired_since_is_not_followed_before_the_account_is_released(
+    drill: Drill,
+) -> None:
+    async with drill.bot() as dialog:
+        await dialog.does("/open ETH long 1 10x")
+        await dialog.does("/hedge ETH")
+        await dialog.does("/close ETH at 2100", button="At 2,100.00")
+        await drill.back_up()
+        venue = dialog.bot.venues.of(await account_of(dialog))
+        (short,) = [o for o in (await venue.view()).open_orders if o.position_side is PositionSide.SHORT]
+        await venue.cancel(ETH, short.client_order_id)
+        dialog.feed.set(ETH, Decimal(2110))
+        dialog.bot.exchange.advance()
+        await dialog.does("/open BTC long 0.05 10x")
+    async with drill.restored_bot() as dialog:
+        for _ in range(5):
+            await dialog.passes(2)
+            await dialog.bot.pairs.finish_fired_pairs()
+        assert (ETH, PositionSide.SHORT) in await held(dialog)
+        await dialog.says("/adopt all")
+        await dialog.bot.pairs.finish_fired_pairs()
+        await dialog.settle()
+        assert set(await held(dialog)) == {(BTC, PositionSide.LONG)}
 
 
 # --- what was on its way to and from the chat -----------------------------------------------------
