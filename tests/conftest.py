@@ -122,6 +122,12 @@ def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable
         server.drop(name)
 
 
+@pytest.fixture
+def url(new_url: Callable[[], str]) -> str:
+    """One of them."""
+    return new_url()
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Some of the tests that need a database, whichever, are held against both in every run."""
     chosen = metafunc.config.getoption("--database")

@@ -24,6 +24,8 @@ from chatbot.storage.postgres.writer import MARK
 from chatbot.storage.tables import METADATA, USERS
 
 PAGE: Final = 1_000
+LONG: Final = 86_400.0  # seconds: a large table may take its time
+_NO_HURRY: Final = "SET LOCAL statement_timeout = 0"
 
 
 class Rows(NamedTuple):
@@ -43,6 +45,7 @@ async def snapshot(place: Place) -> AsyncIterator[tuple[asyncpg.Connection, str]
         if revision is None:
             raise StorageError(f"the database {place.name} is empty: there is nothing to copy")
         async with connection.transaction(isolation="repeatable_read", readonly=True):
+            await connection.execute(_NO_HURRY)
             yield connection, revision
 
 
@@ -53,9 +56,9 @@ async def read_into(copy: sqlite3.Connection, connection: asyncpg.Connection) ->
     for rows in _tables(copy):
         asked = sa.select(*(sa.column(name) for name in rows.columns)).select_from(sa.table(rows.table))
         cursor = await connection.cursor(definition(asked))
-        while page := await cursor.fetch(PAGE):
+        while page := await cursor.fetch(PAGE, timeout=LONG):
             copy.executemany(_insert(rows), [tuple(row) for row in page])
-        expected = await connection.fetchval(definition(_count(rows.table)))
+        expected = await connection.fetchval(definition(_count(rows.table)), timeout=LONG)
         _require_all(rows.table, copy.execute(str(_count(rows.table))).fetchone()[0], expected)
     # Marks of commits are of this very server: whether one was answered.
     copy.execute("DELETE FROM cursors WHERE name LIKE ?", [f"{MARK}%"])
@@ -67,6 +70,7 @@ async def write_from(copy: sqlite3.Connection, place: Place) -> None:
     async with owned(place):
         await prepare(place)
         async with connected(place, "restore") as connection, connection.transaction():
+            await connection.execute(_NO_HURRY)
             users = await connection.fetchval(definition(_count(USERS.name)))
             if users:
                 raise StorageError(
@@ -82,10 +86,11 @@ async def _write_all(copy: sqlite3.Connection, connection: asyncpg.Connection) -
         await connection.execute(definition(sa.delete(METADATA.tables[rows.table])))
     for rows in tables:
         await connection.copy_records_to_table(
-            rows.table, columns=rows.columns, records=_read(copy, rows), timeout=None
+            rows.table, columns=rows.columns, records=_read(copy, rows), timeout=LONG
         )
         (expected,) = copy.execute(str(_count(rows.table))).fetchone()
-        _require_all(rows.table, await connection.fetchval(definition(_count(rows.table))), expected)
+        copied = await connection.fetchval(definition(_count(rows.table)), timeout=LONG)
+        _require_all(rows.table, copied, expected)
         if rows.numbered is not None:
             await connection.execute(_count_on(rows.table, rows.numbered))
 
