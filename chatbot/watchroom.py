@@ -56,7 +56,7 @@ def open_watch_room(
     clock: Clock,
     locks: AccountLocks,
     notify: Callable[[], None],
-    first: Callable[[Account], Awaitable[None]],
+    first: Callable[[Account], Awaitable[object]],
 ) -> WatchRoom:
     watching = WatchService(
         store=store,

@@ -21,7 +21,7 @@ from chatbot.domain.intent import IntentEvent, IntentStatus, OrderIntent, event_
 from chatbot.domain.operation import Operation, OperationKind, OperationStatus
 from chatbot.domain.quote import QuoteId
 from chatbot.domain.recognition import recognized
-from chatbot.errors import Conflict, NotFound
+from chatbot.errors import Busy, Conflict, NotFound
 from chatbot.ports import (
     Account,
     AuditEntry,
@@ -132,22 +132,25 @@ class Reconciler:
         self._cards = cards
         self._notify = notify
 
-    async def reconcile(self, account: Account, *, acknowledged: bool = False) -> None:
-        """Before each look at an account that waits; nothing for all others. Raises VenueError.
+    async def reconcile(self, account: Account, *, acknowledged: bool = False) -> bool:
+        """Before each look at an account that waits; nothing for all others. Whether it takes orders now.
+
+        Raises VenueError.
 
         ``acknowledged``: its owner takes positions that no hedge knows for what they are.
         """
         now = await self._store.account(account.id)
         if now is None or now.restored_from is None:
-            return
+            return True
         before = await self._store.live_hedges(account_id=account.id)
         books = await self._bookkeeper.bring_up_to_date(now)
         if books.busy:
-            return
+            return False
         await self._settle_orders(now, books.view)
         found = await self._compare(now, before, books.hedges, books.view)
         released = not found.differing and (acknowledged or not found.unknown)
         await self._conclude(replace(found, released=released), now.restored_from)
+        return released
 
     async def adopt_all(self, user: User) -> tuple[Hedge, ...]:
         """Every frozen hedge and every pair that no hedge knows become what the venue says.
@@ -162,7 +165,8 @@ class Reconciler:
         adopted += [await self._hedging.adopt_found(user, symbol) for symbol in pairs]
         if not adopted and account.restored_from is None:
             raise NotFound("There is nothing to adopt: ledger and exchange agree.")
-        await self.reconcile(account, acknowledged=True)
+        if not await self.reconcile(account, acknowledged=True):
+            raise Busy("Something is still being settled on this account; try again in a moment.")
         return tuple(adopted)
 
     async def _unknown_pairs(self, account: Account) -> list[Symbol]:

@@ -90,7 +90,7 @@ class WatchService:
         notify: Callable[[], None] = _nobody,
         *,
         unstreamed: Callable[[Account], timedelta] = lambda _: timedelta(0),
-        first: Callable[[Account], Awaitable[None]] = _nothing,
+        first: Callable[[Account], Awaitable[object]] = _nothing,
     ) -> None:
         self._store = store
         self._bookkeeper = bookkeeper

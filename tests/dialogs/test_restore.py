@@ -282,6 +282,20 @@ async def test_a_hedge_that_was_opened_since_is_found_and_adopted_with_all_else(
         assert await ledger(dialog) == await held(dialog)
 
 
+async def test_an_adoption_that_comes_in_between_is_not_lost_without_a_word(drill: Drill) -> None:
+    async with drill.bot() as dialog:
+        await dialog.does("/open ETH long 1 10x")
+        await drill.back_up()
+        await dialog.does("/open BTC long 0.05 10x")
+    async with drill.restored_bot() as dialog:
+        await dialog.passes(2)
+        async with dialog.bot.bookkeeper._locks.of((await account_of(dialog)).id):
+            assert "try again in a moment" in await dialog.reads("/adopt all")
+        assert (await account_of(dialog)).restored_from is not None
+        assert "counts now" in await dialog.reads("/adopt all")
+        assert (await account_of(dialog)).restored_from is None
+
+
 async def test_the_exit_is_never_closed(drill: Drill) -> None:
     async with drill.bot() as dialog:
         await dialog.does("/open ETH long 1 10x")
