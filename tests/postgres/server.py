@@ -28,16 +28,13 @@ SUPERUSER = "postgres"
 TEMPLATE = "template_hedgerow"
 # Those who may run a server when the tests are run by root, who may not.
 _OTHERS = ("postgres", "nobody")
-_QUICK = {
-    "listen_addresses": "",
+_ALWAYS = {"listen_addresses": "''", "max_connections": "200", "shared_buffers": "64MB", "jit": "off"}
+_FORGETFUL = {
     "fsync": "off",
     "full_page_writes": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
-    "max_connections": "200",
-    "shared_buffers": "64MB",
     "autovacuum": "off",
-    "jit": "off",
     "deadlock_timeout": "20ms",
 }
 # A user whose password is asked, so that a wrong one can be tried.
@@ -75,7 +72,10 @@ def remove(server: Server) -> None:
 
 @dataclass(frozen=True)
 class Server:
+    """``durable``: what it has committed survives a power cut, as that of a real one."""
+
     folder: Path
+    durable: bool = False
 
     @property
     def data(self) -> Path:
@@ -118,9 +118,9 @@ class Server:
         (self.data / "pg_hba.conf").write_text(_LOGINS)
 
     def start(self) -> None:
-        given = {**_QUICK, "unix_socket_directories": str(self.folder)}
-        options = " ".join(f"-c {name}={value}" for name, value in given.items() if value)
-        options += " -c listen_addresses="
+        given = {**_ALWAYS, **({} if self.durable else _FORGETFUL)}
+        given["unix_socket_directories"] = str(self.folder)
+        options = " ".join(f"-c {name}={value}" for name, value in given.items())
         self._control("start", "-o", options, "-l", str(self.data / "log"))
 
     def stop(self, mode: str = "immediate") -> None:
@@ -189,11 +189,11 @@ class Server:
 
 
 @contextmanager
-def a_server_alone() -> Iterator[Server]:
+def a_server_alone(*, durable: bool = False) -> Iterator[Server]:
     """For who stops it."""
     folder = tempfile.mkdtemp(prefix="hpa")
     Path(folder).chmod(0o755)
-    server = Server(Path(folder))
+    server = Server(Path(folder), durable)
     try:
         server.ensure()
         yield server
