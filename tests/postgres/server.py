@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +92,8 @@ class Server:
                 self._make()
                 self.start()
                 self.execute(f"CREATE DATABASE {TEMPLATE}")
-                asyncio.run(upgrade(self.url(TEMPLATE)))
+                with ThreadPoolExecutor(1) as thread:  # whoever asks may be in a loop of its own
+                    thread.submit(lambda: asyncio.run(upgrade(self.url(TEMPLATE)))).result()
                 (self.folder / "ready").touch()
 
     @contextmanager
