@@ -40,6 +40,8 @@ def pytest_configure(config: pytest.Config) -> None:
         del os.environ[name]
     if is_first(config):
         prepare_folder()
+        if config.getoption("--database") == "postgresql" and FOLDER not in os.environ:
+            raise pytest.UsageError(f"{NOT_FOUND}: --database=postgresql needs it")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -7,6 +7,7 @@ stops it in the end. It has no network, forgets on a power cut, and is fast.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import itertools
 import os
@@ -15,6 +16,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,21 +25,19 @@ from typing import Any
 from chatbot.storage.database import upgrade
 
 FOLDER = "POSTGRESQL_OF_THE_TESTS"
+_PREFIX = "hedgerow-pg-"
 NOT_FOUND = "PostgreSQL was not found"
 SUPERUSER = "postgres"
 TEMPLATE = "template_hedgerow"
 # Those who may run a server when the tests are run by root, who may not.
 _OTHERS = ("postgres", "nobody")
-_QUICK = {
-    "listen_addresses": "",
+_ALWAYS = {"listen_addresses": "''", "max_connections": "200", "shared_buffers": "64MB", "jit": "off"}
+_FORGETFUL = {
     "fsync": "off",
     "full_page_writes": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
-    "max_connections": "200",
-    "shared_buffers": "64MB",
     "autovacuum": "off",
-    "jit": "off",
     "deadlock_timeout": "20ms",
 }
 # A user whose password is asked, so that a wrong one can be tried.
@@ -56,9 +56,29 @@ def find_binaries() -> Path | None:
 def prepare_folder() -> None:
     """In the first process of the run. The path is short, as that of a socket must be."""
     if find_binaries() is not None:
-        folder = tempfile.mkdtemp(prefix="hpg")
-        Path(folder).chmod(0o755)
-        os.environ[FOLDER] = folder
+        for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+            if _is_left_behind(folder):
+                remove(Server(folder))
+        os.environ[FOLDER] = str(_new_folder())
+
+
+def _new_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    folder.chmod(0o755)
+    (folder / "owner").write_text(str(os.getpid()))
+    return folder
+
+
+def _is_left_behind(folder: Path) -> bool:
+    """By a run that was killed."""
+    try:
+        owner = int((folder / "owner").read_text())
+        os.kill(owner, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, ValueError):  # another user's, or not yet written
+        return False
+    return False
 
 
 def remove_folder() -> None:
@@ -69,13 +89,17 @@ def remove_folder() -> None:
 
 def remove(server: Server) -> None:
     if (server.data / "postmaster.pid").exists():
-        server.stop()
+        with contextlib.suppress(AssertionError):  # one that was never quite started ends by itself
+            server.stop()
     shutil.rmtree(server.folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
 class Server:
+    """``durable``: what it has committed survives a power cut, as that of a real one."""
+
     folder: Path
+    durable: bool = False
 
     @property
     def data(self) -> Path:
@@ -91,7 +115,8 @@ class Server:
                 self._make()
                 self.start()
                 self.execute(f"CREATE DATABASE {TEMPLATE}")
-                asyncio.run(upgrade(self.url(TEMPLATE)))
+                with ThreadPoolExecutor(1) as thread:  # whoever asks may be in a loop of its own
+                    thread.submit(lambda: asyncio.run(upgrade(self.url(TEMPLATE)))).result()
                 (self.folder / "ready").touch()
 
     @contextmanager
@@ -118,9 +143,9 @@ class Server:
         (self.data / "pg_hba.conf").write_text(_LOGINS)
 
     def start(self) -> None:
-        given = {**_QUICK, "unix_socket_directories": str(self.folder)}
-        options = " ".join(f"-c {name}={value}" for name, value in given.items() if value)
-        options += " -c listen_addresses="
+        given = {**_ALWAYS, **({} if self.durable else _FORGETFUL)}
+        given["unix_socket_directories"] = str(self.folder)
+        options = " ".join(f"-c {name}={value}" for name, value in given.items())
         self._control("start", "-o", options, "-l", str(self.data / "log"))
 
     def stop(self, mode: str = "immediate") -> None:
@@ -189,11 +214,9 @@ class Server:
 
 
 @contextmanager
-def a_server_alone() -> Iterator[Server]:
+def a_server_alone(*, durable: bool = False) -> Iterator[Server]:
     """For who stops it."""
-    folder = tempfile.mkdtemp(prefix="hpa")
-    Path(folder).chmod(0o755)
-    server = Server(Path(folder))
+    server = Server(_new_folder(), durable)
     try:
         server.ensure()
         yield server
