@@ -43,6 +43,7 @@ from chatbot.services.pairs import PairWatch
 from chatbot.services.people import People
 from chatbot.services.recovery import Supervisor
 from chatbot.services.reporting import Reporting
+from chatbot.services.restoring import Beginning, Reconciler
 from chatbot.services.watching import WatchService
 from chatbot.settings import LiveMarket, ReplayMarket, Settings
 from chatbot.storage.database import Database, open_database
@@ -99,6 +100,7 @@ class Bot:
     supervisor: Supervisor
     keys: KeyRoom
     ops: OpsRoom
+    beginning: Beginning
     router: Router
     inbox: InboxProcessor
     outbox: Outbox
@@ -113,6 +115,7 @@ class Bot:
     async def start(self) -> None:
         """What was in flight goes on before anything new is taken. Raises SettingsError (the master key)."""
         self.keys.prepare()
+        await self.beginning.wait()
         await self.supervisor.resume_all()
         await self.inbox.start()
 
@@ -166,7 +169,8 @@ async def open_bot(
 ) -> AsyncIterator[Bot]:
     """``limits``: how fast each platform may be sent to; a benchmark lifts them to see the bot itself.
 
-    ``only_look``: a paper exchange that does not exist yet is not founded, since it belongs to one market.
+    ``only_look``: a paper exchange that does not exist yet is not founded, since it belongs to one market,
+    and a restored database stays as it is.
     """
     clock = clock or SystemClock()
     async with contextlib.AsyncExitStack() as stack:
@@ -178,6 +182,8 @@ async def open_bot(
         exchange = PaperExchange.open(state, market, clock, settings.paper.speed)
         stack.callback(exchange.close)
         ids = ids or RandomIds()
+        if not only_look:
+            await Beginning(database.copies, clock).begin()
         bot = await _wire(
             settings,
             database,
@@ -256,6 +262,7 @@ async def _wire(
         clock=clock,
         locks=locks,
         notify=outbox.notify,
+        first=lambda account: reconciler.reconcile(account),  # noqa: PLW0108 (made below)
     )
     supervisor = Supervisor(store, driver, clock, ended=watch.pacer.hurry)
     offers = Offers(
@@ -278,6 +285,17 @@ async def _wire(
         bookkeeper=bookkeeper,
         supervisor=supervisor,
         locks=locks,
+    )
+    reconciler = Reconciler(
+        store=store,
+        venues=venues,
+        bookkeeper=bookkeeper,
+        hedging=hedging,
+        clock=clock,
+        ids=ids,
+        locks=locks,
+        cards=presenter,
+        notify=outbox.notify,
     )
     pairs = PairWatch(store=store, venues=venues, clock=clock, ids=ids, supervisor=supervisor, locks=locks)
     accounts = AccountService(
@@ -324,6 +342,7 @@ async def _wire(
     router = Router(
         Services(
             hedging=hedging,
+            reconciler=reconciler,
             accounts=accounts,
             reporting=reporting,
             charting=Charting(store, venues, people, reporting),
@@ -342,17 +361,7 @@ async def _wire(
         COMMANDS,
     )
 
-    async def finish(request: Request, replies: Sequence[Reply]) -> None:
-        owed = replies_to_outbox(request, replies, clock.now())
-        await store.commit(Changes(handled=(request.id,), outbox=owed))
-        outbox.notify()
-
-    async def acknowledge(request: Request, toast: str | None) -> None:
-        messenger = spoken.get(request.chat.platform)
-        if messenger is not None:
-            await messenger.acknowledge(request, toast)
-
-    inbox = InboxProcessor(mailbox, router.handle, finish, acknowledge, clock=clock, screen=keys.entry.screen)
+    inbox = _open_inbox(store, mailbox, router, keys, outbox, spoken, clock)
     scheduler = Scheduler(clock, ended=ears.job_ended)
     bot = Bot(
         settings=settings,
@@ -372,6 +381,7 @@ async def _wire(
         supervisor=supervisor,
         keys=keys,
         ops=ops,
+        beginning=Beginning(database.copies, clock),
         router=router,
         inbox=inbox,
         outbox=outbox,
@@ -380,6 +390,28 @@ async def _wire(
     )
     _schedule(bot)
     return bot
+
+
+def _open_inbox(  # noqa: PLR0917 (all that a request touches)
+    store: Store,
+    mailbox: Mailbox,
+    router: Router,
+    keys: KeyRoom,
+    outbox: Outbox,
+    spoken: Mapping[Platform, Messenger],
+    clock: Clock,
+) -> InboxProcessor:
+    async def finish(request: Request, replies: Sequence[Reply]) -> None:
+        owed = replies_to_outbox(request, replies, clock.now())
+        await store.commit(Changes(handled=(request.id,), outbox=owed))
+        outbox.notify()
+
+    async def acknowledge(request: Request, toast: str | None) -> None:
+        messenger = spoken.get(request.chat.platform)
+        if messenger is not None:
+            await messenger.acknowledge(request, toast)
+
+    return InboxProcessor(mailbox, router.handle, finish, acknowledge, clock=clock, screen=keys.entry.screen)
 
 
 def _schedule(bot: Bot) -> None:

@@ -453,7 +453,9 @@ class Account:
 
     ``owner`` is the exchange's own id of whoever is behind the key; where it does not tell, a hash of the key
     stands for it. A disconnected account
-    has no key any more and stays for its history.
+    has no key any more and stays for its history. ``restored_from``: when the copy was made that the
+    account's ledger comes from; it takes no new orders until the ledger equals the venue. Not written with
+    the account: ``Changes.reconciled`` ends it.
     """
 
     id: AccountId
@@ -464,6 +466,7 @@ class Account:
     frozen: str = ""
     owner: str = ""
     disconnected_at: datetime | None = None
+    restored_from: datetime | None = None
 
 
 # --- the store ----------------------------------------------------------------------------------
@@ -534,7 +537,7 @@ class Changes:
     ``hedges`` and ``operations`` carry the version that was read; the store writes version + 1 and raises
     ``Conflict`` when the row moved on
     (version 0 and unknown id: insert). ``spend_quote`` marks the quote used by a request, ``Conflict`` when
-    it was used before.
+    it was used before. ``reconciled`` accounts are no longer restored ones.
     ``handled`` marks inbox updates done. Fills and funding whose key is known already raise ``Conflict``.
     Outbox messages whose dedupe key is known already are skipped.
     """
@@ -553,6 +556,7 @@ class Changes:
     outbox: tuple[OutboxMessage, ...] = ()
     handled: tuple[str, ...] = ()
     audit: tuple[AuditEntry, ...] = ()
+    reconciled: tuple[AccountId, ...] = ()
 
 
 class Store(Protocol):
@@ -614,6 +618,26 @@ class Store(Protocol):
 
     async def prune(self, before: datetime) -> None:
         """Forgets quotes, delivered messages and handled updates older than this. Never money."""
+        ...
+
+
+class Copies(Protocol):
+    """What a database that was restored from a copy remembers of that."""
+
+    async def copied_at(self) -> datetime | None:
+        """When the copy was made that this database is, untouched; ``None``: it is none."""
+        ...
+
+    async def restored_at(self) -> datetime | None:
+        """When a bot last began on a copy."""
+        ...
+
+    async def begin(self, copied_at: datetime, now: datetime, *, why: str) -> None:
+        """The copy becomes the ledger again: every account waits, live hedges are frozen, nothing that was
+        in flight, owed, received or offered is carried out, and no client order id is used twice.
+
+        ``Conflict``: another process has begun.
+        """
         ...
 
 

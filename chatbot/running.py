@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from chatbot.app import Bot, Polled, open_bot, open_exchanges, telegram_platform
 from chatbot.chat import Platform, Request
-from chatbot.checking import check_venues
+from chatbot.checking import check_venues, tell_copy
 from chatbot.clock import SystemClock
 from chatbot.errors import HedgerowError, SettingsError
 from chatbot.log import LogLevel
@@ -172,7 +172,8 @@ async def _check(settings: Settings, out: TextIO) -> int:
 
 
 async def _check_bot(bot: Bot, exchanges: CcxtExchanges, out: TextIO) -> int:
-    print(f"database   fine: {bot.settings.database_url}", file=out)
+    print(f"database   fine: {bot.settings.database_name}", file=out)
+    await tell_copy(bot, out)
     print(f"clock      {bot.clock.now():%Y-%m-%d %H:%M:%S} UTC by this machine", file=out)
     print(f"keys       fine: {await _keys(bot)}", file=out)
     found = [

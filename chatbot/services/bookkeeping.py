@@ -39,6 +39,7 @@ from chatbot.ports import (
     Venues,
 )
 from chatbot.services.locks import AccountLocks
+from chatbot.services.waiting import FROM_A_COPY
 
 log = logging.getLogger(__name__)
 
@@ -146,9 +147,9 @@ class Bookkeeper:
     ) -> tuple[Hedge, ...]:
         """What a reader sees at the venue is in the ledger before it is shown; only looks while orders fly.
 
-        What was found here is told by the next ``bring_up_to_date``.
+        What was found here is told by the next ``bring_up_to_date``. Of a restored account that comes first.
         """
-        moved = any(differences(hedge, view) for hedge in hedges)
+        moved = account.restored_from is None and any(differences(hedge, view) for hedge in hedges)
         if not moved or self._locks.busy(account.id):
             return hedges
         async with self._locks.of(account.id):
@@ -292,6 +293,8 @@ class Bookkeeper:
         if not differences(hedge, view) and page.fits:
             self._unexplained.pop(hedge.id, None)
             return replace(page, hedge=_thawed(hedge))
+        if hedge.reason.startswith(FROM_A_COPY) and differences(hedge, view):
+            return replace(page, hedge=frozen(hedge, view))
         since = self._unexplained.setdefault(hedge.id, self._clock.now())
         if hedge.status is HedgeStatus.FROZEN or self._clock.now() - since < STALE_READ:
             return page

@@ -59,7 +59,10 @@ class PairWatch:
         hedge = await self._store.hedge(hedge_id)
         if hedge is None or hedge.status is not HedgeStatus.OPEN:
             return
-        if await self._store.unfinished_operations(hedge.account_id):
+        account = await self._store.account(hedge.account_id)
+        if account is None or account.restored_from is not None:
+            return
+        if await self._store.unfinished_operations(account.id):
             return
         left = fired_pair(hedge, await self._store.intents(hedge_id=hedge.id))
         origin = None if left is None else await self._store.operation(left.operation_id)

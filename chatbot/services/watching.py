@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -67,6 +67,10 @@ def _nowhere(_: Account, __: Sight) -> None:
     """Nobody wants to know when to look again."""
 
 
+async def _nothing(_: Account) -> None:
+    """Nothing comes first."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Telling:
     """What one look leads to."""
@@ -79,6 +83,7 @@ class WatchService:
     """``notify`` is called after messages were written.
 
     ``unstreamed``: how long the stream of an account has been missing. ``seen`` gets what each look saw.
+    ``first`` comes before each look.
     """
 
     def __init__(
@@ -92,6 +97,7 @@ class WatchService:
         *,
         unstreamed: Callable[[Account], timedelta] = lambda _: timedelta(0),
         seen: Callable[[Account, Sight], None] = _nowhere,
+        first: Callable[[Account], Awaitable[object]] = _nothing,
     ) -> None:
         self._store = store
         self._bookkeeper = bookkeeper
@@ -101,6 +107,7 @@ class WatchService:
         self._notify = notify
         self._unstreamed = unstreamed
         self._seen = seen
+        self._first = first
         self._gates: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(PARALLEL))
         self._locks: dict[AccountId, asyncio.Lock] = {}
         # Cleared lately. Lost with the process: then a figure that trembles is told once more.
@@ -148,6 +155,7 @@ class WatchService:
                     return await self._tell(user, await self._judge_silence(user, account, error))
 
     async def _look_and_tell(self, user: User, account: Account) -> tuple[Alert, ...]:
+        await self._first(account)
         before = self._live.get(account.id)
         begun = await self._store.unfinished_operations(account.id)
         books = await self._bookkeeper.bring_up_to_date(account)
