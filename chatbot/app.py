@@ -15,6 +15,8 @@ from chatbot.clock import SystemClock
 from chatbot.errors import SettingsError
 from chatbot.ids import RandomIds
 from chatbot.keyroom import KeyRoom, NoExchanges, Surroundings, open_key_room, open_master_keys
+from chatbot.opsroom import Ears, OpsRoom
+from chatbot.opsroom import Surroundings as OpsSurroundings
 from chatbot.ports import (
     Changes,
     Clock,
@@ -96,6 +98,7 @@ class Bot:
     bookkeeper: Bookkeeper
     supervisor: Supervisor
     keys: KeyRoom
+    ops: OpsRoom
     router: Router
     inbox: InboxProcessor
     outbox: Outbox
@@ -105,7 +108,7 @@ class Bot:
     def speak_through(self, messenger: Messenger) -> None:
         """A platform joins: from now on what is owed to its chats is delivered."""
         self.messengers[messenger.platform] = messenger
-        self.outbox.add(messenger)
+        self.outbox.add(self.ops.ears.messenger(messenger))
 
     async def start(self) -> None:
         """What was in flight goes on before anything new is taken. Raises SettingsError (the master key)."""
@@ -124,8 +127,10 @@ class Bot:
         async with _polling(self.exchange.feed), asyncio.TaskGroup() as tasks:
             tasks.create_task(self.outbox.run(), name="outbox")
             tasks.create_task(self.scheduler.run(), name="scheduler")
+            tasks.create_task(self.ops.run(), name="ops")
 
     async def stop(self) -> None:
+        await self.ops.stop()
         await self.inbox.stop()
         await self.scheduler.stop()
         await self.watch.stop()
@@ -221,17 +226,18 @@ async def _wire(
     limits: Mapping[Platform, Limits],
     exchanges: Exchanges | None = None,
 ) -> Bot:
-    store, mailbox = database.store, database.mailbox
+    ears = Ears(settings, clock)
+    store, mailbox = ears.store(database.store), ears.mailbox(database.mailbox)
     exchanges = exchanges or NoExchanges()
     master_keys = open_master_keys(settings)
     vault = database.vault(master_keys)
-    venues = RoutedVenues(exchange, exchanges, vault)
+    venues = RoutedVenues(exchange, exchanges, vault, metered=ears.venue)
     locks = AccountLocks()
     people = People(store, clock)
     buttons = Buttons(await mailbox.secret("buttons"))
     presenter = CardPresenter(buttons, settings.quote.band)
     bookkeeper = Bookkeeper(store, venues, clock, locks)
-    outbox = Outbox(mailbox, messengers, clock, limits)
+    outbox = Outbox(mailbox, [ears.messenger(each) for each in messengers], clock, limits)
     driver = Driver(
         store=store,
         venues=venues,
@@ -289,7 +295,7 @@ async def _wire(
     around = Surroundings(
         keys=master_keys,
         vault=vault,
-        exchanges=exchanges,
+        exchanges=ears.exchanges(exchanges),
         venues=venues,
         people=people,
         clock=clock,
@@ -300,6 +306,21 @@ async def _wire(
         key_changed=watch.key_changed,
     )
     keys = await open_key_room(settings, database, around)
+    ops = OpsRoom(
+        settings,
+        ears,
+        OpsSurroundings(
+            census=database.census,
+            store=store,
+            mailbox=mailbox,
+            exchanges=exchanges,
+            watch=watch,
+            bookkeeper=bookkeeper,
+            supervisor=supervisor,
+            messengers=spoken,
+            notify=outbox.notify,
+        ),
+    )
     router = Router(
         Services(
             hedging=hedging,
@@ -332,7 +353,7 @@ async def _wire(
             await messenger.acknowledge(request, toast)
 
     inbox = InboxProcessor(mailbox, router.handle, finish, acknowledge, clock=clock, screen=keys.entry.screen)
-    scheduler = Scheduler(clock)
+    scheduler = Scheduler(clock, ended=ears.job_ended)
     bot = Bot(
         settings=settings,
         clock=clock,
@@ -350,6 +371,7 @@ async def _wire(
         bookkeeper=bookkeeper,
         supervisor=supervisor,
         keys=keys,
+        ops=ops,
         router=router,
         inbox=inbox,
         outbox=outbox,
@@ -375,6 +397,7 @@ def _schedule(bot: Bot) -> None:
     bot.scheduler.every("market", MARKET_SECONDS, advance_market)
     bot.scheduler.every("watch", WATCH_SECONDS, watch)
     bot.watch.schedule(bot.scheduler, bot.keys.connecting.supported())
+    bot.ops.schedule(bot.scheduler)
     bot.scheduler.every("prune", PRUNE_SECONDS, prune)
     bot.scheduler.every("stale keys", STALE_SECONDS, bot.keys.forget_stale)
     bot.scheduler.every("key check", RECHECK_SECONDS, bot.keys.watch.recheck_all, first_after=STALE_SECONDS)
