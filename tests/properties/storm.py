@@ -151,7 +151,8 @@ class Storm:
         self.mortality.turns = rng.choice([0, 0, 1, 2])
         if rng.random() < 0.25:
             self.mortality.left = rng.randint(1, 14)
-        faults.hide_history = rng.random() < 0.15
+        # Of an order that nobody finds either, the position alone could not tell whose hand moved it.
+        faults.hide_history = not faults.hide_orders_for and rng.random() < 0.15
 
     def calm(self) -> None:
         faults = self.faults
