@@ -424,9 +424,8 @@ def test_what_was_taken_over_as_closed_is_priced_when_its_fill_arrives() -> None
 
 def a_closing_fill() -> Fill:
     """Of the short leg."""
-    return Fill(
-        "late", ETH_USDT.symbol, OrderSide.BUY, SHORT, Decimal(1), Decimal(2_100), Decimal(1), Decimal(0), NOW
-    )
+    price, none = Decimal(2_400), Decimal(0)
+    return Fill("late", ETH_USDT.symbol, OrderSide.BUY, SHORT, Decimal(1), price, Decimal(1), none, NOW)
 
 
 def test_a_frozen_hedge_is_not_closed_because_the_ledger_is_empty() -> None:
