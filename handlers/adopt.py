@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chatbot.chat import Reply, Severity, Text
+from chatbot.domain.ending import lacking
 from chatbot.domain.hedge import Hedge
 from chatbot.domain.instrument import Instrument, Symbol
 from chatbot.errors import BadArgument
@@ -36,7 +37,7 @@ async def adopt(call: Call) -> Reply:
 async def _adopt_all(call: Call) -> Reply:
     hedges = await call.services.reconciler.adopt_all(call.user)
     instruments = await call.services.hedging.instruments(call.user)
-    lines = [f"{_name(hedge, instruments)}: {_legs(hedge, instruments)}." for hedge in hedges]
+    lines = [_taken_over(hedge, instruments) for hedge in hedges]
     head = f"✅ **The exchange's word counts now{call.look.there}.**"
     return Reply(
         blocks=(Text("\n".join([head, *lines])),),
@@ -45,11 +46,15 @@ async def _adopt_all(call: Call) -> Reply:
     )
 
 
+def _taken_over(hedge: Hedge, instruments: Mapping[Symbol, Instrument]) -> str:
+    return f"{_name(hedge, instruments)}: {_legs(hedge, instruments)}.{_asking(hedge, instruments)}"
+
+
 async def _card(call: Call, hedge: Hedge, what: str) -> Reply:
     instruments = await call.services.hedging.instruments(call.user)
-    text = f"✅ **{_name(hedge, instruments)}** {what}: {_legs(hedge, instruments)}."
+    name, legs = _name(hedge, instruments), _legs(hedge, instruments)
     return Reply(
-        blocks=(Text(text),),
+        blocks=(Text(f"✅ **{name}** {what}: {legs}.{_asking(hedge, instruments)}"),),
         buttons=((call.button("Status", f"/status #{hedge.number}" if hedge.live else "/status"),),),
         severity=Severity.SUCCESS,
     )
@@ -63,3 +68,8 @@ def _legs(hedge: Hedge, instruments: Mapping[Symbol, Instrument]) -> str:
     instrument = instruments[hedge.symbol]
     legs = [f"{leg.side} {amount_of(leg.quantity, instrument)}" for leg in hedge.legs if leg.quantity]
     return " and ".join(legs) or "nothing: it is closed"
+
+
+def _asking(hedge: Hedge, instruments: Mapping[Symbol, Instrument]) -> str:
+    missing = lacking(hedge, instruments[hedge.symbol])
+    return f"\n⚠️ {missing} I go on asking for a day." if missing and hedge.unpriced else ""

@@ -21,6 +21,7 @@ from chatbot.domain.risk import (
     MarginHigh,
     OnMarket,
     OrderUnknown,
+    Silence,
     StreamLost,
     TargetReached,
     Unequal,
@@ -285,10 +286,15 @@ def _order_unknown(figures: OrderUnknown) -> Words:
 
 
 def _venue_down(figures: VenueDown) -> Words:
-    body = (
-        f"Why: {figures.reason}. What rests there (stops, targets) stays; I warn of nothing until it is back."
-    )
-    return Words(f"{echo(figures.venue)} out of reach for {duration(figures.lasting)}", body)
+    venue, lasting = echo(figures.venue), duration(figures.lasting)
+    if figures.silence is Silence.HISTORY:
+        body = "I go on watching; what was filled and paid since is missing in the results until it does."
+        return Words(f"{venue} has not told its history for {lasting}", f"Why: {figures.reason}. {body}")
+    head = f"{venue} out of reach for {lasting}"
+    if figures.silence is Silence.OURS:
+        head = f"I cannot look at your account on {venue} for {lasting}"
+    body = "What rests there (stops, targets) stays; I warn of nothing until it is back."
+    return Words(head, f"Why: {figures.reason}. {body}")
 
 
 def _stream_lost(figures: StreamLost) -> Words:

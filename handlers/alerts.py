@@ -12,7 +12,7 @@ from chatbot.chat import Block, Button, Reply, Severity, Text
 from chatbot.domain.dangers import UNKNOWN_AFTER, VENUE_DOWN_AFTER
 from chatbot.domain.episodes import EVERYTHING, NEVER_HELD, snooze, snoozes
 from chatbot.domain.preferences import AlertPreferences
-from chatbot.domain.risk import ALWAYS_ON, AlertKind
+from chatbot.domain.risk import ALWAYS_ON, AlertKind, LegCause
 from chatbot.domain.wording import market_name
 from chatbot.errors import BadArgument
 from chatbot.ports import AlertEpisode
@@ -280,6 +280,7 @@ def _reached(kind: AlertKind, level: int, chosen: AlertPreferences) -> str:
 def _episode_name(episode: AlertEpisode, kind: AlertKind) -> str:
     """``#1 liquidation is near (short)``; the instants in the keys of settlements are nobody's concern."""
     subject, detail = re.split(rf"(?:^|:){kind}(?::|$)", episode.key.partition("@")[0], maxsplit=1)
+    detail = detail.removesuffix(f":{LegCause.UNEXPLAINED}")
     told = f" ({detail})" if detail and not detail[0].isdigit() else ""
     return f"{subject} {KIND_WORDS[kind]}{told}".lstrip()
 

@@ -30,6 +30,7 @@ from chatbot.domain.risk import (
     LockEaten,
     MarginHigh,
     OrderUnknown,
+    Silence,
     TargetReached,
     Unequal,
     VenueDown,
@@ -175,7 +176,7 @@ def _paid(hedge: Hedge) -> Decimal:
 
 def target_reached(scene: Scene, limits: AlertPreferences) -> Iterator[Finding]:
     # What is being traded, or has just lost its other leg, has other news than its profit.
-    occupied = {w.hedge.symbol for w in scene.watched if w.busy or w.lost is not None}
+    occupied = {w.hedge.symbol for w in scene.watched if w.busy or w.lost or w.hedge.paired}
     for symbol, positions in _by_symbol(scene.view).items():
         if len(positions) == 1 and positions[0].entry_price > 0 and symbol not in occupied:
             figures = _profit(scene, positions[0])
@@ -207,20 +208,21 @@ def _instrument(scene: Scene, hedge: Hedge) -> Instrument:
 
 
 def leg_lost(scene: Scene, _: AlertPreferences) -> Iterator[Finding]:
-    for watched in scene.watched:
-        lost = watched.lost
-        if lost is None:
-            continue
+    """That it is gone is one piece of news, and how it went, where that is known only later, another."""
+    for hedge, lost in ((watched.hedge, lost) for watched in scene.watched for lost in watched.lost):
         kind = AlertKind.STOPPED if lost.cause is LegCause.STOPPED else AlertKind.LOST
-        figures = changed(scene, watched.hedge, lost)
-        yield found(scene, kind, raised(True), figures, detail=figures.side.value)
+        figures = changed(scene, hedge, lost)
+        detail = figures.side.value
+        if lost.cause is LegCause.UNEXPLAINED:
+            detail = f"{detail}:{lost.cause}"
+        yield found(scene, kind, raised(True), figures, detail=detail)
 
 
 def leg_naked(scene: Scene, _: AlertPreferences) -> Iterator[Finding]:
     for watched in scene.watched:
         hedge, exposure = watched.hedge, watched.exposure
         level, naked = -1, None
-        if exposure is not None and watched.lost is None and exposure.lasting >= NAKED_AFTER:
+        if exposure is not None and not watched.lost and exposure.lasting >= NAKED_AFTER:
             level = int(exposure.attempts >= TRIMS_BEFORE_WORSE)
             naked = naked_leg(scene, hedge.symbol, exposure.side, exposure.quantity)
         figures = LegNaked(
@@ -242,7 +244,7 @@ def hedge_frozen(scene: Scene, _: AlertPreferences) -> Iterator[Finding]:
             instrument=_instrument(scene, hedge),
             number=hedge.number,
             reason=hedge.reason,
-            naked=net_on_venue(scene, hedge) if frozen and watched.lost is None else None,
+            naked=net_on_venue(scene, hedge) if frozen and not watched.lost else None,
         )
         yield found(scene, AlertKind.FROZEN, raised(frozen), figures)
 
@@ -322,8 +324,14 @@ _RULES: tuple[Callable[[Scene, AlertPreferences], Iterator[Finding]], ...] = (
 # --- what is beyond an account ------------------------------------------------------------------
 
 
-def venue_finding(account_id: AccountId, venue: str, lasting: timedelta, reason: str) -> Finding:
+def venue_finding(
+    account_id: AccountId,
+    venue: str,
+    lasting: timedelta,
+    reason: str,
+    silence: Silence = Silence.VENUE,
+) -> Finding:
     """``lasting`` zero: it can be reached."""
-    figures = VenueDown(venue=venue, lasting=lasting, reason=reason)
+    figures = VenueDown(venue=venue, lasting=lasting, reason=reason, silence=silence)
     level = lasting_level(lasting, VENUE_DOWN_AFTER)
     return account_finding(account_id, AlertKind.VENUE, level, figures, levels=len(VENUE_DOWN_AFTER))

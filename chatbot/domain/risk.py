@@ -124,9 +124,19 @@ class MarginHigh:
     ratio: Decimal
 
 
+@dataclass(frozen=True, slots=True)
+class LegEnd:
+    """How the other leg of an ended hedge had gone; ``together``: it is news, too."""
+
+    side: PositionSide
+    cause: LegCause
+    price: Decimal | None
+    together: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegChanged(OnMarket):
-    """A leg lost, stopped, shrunk or grown. ``live``: its hedge still is.
+    """A leg lost, stopped, shrunk or grown. ``live``, ``frozen``: its hedge is.
 
     ``at`` is venue time; ``price`` and ``realized`` are ``None`` where nothing tells them.
     """
@@ -141,7 +151,9 @@ class LegChanged(OnMarket):
     naked: NakedLeg | None = None
     at_users_price: bool = False  # a close of both legs at a price that was asked for
     live: bool = True
+    frozen: bool = False
     ended: Ending | None = None  # of the whole hedge, once nothing of it is left
+    other: LegEnd | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +228,14 @@ class OrderUnknown(OnMarket):
     lasting: timedelta
 
 
+class Silence(StrEnum):
+    """What cannot be learned of an account."""
+
+    VENUE = "venue"  # anything: the exchange does not answer
+    HISTORY = "history"  # what was filled and paid; the rest is watched
+    OURS = "ours"  # anything, and it is our own fault
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueDown:
     """``reason`` in our own words, never the venue's raw text."""
@@ -223,6 +243,7 @@ class VenueDown:
     venue: str
     lasting: timedelta
     reason: str
+    silence: Silence = Silence.VENUE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

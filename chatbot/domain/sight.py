@@ -102,7 +102,7 @@ def _liquidations(scene: Scene) -> Iterator[NearLiquidation]:
 
 
 def stream_finding(account_id: AccountId, venue: str, lasting: timedelta) -> Finding:
-    """``lasting`` zero: there is one, or never was."""
+    """``lasting`` zero: there is one, or none can be had."""
     level = lasting_level(lasting, STREAM_LOST_AFTER)
     figures = StreamLost(venue=venue, lasting=lasting)
     return account_finding(account_id, AlertKind.STREAM, level, figures, levels=len(STREAM_LOST_AFTER))

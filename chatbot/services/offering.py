@@ -181,7 +181,8 @@ class Offers:
             raise NotFound("There is nothing to close: no position is open.")
         return CloseAllQuote(
             tuple(
-                quote_close(CloseRequest(s), desk.hedge_on(s), desk.view, desk.instrument(s)) for s in symbols
+                quote_close(CloseRequest(s), desk.hedge_on(s), desk.view, desk.instrument(s), whole=True)
+                for s in symbols
             )
         )
 

@@ -13,7 +13,7 @@ from chatbot.errors import VenueError
 from chatbot.ports import Changes, Clock, IdSource, IntentNote, Store, Venues
 from chatbot.services.locks import AccountLocks
 from chatbot.services.planning import fired_pair, rest_of_pair
-from chatbot.services.recovery import Supervisor
+from chatbot.services.recovery import Supervisor, attempt
 
 log = logging.getLogger(__name__)
 
@@ -44,11 +44,12 @@ class PairWatch:
             if not await self._may_have_fired(hedge):
                 continue  # without the lock: who finds it taken only looks
             async with self._locks.of(hedge.account_id):
-                try:
-                    await self._finish_fired_pair(hedge.id)
-                except VenueError as error:
-                    extra = {"hedge": hedge.id, "reason": error.message}
+                failure = await attempt(self._finish_fired_pair(hedge.id))
+                if isinstance(failure, VenueError):
+                    extra = {"reason": failure.message}
                     log.warning("a pair is looked at again later", extra=extra)
+                elif failure is not None:
+                    log.error("a pair could not be finished", exc_info=failure)
 
     async def _may_have_fired(self, hedge: Hedge) -> bool:
         if hedge.offset is None or self._locks.busy(hedge.account_id):

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from chatbot.domain.account import AccountView, Balance, Position
+from chatbot.domain.ending import lacking
 from chatbot.domain.funding import eaten_at, outlook
 from chatbot.domain.hedge import Hedge, HedgeId, HedgeStatus, Leg, LegRole
 from chatbot.domain.instrument import ZERO, Instrument, MarginMode, PositionSide, Symbol
@@ -77,6 +78,7 @@ class HedgeReport:
     alerts: tuple[tuple[str, datetime], ...]  # kind, since
     currency: str
     protected: PositionSide  # the primary's side
+    lacking: str = ""  # what the figures do not know
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,7 @@ class PositionReport:
     margin_ratio: Decimal | None
     stops: tuple[StopReport, ...]
     alerts: tuple[tuple[str, datetime], ...]
+    lacking: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +240,7 @@ def _hedge_report(hedge: Hedge, desk: _Desk) -> HedgeReport:
         alerts=tuple(each for each in desk.alerts(hedge.id) if _holds(each[0], held)),
         currency=instrument.settle,
         protected=hedge.leg(hedge.protected).side,
+        lacking=lacking(hedge, instrument),
     )
 
 
@@ -331,4 +335,5 @@ def _position_report(position: Position, hedge: Hedge | None, desk: _Desk) -> Po
         margin_ratio=_margin_ratio((position,), desk),
         stops=_stops(position.symbol, desk.view.open_orders),
         alerts=() if hedge is None else desk.alerts(hedge.id),
+        lacking="" if hedge is None else lacking(hedge, instrument),
     )

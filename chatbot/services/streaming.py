@@ -49,7 +49,7 @@ class StreamService:
         return all(keeper is not None and keeper.alive for keeper in self._keepers(account))
 
     def missing_for(self, account: Account) -> timedelta:
-        """How long a stream that lived has been missing; zero: none is."""
+        """How long a stream has been missing, whether it ever lived or not; zero: none is."""
         return max(keeper.missing_for if keeper else timedelta(0) for keeper in self._keepers(account))
 
     def _keepers(self, account: Account) -> tuple[Keeper[AccountStream] | None, Keeper[PriceStream] | None]:

@@ -150,6 +150,8 @@ HEDGES = _table(
     _maybe("fills_seen_at"),
     _maybe("funding_seen_at"),
     sa.Column("protected", TEXT, nullable=False, server_default="primary"),
+    _maybe("unread_from"),
+    _maybe("unread_until"),
     sa.UniqueConstraint("user_id", "number"),
     sa.Index("ix_hedges_live", "account_id", "symbol", unique=True, **_where("status <> 'closed'")),
     sa.Index("ix_hedges_live_of_user", "user_id", "number", **_where("status <> 'closed'")),
@@ -169,6 +171,8 @@ LEGS = _table(
     _text("funding"),
     _text("realized_pnl"),
     _number("adopted"),
+    sa.Column("unpriced", TEXT, nullable=False, server_default="0"),
+    sa.Column("unpriced_entry", TEXT, nullable=False, server_default="0"),
     rowid=False,
 )
 

@@ -303,6 +303,41 @@ async def test_a_wrong_cap_is_refused_and_changes_nothing(command: str, complain
         assert await caps(world) == RiskCaps()
 
 
+# --- a leg that nobody can account for ----------------------------------------------------------
+
+
+async def test_the_cards_of_a_frozen_pair_with_a_leg_gone_promise_no_lock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        await world.open(margin_mode=MarginMode.ISOLATED)
+        world.price(ETH, "2100")
+        await world.hedge()
+        await world.clock.advance(30)
+
+        async def nothing(*_: object) -> tuple[()]:
+            return ()
+
+        monkeypatch.setattr(type(world.bot.venues.of(world.account)), "fills", nothing)
+        world.price(ETH, "2400")
+        for _ in range(7):
+            await world.bot.watching.look_at(world.account)
+            await world.clock.advance(2)
+
+        status = text_of(await says(world, "/status"))
+        assert "🛑 #1 ETH · short leg gone, nothing locked" in status.replace("**", "")
+        assert "net lock" not in status
+        assert "(short)" in text_of(await says(world, "/alerts"))
+
+        adopted = text_of(await says(world, "/adopt #1"))
+        lacking = "The exchange has not told at what price 1 ETH of the short closed: that gain or loss"
+        assert "is now what the exchange says: long 1 ETH" in adopted
+        assert lacking in adopted
+        assert "I go on asking for a day" in adopted
+        assert lacking in text_of(await says(world, "/status"))
+        assert lacking in text_of(await says(world, "/close #1"))
+
+
 # --- anything else ------------------------------------------------------------------------------
 
 _words = st.lists(

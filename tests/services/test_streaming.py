@@ -346,3 +346,45 @@ async def test_an_account_without_a_key_is_left_alone(rig: Rig) -> None:
     await rig.pass_time(3_600)
 
     assert rig.streams.asked == 1
+
+
+async def test_one_that_never_came_up_is_missing_since_it_was_first_wanted(rig: Rig) -> None:
+    account = rig.holds("mine")
+    rig.streams.refusals.extend([CUT] * 10_000)
+    await rig.tend()
+    await with_prices(rig, 300)
+    assert rig.service.missing_for(account) == timedelta(minutes=5)
+
+    rig.streams.refusals.clear()
+    while not rig.streams.accounts:
+        await with_prices(rig, 3)
+    rig.of(account).pong()
+    await rig.pass_time(2)
+
+    assert rig.service.missing_for(account) == timedelta(0)
+
+
+async def with_prices(rig: Rig, seconds: int) -> None:
+    """Only the account's own stream may be missing."""
+    for _ in range(seconds // 3):
+        rig.prices().pong()
+        await rig.pass_time(3)
+
+
+@pytest.mark.parametrize("refusal", [BadCredentials("no"), RuntimeError("a bug")])
+async def test_one_that_is_refused_or_fails_is_missing(rig: Rig, refusal: Exception) -> None:
+    account = rig.holds("mine")
+    rig.streams.refusals.append(refusal)
+    await rig.tend()
+    await rig.pass_time(300)
+
+    assert rig.service.missing_for(account) == timedelta(minutes=5)
+
+
+async def test_one_that_cannot_be_is_not_missing(rig: Rig) -> None:
+    account = rig.holds("mine")
+    rig.streams.refusals.append(NotConnected())
+    await rig.tend()
+    await with_prices(rig, 300)
+
+    assert rig.service.missing_for(account) == timedelta(0)
