@@ -35,6 +35,7 @@ from chatbot.routing import PAPER, RoutedStreams, RoutedVenues
 from chatbot.services.accounts import AccountService
 from chatbot.services.bookkeeping import Bookkeeper
 from chatbot.services.charting import Charting
+from chatbot.services.digesting import DigestService
 from chatbot.services.driving import Driver
 from chatbot.services.hedging import HedgeService
 from chatbot.services.locks import AccountLocks
@@ -64,6 +65,7 @@ MARKET_SECONDS = 1.0
 WATCH_SECONDS = 2.0
 PRUNE_SECONDS = 3600.0
 STALE_SECONDS = 60.0
+DIGEST_SECONDS = 30.0
 RECHECK_SECONDS = 86_400.0
 KEEP = timedelta(days=7)
 
@@ -94,6 +96,7 @@ class Bot:
     accounts: AccountService
     pairs: PairWatch
     reporting: Reporting
+    digests: DigestService
     watching: WatchService
     watch: WatchRoom
     bookkeeper: Bookkeeper
@@ -302,6 +305,16 @@ async def _wire(
         store=store, venues=venues, paper=exchange, people=people, clock=clock, locks=locks
     )
     reporting = Reporting(store, venues, people, clock, bookkeeper)
+    charting = Charting(store, venues, people, reporting)
+    digests = DigestService(
+        store=store,
+        venues=venues,
+        reporting=reporting,
+        charting=charting,
+        cards=presenter,
+        clock=clock,
+        notify=outbox.notify,
+    )
     spoken = {messenger.platform: messenger for messenger in messengers}
 
     async def erase(message: MessageRef) -> Erasure:
@@ -345,7 +358,7 @@ async def _wire(
             reconciler=reconciler,
             accounts=accounts,
             reporting=reporting,
-            charting=Charting(store, venues, people, reporting),
+            charting=charting,
             people=people,
             paper=exchange,
             store=store,
@@ -375,6 +388,7 @@ async def _wire(
         accounts=accounts,
         pairs=pairs,
         reporting=reporting,
+        digests=digests,
         watching=watch.watching,
         watch=watch,
         bookkeeper=bookkeeper,
@@ -431,6 +445,7 @@ def _schedule(bot: Bot) -> None:
     bot.watch.schedule(bot.scheduler, bot.keys.connecting.supported())
     bot.ops.schedule(bot.scheduler)
     bot.scheduler.every("prune", PRUNE_SECONDS, prune)
+    bot.scheduler.every("digests", DIGEST_SECONDS, bot.digests.tell_due, first_after=DIGEST_SECONDS)
     bot.scheduler.every("stale keys", STALE_SECONDS, bot.keys.forget_stale)
     bot.scheduler.every("key check", RECHECK_SECONDS, bot.keys.watch.recheck_all, first_after=STALE_SECONDS)
 

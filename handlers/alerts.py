@@ -11,13 +11,14 @@ from decimal import Decimal
 from chatbot.chat import Block, Button, Reply, Severity, Text
 from chatbot.domain.dangers import UNKNOWN_AFTER, VENUE_DOWN_AFTER
 from chatbot.domain.episodes import EVERYTHING, NEVER_HELD, snooze, snoozes
-from chatbot.domain.preferences import AlertPreferences
+from chatbot.domain.preferences import AlertPreferences, DigestRhythm
 from chatbot.domain.risk import ALWAYS_ON, AlertKind, LegCause
 from chatbot.domain.wording import market_name
 from chatbot.errors import BadArgument
 from chatbot.ports import AlertEpisode
 from handlers.alert_words import KIND_WORDS
 from handlers.arguments import (
+    clock_time_of,
     duration_of,
     hedge_number_of,
     percent_of,
@@ -153,6 +154,15 @@ async def _quiet(call: Call, words: Sequence[str]) -> AlertPreferences:
     return replace(_now(call), quiet_from=begin, quiet_until=end)
 
 
+async def _digest(call: Call, words: Sequence[str]) -> AlertPreferences:
+    if len(words) != 1:
+        raise BadArgument("I need a time of the day, `funding` or `off`.")
+    word = words[0].lower()
+    if word in set(DigestRhythm):
+        return replace(_now(call), digest=DigestRhythm(word))
+    return replace(_now(call), digest=DigestRhythm.DAILY, digest_at=clock_time_of(word))
+
+
 async def _snooze(call: Call, words: Sequence[str]) -> AlertPreferences:
     """``1h``, ``1h #3``, ``1h liquidation``, ``1h #3 liquidation``; ``off`` ends all of them."""
     if [word.lower() for word in words] == ["off"]:
@@ -224,6 +234,7 @@ _ACTIONS: dict[str, _Action] = {
     "eaten": _Action(_eaten, "/alerts eaten FIRST [SECOND] [THIRD]", "/alerts eaten 10 25 50"),
     "target": _Action(_target, "/alerts target PERCENT", "/alerts target 5"),
     "quiet": _Action(_quiet, "/alerts quiet FROM-UNTIL|off", "/alerts quiet 23:00-07:00"),
+    "digest": _Action(_digest, "/alerts digest TIME|funding|off", "/alerts digest 08:30"),
     "snooze": _Action(
         _snooze, "/alerts snooze 1h|off [#ID|SYMBOL] [KIND]", "/alerts snooze 1h #3 liquidation"
     ),
@@ -298,7 +309,12 @@ def _setting_lines(chosen: AlertPreferences) -> list[str]:
         AlertKind.STREAM: "on",
     }
     lines = [line(kind, "off" if kind in chosen.disabled else value) for kind, value in values.items()]
-    return [*lines, line("quiet hours", _quiet_hours(chosen))]
+    return [*lines, line("digest", _rhythm(chosen)), line("quiet hours", _quiet_hours(chosen))]
+
+
+def _rhythm(chosen: AlertPreferences) -> str:
+    daily = f"daily {chosen.digest_at:%H:%M}"
+    return {DigestRhythm.DAILY: daily, DigestRhythm.FUNDING: "each settlement"}.get(chosen.digest, "off")
 
 
 def _shares(levels: Sequence[Decimal]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal
 
@@ -9,10 +10,12 @@ from chatbot.chat import Reply
 from chatbot.domain.risk import Alert
 from chatbot.ports import Account, Progress, User
 from chatbot.services.connecting import Connected, Doubtful
+from chatbot.services.digesting import Digest
 from chatbot.services.restoring import Reconciliation
 from handlers.account_cards import frozen_card, result_card, thawed_card
 from handlers.alert_cards import alert_card
 from handlers.buttons import Buttons
+from handlers.digest_cards import digest_card
 from handlers.look import Look
 from handlers.progress_cards import progress_card
 from handlers.restore_cards import restored_card
@@ -34,6 +37,9 @@ class CardPresenter:
 
     def alert(self, user: User, alert: Alert) -> Reply:
         return alert_card(user, alert, self._buttons)
+
+    def digest(self, user: User, digest: Digest) -> Reply:
+        return digest_card(replace(self._home(user), balances=user.home.private), digest)
 
     def connected(self, user: User, result: Connected | Doubtful) -> Reply:
         return result_card(self._home(user), result)

@@ -6,6 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, time, timedelta
 from decimal import Decimal
+from enum import StrEnum
+
+
+class DigestRhythm(StrEnum):
+    DAILY = "daily"
+    FUNDING = "funding"  # after each settlement
+    OFF = "off"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,8 @@ class AlertPreferences:
     quiet_from: time | None = None  # in the user's zone; may wrap midnight
     quiet_until: time | None = None
     snoozed: Mapping[str, datetime] = field(default_factory=dict)
+    digest: DigestRhythm = DigestRhythm.DAILY
+    digest_at: time = time(9)  # in the user's zone
 
 
 @dataclass(frozen=True, slots=True)
