@@ -97,8 +97,13 @@ def _switch(word: str, chosen: AlertPreferences) -> Choices:
 
 def _prices(chosen: AlertPreferences, active: Sequence[AlertEpisode]) -> _Menu:
     words = "**Prices**\nEach is told once. A new one: `/alerts BTC 120000`."
-    named = [f"{short_name(Symbol(mark.symbol))} {plain(mark.price)}" for mark in chosen.prices]
-    removals = [(f"Remove {name}", f"{name} off") for name in named]
+    removals = [
+        (
+            f"Remove {short_name(Symbol(mark.symbol))} {plain(mark.price)}",
+            f"{short_name(Symbol(mark.symbol))} {mark.price.normalize():f} off",
+        )
+        for mark in chosen.prices
+    ]
     return words, price_lines(chosen, reached_prices(active)), removals
 
 

@@ -87,6 +87,7 @@ def setting_lines(chosen: AlertPreferences) -> list[str]:
         AlertKind.TARGET: f"+{shares((chosen.profit_target,))}",
         AlertKind.RATE: f"over {shares((chosen.funding_rate,))}",
         AlertKind.FLIP: "on",
+        AlertKind.PRICE: f"{len(chosen.prices)} set" if chosen.prices else "none set",
         AlertKind.GROWN: "on",
         AlertKind.VENUE: "on",
         AlertKind.STREAM: "on",

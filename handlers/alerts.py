@@ -236,7 +236,7 @@ async def _reset(call: Call, words: Sequence[str]) -> AlertPreferences:
         raise BadArgument(
             "`reset` takes nothing after it: it brings every level back to what it was at first."
         )
-    return AlertPreferences()
+    return replace(AlertPreferences(), prices=_now(call).prices)
 
 
 # --- prices -------------------------------------------------------------------------------------

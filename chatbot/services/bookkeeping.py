@@ -27,6 +27,7 @@ from chatbot.domain.ledger import (
 )
 from chatbot.domain.order import Fill, FillCause, OrderReport
 from chatbot.errors import Busy, Conflict, InvariantBroken, NotFound, VenueError
+from chatbot.log import about
 from chatbot.ports import (
     Account,
     AuditEntry,
@@ -42,6 +43,7 @@ from chatbot.ports import (
 from chatbot.services.late_fills import CLOCKS_DIFFER, LateFills
 from chatbot.services.locks import AccountLocks
 from chatbot.services.recovery import attempt
+from chatbot.services.waiting import FROM_A_COPY
 
 log = logging.getLogger(__name__)
 
@@ -141,6 +143,11 @@ class Bookkeeper:
         self._failing: dict[HedgeId, datetime] = {}  # since when
         self._unread: dict[HedgeId, VenueError] = {}
 
+    @property
+    def unexplained(self) -> int:
+        """Hedges that differ from the exchange just now, whether for a moment or frozen."""
+        return len(self._unexplained)
+
     async def bring_up_to_date(self, account: Account, also: Collection[Symbol] = ()) -> Books:
         """Reads the venue, books what it tells, freezes the unexplained; only looks while orders fly.
 
@@ -159,9 +166,9 @@ class Bookkeeper:
     ) -> tuple[Hedge, ...]:
         """What a reader sees at the venue is in the ledger before it is shown; only looks while orders fly.
 
-        What was found here is told by the next ``bring_up_to_date``.
+        What was found here is told by the next ``bring_up_to_date``. Of a restored account that comes first.
         """
-        moved = any(differences(hedge, view) for hedge in hedges)
+        moved = account.restored_from is None and any(differences(hedge, view) for hedge in hedges)
         if not moved or self._locks.busy(account.id):
             return hedges
         async with self._locks.of(account.id):
@@ -257,8 +264,9 @@ class Bookkeeper:
         self, account: Account, hedge: Hedge, view: AccountView
     ) -> tuple[Hedge, tuple[LegChange, ...]]:
         """Booked, and closed where nothing is left of it; for when no operation works on it."""
-        booked, changes = await self.book(account, hedge, view)
-        return await self._settle_flat(account, booked, view), changes
+        with about(hedge=hedge.id):
+            booked, changes = await self.book(account, hedge, view)
+            return await self._settle_flat(account, booked, view), changes
 
     async def book(
         self, account: Account, hedge: Hedge, view: AccountView
@@ -378,6 +386,8 @@ class Bookkeeper:
         if not differences(hedge, view) and page.fits:
             self._unexplained.pop(hedge.id, None)
             return replace(page, hedge=_thawed(hedge))
+        if hedge.reason.startswith(FROM_A_COPY) and differences(hedge, view):
+            return replace(page, hedge=frozen(hedge, view))
         since = self._unexplained.setdefault(hedge.id, self._clock.now())
         if hedge.status is HedgeStatus.FROZEN or self._clock.now() - since < STALE_READ:
             return page

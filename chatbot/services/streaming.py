@@ -5,6 +5,7 @@ Where one is missing, accounts are polled as if there were none (``pacing.py``).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -53,6 +54,11 @@ class StreamService:
 
     def _keepers(self, account: Account) -> tuple[Keeper[AccountStream] | None, Keeper[PriceStream] | None]:
         return self._accounts.get(account.id), self._prices.get(account.venue)
+
+    def states(self) -> Counter[tuple[str, bool]]:
+        """How many streams there are of each venue, those that live and those that do not."""
+        states = [*self._accounts.states(), *self._prices.states()]
+        return Counter((name.partition(" ")[0], alive) for name, alive in states)
 
     # --- keeping --------------------------------------------------------------------------------
 

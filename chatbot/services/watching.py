@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -40,6 +40,7 @@ from chatbot.domain.risk import ALWAYS_ON, Alert, AlertKind, AlertPhase, Finding
 from chatbot.domain.scene import LegEvidence, Scene, Watched, account_suffix
 from chatbot.domain.sight import Sight, sight_of, stream_finding
 from chatbot.errors import BadCredentials, MissingPermission, RateLimited, VenueError
+from chatbot.log import about
 from chatbot.ports import Account, AlertEpisode, Changes, Clock, Presenter, Store, User, Venues
 from chatbot.services.bookkeeping import Bookkeeper, Books, ChangeCause, LegChange, traded_lately
 from chatbot.services.recovery import attempt
@@ -73,6 +74,10 @@ def _nowhere(_: Account, __: Sight) -> None:
     """Nobody wants to know when to look again."""
 
 
+async def _nothing(_: Account) -> None:
+    """Nothing comes first."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Telling:
     """What one look leads to."""
@@ -86,6 +91,7 @@ class WatchService:
 
     ``unstreamed``: how long the stream of an account has been missing. ``seen`` gets what each look saw.
     ``passed``: prices that concerned an account since it was asked for last.
+    ``first`` comes before each look.
     """
 
     def __init__(
@@ -100,6 +106,7 @@ class WatchService:
         unstreamed: Callable[[Account], timedelta] = lambda _: timedelta(0),
         seen: Callable[[Account, Sight], None] = _nowhere,
         passed: Callable[[Account], Mapping[Symbol, Sequence[Decimal]]] = lambda _: {},
+        first: Callable[[Account], Awaitable[object]] = _nothing,
     ) -> None:
         self._store = store
         self._bookkeeper = bookkeeper
@@ -110,6 +117,7 @@ class WatchService:
         self._unstreamed = unstreamed
         self._seen = seen
         self._passed = passed
+        self._first = first
         self._gates: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(PARALLEL))
         self._locks: dict[AccountId, asyncio.Lock] = {}
         self._strangers = Strangers(store, venues, clock)
@@ -151,14 +159,17 @@ class WatchService:
         """
         user = await self._store.user(account.user_id)
         if user is None or not user.reachable:
+            self._sights.pop(account.id, None)  # nobody is told, so nothing grows old
             return ()
-        async with self._locks.setdefault(account.id, asyncio.Lock()):
-            told = await attempt(self._look_and_tell(user, account))
-            if isinstance(told, Exception):
-                return await self._tell(user, await self._judge_silence(user, account, told))
-            return told
+        with about(account=account.id):
+            async with self._locks.setdefault(account.id, asyncio.Lock()):
+                told = await attempt(self._look_and_tell(user, account))
+                if isinstance(told, Exception):
+                    return await self._tell(user, await self._judge_silence(user, account, told))
+                return told
 
     async def _look_and_tell(self, user: User, account: Account) -> tuple[Alert, ...]:
+        await self._first(account)
         before = self._live.get(account.id)
         begun = await self._store.unfinished_operations(account.id)
         marked = {Symbol(m.symbol) for m in user.preferences.alerts.prices if m.account == account.id}

@@ -403,9 +403,11 @@ def test_taking_over_nothing_leaves_an_empty_hedge_whose_orders_may_still_rest()
 def test_what_was_taken_over_as_closed_is_priced_when_its_fill_arrives() -> None:
     taken = take_over(a_pair(entry=2_000), a_view(a_position(LONG, 1, 2_000)))
     short = taken.leg(OFFSET)
-    assert (short.quantity, short.unpriced, short.unpriced_entry) == (0, 1, 2_000)
+    assert short.quantity == 0
+    assert short.unpriced == 1
+    assert short.unpriced_entry == 2_300
     assert taken.unread_until == NOW
-    part = replace(a_closing_fill(), quantity=Decimal("0.4"), price=Decimal(2_100), fee=Decimal(1))
+    part = replace(a_closing_fill(), quantity=Decimal("0.4"))
 
     half = price_late(taken, OFFSET, part, ETH_USDT)
     assert half.leg(OFFSET).unpriced == Decimal("0.6")
@@ -422,9 +424,8 @@ def test_what_was_taken_over_as_closed_is_priced_when_its_fill_arrives() -> None
 
 def a_closing_fill() -> Fill:
     """Of the short leg."""
-    return Fill(
-        "late", ETH_USDT.symbol, OrderSide.BUY, SHORT, Decimal(1), Decimal(2_100), Decimal(1), Decimal(0), NOW
-    )
+    price, none = Decimal(2_400), Decimal(0)
+    return Fill("late", ETH_USDT.symbol, OrderSide.BUY, SHORT, Decimal(1), price, Decimal(1), none, NOW)
 
 
 def test_a_frozen_hedge_is_not_closed_because_the_ledger_is_empty() -> None:

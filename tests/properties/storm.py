@@ -138,6 +138,8 @@ class Storm:
         rng, faults = self.rng, self.faults
         self.calm()
         if rng.random() < 0.25:
+            # With an order lost as well, the position alone could not tell whose hand moved it.
+            faults.hide_history = rng.random() < 0.5
             return
         faults.on_orders(*(self._order_fault() for _ in range(rng.randint(1, 5))))
         if rng.random() < 0.3:
@@ -151,7 +153,6 @@ class Storm:
         self.mortality.turns = rng.choice([0, 0, 1, 2])
         if rng.random() < 0.25:
             self.mortality.left = rng.randint(1, 14)
-        faults.hide_history = rng.random() < 0.15
 
     def calm(self) -> None:
         faults = self.faults

@@ -152,9 +152,20 @@ async def test_a_change_wakes_the_account_it_is_about_and_no_other(rig: Rig) -> 
     assert rig.of(mine) is not rig.of(other)
 
 
+async def test_streams_are_counted_by_venue_and_whether_they_live(rig: Rig) -> None:
+    mine = rig.holds("mine")
+    rig.holds("other", venue="okx")
+    await rig.live(mine)
+    rig.of(mine).tell(CUT)
+    await rig.pass_time(0)
+
+    assert rig.service.states() == {("binance", True): 1, ("binance", False): 1, ("okx", False): 2}
+
+
 async def test_an_account_that_holds_nothing_has_no_stream(rig: Rig) -> None:
     account = rig.holds("mine")
     rig.sights[account.id] = Sight(START)
+    rig.service.seen(account, rig.sights[account.id])
     await rig.tend()
 
     assert rig.streams.accounts == {}
