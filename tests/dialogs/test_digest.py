@@ -100,7 +100,7 @@ async def test_the_buttons_change_the_rhythm(dialog: Dialog) -> None:
     assert await until(dialog, NINE.replace(day=5)) == []
 
 
-@pytest.mark.parametrize("wrong", ["", "9 10", "25:00", "soon", "funding daily"])
+@pytest.mark.parametrize("wrong", ["9 10", "25:00", "soon", "funding daily"])
 async def test_a_slip_is_answered_with_the_form_and_an_example(dialog: Dialog, wrong: str) -> None:
     answer = await dialog.reads(f"/alerts digest {wrong}")
     assert "/alerts digest TIME|funding|off" in answer
