@@ -114,16 +114,27 @@ class Screen:
         return self.erases
 
 
+@dataclass(slots=True)
+class Props:
+    """What outlives a bot: the time, the market, what the chats show, and the numbers that were given out."""
+
+    clock: VirtualClock = field(default_factory=lambda: VirtualClock(NOON))
+    feed: ScriptedFeed = field(default_factory=lambda: ScriptedFeed(START))
+    screen: Screen = field(default_factory=Screen)
+    ids: CountingIds = field(default_factory=CountingIds)
+    updates: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    messages: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+
 class Dialog:
     """One conversation after another with one bot."""
 
-    def __init__(self, bot: Bot, clock: VirtualClock, feed: ScriptedFeed, screen: Screen) -> None:
+    def __init__(self, bot: Bot, props: Props) -> None:
         self.bot = bot
-        self.clock = clock
-        self.feed = feed
-        self.screen = screen
-        self._updates = itertools.count(1)
-        self._messages = 0
+        self.props = props
+        self.clock = props.clock
+        self.feed = props.feed
+        self.screen = props.screen
 
     @property
     def paper(self) -> PaperDesk:
@@ -135,8 +146,8 @@ class Dialog:
         """The cards that are new."""
         known = len(self.screen.cards)
         place = chat or home_of(by)
-        self._messages += 1
-        await self._request(RequestKind.COMMAND, text, by, place, MessageRef(place, f"m{self._messages}"))
+        message = MessageRef(place, f"m{next(self.props.messages)}")
+        await self._request(RequestKind.COMMAND, text, by, place, message)
         return self.screen.cards[known:]
 
     async def reads(self, text: str, *, by: UserRef = ANN, chat: ChatRef | None = None) -> str:
@@ -165,7 +176,7 @@ class Dialog:
     async def _request(
         self, kind: RequestKind, text: str, by: UserRef, chat: ChatRef, message: MessageRef | None
     ) -> None:
-        number = f"t:{next(self._updates)}"
+        number = f"t:{next(self.props.updates)}"
         request = Request(number, kind, by, chat, text, self.clock.now(), message, user_name="Ann")
         await self.bot.inbox.receive([request])
         await self.settle()
@@ -197,19 +208,29 @@ class Dialog:
 
 
 @asynccontextmanager
-async def a_dialog(*, exchanges: Exchanges | None = None, **settings: object) -> AsyncIterator[Dialog]:
-    """``settings`` are of ``chatbot.settings.Settings``; Ann and Bob may speak, nobody else."""
+async def a_dialog(
+    *, exchanges: Exchanges | None = None, props: Props | None = None, **settings: object
+) -> AsyncIterator[Dialog]:
+    """``settings`` are of ``chatbot.settings.Settings``; Ann and Bob may speak, nobody else.
+
+    ``props`` of an earlier dialog: this one goes on on the same database.
+    """
     chosen = Settings.model_validate(
         {"database_url": "sqlite+aiosqlite://", "allowed_users": frozenset({ANN, BOB}), **settings}
     )
-    clock, feed, screen = VirtualClock(NOON), ScriptedFeed(START), Screen()
+    props = props or Props()
     async with open_bot(
-        chosen, clock=clock, ids=CountingIds(), feed=feed, exchanges=exchanges, messengers=(screen,)
+        chosen,
+        clock=props.clock,
+        ids=props.ids,
+        feed=props.feed,
+        exchanges=exchanges,
+        messengers=(props.screen,),
     ) as bot:
         if isinstance(exchanges, ScriptedExchanges):
             exchanges.floor = bot.exchange
         await bot.start()
         try:
-            yield Dialog(bot, clock, feed, screen)
+            yield Dialog(bot, props)
         finally:
             await bot.stop()
