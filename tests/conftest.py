@@ -1,12 +1,21 @@
-"""What every test shares: repeatable examples, and an environment without anybody's own settings."""
+"""What tests share: repeatable examples, an environment without anybody's own settings, a PostgreSQL."""
 
 from __future__ import annotations
 
 import os
+import uuid
+from collections.abc import Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 from chatbot.settings import PREFIX
+from chatbot.storage.database import Database
+from chatbot.storage.session import Session
+from tests.postgres.elsewhere import Databases, a_database
+from tests.postgres.server import FOLDER, NOT_FOUND, Server, prepare_folder, remove_folder
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None, print_blob=True)
 # A longer search with new examples each time: HYPOTHESIS_PROFILE=explore make test
@@ -14,6 +23,90 @@ settings.register_profile("explore", deadline=None, max_examples=2_000, print_bl
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 
 
-def pytest_configure() -> None:
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--database",
+        choices=["sqlite", "postgresql"],
+        default="sqlite",
+        help="what stands in for a database in memory",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         del os.environ[name]
+    if is_first(config):
+        prepare_folder()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if is_first(config):
+        remove_folder()
+
+
+def is_first(config: pytest.Config) -> bool:
+    """Not one of the workers that xdist starts."""
+    return not hasattr(config, "workerinput")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = [
+        report for report in terminalreporter.stats.get("skipped", []) if NOT_FOUND in str(report.longrepr)
+    ]
+    if skipped:
+        terminalreporter.write_line(
+            f"{NOT_FOUND}: {len(skipped)} tests of it were skipped. Debian: apt-get install postgresql",
+            yellow=True,
+        )
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Server:
+    if FOLDER not in os.environ:
+        pytest.skip(NOT_FOUND)
+    server = Server(Path(os.environ[FOLDER]))
+    server.ensure()
+    return server
+
+
+@pytest.fixture(scope="session")
+def postgres_databases(postgres: Server) -> Iterator[Databases]:
+    databases = Databases(postgres)
+    yield databases
+    databases.close()
+
+
+@pytest.fixture
+def postgres_url(postgres_databases: Databases) -> Iterator[str]:
+    """An empty database with the newest schema, for one test, which leaves the schema as it is."""
+    with a_database(postgres_databases) as name:
+        yield postgres_databases.url(name)
+
+
+@pytest.fixture
+def postgres_url_of_its_own(postgres: Server) -> Iterator[str]:
+    """A database without any schema, for one test, which may do with it whatever it likes."""
+    name = f"t_{uuid.uuid4().hex}"
+    postgres.create(name, like="template1")
+    yield postgres.url(name)
+    postgres.drop(name)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def in_memory(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With ``--database=postgresql`` whatever would be in memory is in an empty database of the server."""
+    if request.config.getoption("--database") == "sqlite":
+        yield
+        return
+    databases: Databases = request.getfixturevalue("postgres_databases")
+
+    def open_instead() -> Database:
+        name = databases.take()
+        direct = databases.direct(name)
+        resources = AsyncExitStack()
+        resources.callback(databases.give_back, name)
+        return Database(Session(direct, direct), resources)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("chatbot.storage.database._open_in_memory", open_instead)
+        yield
