@@ -23,7 +23,7 @@ from typing import TextIO
 
 from tests.crash.campaign import Campaign, Tally
 from tests.crash.deeds import DEEDS
-from tests.crash.grounds import GROUNDS, Ground
+from tests.crash.grounds import GROUNDS, Ground, found_here
 from tests.dialogs.harness import a_dialog
 
 PARTS = 4  # of each deed, so that no worker is left alone with the longest
@@ -36,6 +36,9 @@ class Task:
     every: int
     again: int
     turn: int
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +90,9 @@ def main(arguments: Sequence[str]) -> int:
             return serve(field, sys.stdin, sys.stdout)
         if asked.kill is not None:
             task = Task(asked.database[0], asked.deed[0], 1, 0, 0)
-            return report({task.database: field.replay(task, asked.kill, asked.again_at)}, sys.stdout)
-        return report(conduct(field, asked), sys.stdout)
+            tally = field.replay(task, asked.kill, asked.again_at)
+            return report({task.database: tally}, asked, sys.stdout)
+        return report(conduct(field, asked), asked, sys.stdout)
 
 
 def conduct(field: Battlefield, asked: argparse.Namespace) -> dict[str, Tally]:
@@ -126,7 +130,7 @@ def serve(field: Battlefield, orders: TextIO, answers: TextIO) -> int:
     return 0
 
 
-def report(tallies: dict[str, Tally], out: TextIO) -> int:
+def report(tallies: dict[str, Tally], asked: argparse.Namespace, out: TextIO) -> int:
     out.write(
         f"{'database':<12}{'boundaries':>11}{'reached':>9}{'single':>8}{'double':>8}{'violations':>12}\n"
     )
@@ -137,8 +141,9 @@ def report(tallies: dict[str, Tally], out: TextIO) -> int:
         )
     lives, seconds = sum(t.lives for t in tallies.values()), max(t.seconds for t in tallies.values())
     out.write(f"{lives} processes in {seconds:.0f} s\n")
-    missed = {boundary for tally in tallies.values() for boundary in tally.known - tally.reached}
-    out.writelines(f"not reached: {boundary}\n" for boundary in sorted(missed))
+    for database, tally in tallies.items():
+        missed = sorted(tally.known - tally.reached) if asked.every == 1 else []
+        out.writelines(f"not reached on {database}: {boundary}\n" for boundary in missed)
     violations = [violation for tally in tallies.values() for violation in tally.violations]
     out.writelines(f"violation: {violation}\n" for violation in violations)
     return 1 if violations else 0
@@ -146,7 +151,7 @@ def report(tallies: dict[str, Tally], out: TextIO) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
-    parser.add_argument("--database", nargs="+", choices=GROUNDS, default=["sqlite"])
+    parser.add_argument("--database", nargs="+", choices=GROUNDS, default=found_here())
     parser.add_argument("--deed", nargs="+", choices=DEEDS, default=list(DEEDS), metavar="DEED")
     parser.add_argument("--every", type=int, default=1, help="kill at every how many-th boundary")
     parser.add_argument("--again", type=int, default=0, help="and at every how many-th of the recovery")

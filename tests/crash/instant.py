@@ -1,14 +1,15 @@
 """A loop that never waits for time: when nothing is left to do, its clock jumps to the next timer.
 
-The files, the threads and the sockets beneath are real, so while somebody waits for a database it is the
-database that is waited for, however long it takes, and the clock stands still.
+The files, the threads and the sockets beneath are real, so while somebody waits for a database the clock goes
+no faster than any other.
 """
 
 from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -26,10 +27,13 @@ class _Jumping(selectors.DefaultSelector):  # type: ignore[misc,valid-type]  # w
         ready: list[tuple[selectors.SelectorKey, int]] = super().select(0)
         if ready or (timeout is not None and timeout <= 0):
             return ready
-        if timeout is None or self.busy:
+        if timeout is None:
             return super().select(PATIENCE)  # type: ignore[no-any-return]
-        self.seconds += timeout
-        return []
+        if self.busy:
+            ready = super().select(timeout)
+        if not ready:
+            self.seconds += timeout
+        return ready
 
 
 class InstantLoop(asyncio.SelectorEventLoop):
@@ -40,16 +44,21 @@ class InstantLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.seconds
 
+    @contextmanager
+    def in_real_time(self) -> Iterator[None]:
+        self._jumping.busy += 1
+        try:
+            yield
+        finally:
+            self._jumping.busy -= 1
+
     def waits_for(self, owner: type, name: str) -> None:
-        """The clock stands still while such a call is under way."""
+        """The clock does not jump while such a call is under way."""
         original: Callable[..., Awaitable[Any]] = getattr(owner, name)
 
         async def counted(*arguments: Any, **more: Any) -> Any:
-            self._jumping.busy += 1
-            try:
+            with self.in_real_time():
                 return await original(*arguments, **more)
-            finally:
-                self._jumping.busy -= 1
 
         setattr(owner, name, counted)
 

@@ -50,8 +50,8 @@ class Life:
     counts_from: int = 0
 
 
-def live(life: Life) -> int:
-    """To the end of the script and until all has come to rest; the exit code. Call it in a process of its own."""
+def live(life: Life) -> None:
+    """To the end of the script and until all has come to rest; then the process ends, if it was not killed."""
     with asyncio.Runner(loop_factory=InstantLoop) as runner:
         loop = runner.get_loop()
         assert isinstance(loop, InstantLoop)
@@ -60,7 +60,7 @@ def live(life: Life) -> int:
         clock = LoopClock(loop, life.at)
         boundaries = Boundaries(life.folder / TRACE, life.kill_at, note=lambda: f"{clock.seconds:.3f} ")
         boundaries.draw(Phone)
-        return runner.run(_Play(life, clock, boundaries).through())
+        os._exit(loop.run_until_complete(_Play(life, loop, clock, boundaries).through()))
 
 
 class IdsOfALife(CountingIds):
@@ -73,8 +73,9 @@ class IdsOfALife(CountingIds):
 
 
 class _Play:
-    def __init__(self, life: Life, clock: LoopClock, boundaries: Boundaries) -> None:
+    def __init__(self, life: Life, loop: InstantLoop, clock: LoopClock, boundaries: Boundaries) -> None:
         self._life = life
+        self._loop = loop
         self._clock = clock
         self._boundaries = boundaries
         self._phone = Phone(life.folder)
@@ -85,19 +86,21 @@ class _Play:
     async def through(self) -> int:
         life = self._life
         settings = load_settings(None, dict(life.settings))
-        async with open_bot(
+        opening = open_bot(
             settings,
             clock=self._clock,
             ids=IdsOfALife(life.number),
             feed=self._feed,
             messengers=(self._phone,),
-        ) as bot:
-            self._boundaries.counts(self._taken >= life.counts_from)
-            await bot.start()
-            loops = asyncio.create_task(bot.run())
-            await self._play(bot)
-            assert not loops.done(), "a loop of the bot has ended"
-            os._exit(RESTED)  # without a farewell: the files are as they are
+        )
+        with self._loop.in_real_time():
+            bot = await opening.__aenter__()
+        self._boundaries.counts(self._taken >= life.counts_from)
+        await bot.start()
+        loops = asyncio.create_task(bot.run())
+        await self._play(bot)
+        assert not loops.done(), "a loop of the bot has ended"
+        return RESTED
 
     async def _play(self, bot: Bot) -> None:
         await bot.settled()
@@ -137,7 +140,7 @@ class _Play:
         return Request(f"t:{number}", kind, USER, HOME, text, at, MessageRef(HOME, message), user_name="Ann")
 
 
-def born(life: Life) -> int:
+def born(life: Life) -> None:
     """What a forked process does instead of what its parent would have gone on with."""
     log = os.open(life.folder / LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(log, 1)
@@ -146,7 +149,7 @@ def born(life: Life) -> int:
     import faulthandler  # noqa: PLC0415
 
     faulthandler.dump_traceback_later(PATIENCE, exit=True)
-    return live(life)
+    live(life)
 
 
 def _read(path: Path, otherwise: str) -> str:

@@ -11,12 +11,13 @@ import os
 import re
 import signal
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from chatbot.platforms.telegram import messenger as telegram
 from chatbot.storage import writer
+from chatbot.storage.postgres.writer import PoolWriter
 from chatbot.storage.session import Session
 from chatbot.storage.sql import Step
 from chatbot.venues.paper.state import Unsaved
@@ -95,13 +96,17 @@ class Boundaries:
         setattr(StateFile, "save", guarded)  # noqa: B010 (an assignment is what mypy forbids)
 
     def _within_commits(self) -> None:
-        original = writer._apply
+        for owner in (writer, PoolWriter):
+            self._after_the_statements(owner)
 
-        async def guarded(connection: Any, steps: Iterable[Step], path: Path | None) -> None:
-            await original(connection, steps, path)
+    def _after_the_statements(self, owner: object) -> None:
+        original: Callable[..., Awaitable[None]] = getattr(owner, "_apply")  # noqa: B009 (likewise)
+
+        async def guarded(*arguments: Any) -> None:
+            await original(*arguments)
             self.passes("between the last statement and its commit")
 
-        setattr(writer, "_apply", guarded)  # noqa: B010 (likewise)
+        setattr(owner, "_apply", guarded)  # noqa: B010 (likewise)
 
     def _name_write(self, arguments: Sequence[Any]) -> str:
         steps: Sequence[Step] = arguments[0]
