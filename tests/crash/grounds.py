@@ -7,11 +7,11 @@ import hashlib
 import os
 import shutil
 import sqlite3
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import asyncpg
 
@@ -21,7 +21,7 @@ from tests.crash.phone import FILE as PHONE
 from tests.crash.world import PRICE, TAKEN
 from tests.postgres.server import FOLDER, Server, find_binaries, prepare_folder, remove_folder
 
-T = TypeVar("T")
+Table = tuple[str, list[str], list[tuple[Any, ...]]]  # name, columns, rows
 
 # A run's own files; the rest (lock, log, trace) belongs to one process.
 KEPT = (PHONE, TAKEN, PRICE, "hedgerow-paper.db", "hedgerow-paper.db-wal")
@@ -95,19 +95,18 @@ class PostgresGround:
     @contextmanager
     def ledger(self, folder: Path) -> Iterator[sqlite3.Connection]:
         """A copy of every table, so that the same questions can be asked of it."""
-        address = self.url(folder).replace("+asyncpg", "")
         with closing(sqlite3.connect(":memory:")) as copy:
-            for table, columns, rows in _elsewhere(_tables(address)):
+            for table, columns, rows in tables_of(self.url(folder)):
                 copy.execute(f"CREATE TABLE {table} ({', '.join(columns)})")
                 places = ", ".join("?" * len(columns))
                 copy.executemany(f"INSERT INTO {table} VALUES ({places})", rows)  # noqa: S608
             yield copy
 
 
-def _elsewhere(work: Coroutine[Any, Any, T]) -> T:
+def tables_of(url: str) -> list[Table]:
     """In a thread that is gone afterwards, as a loop may run here already."""
     with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, work).result()
+        return thread.submit(asyncio.run, _tables(url.replace("+asyncpg", ""))).result()
 
 
 def _database(folder: Path) -> str:
@@ -115,7 +114,7 @@ def _database(folder: Path) -> str:
     return f"c_{digest}"
 
 
-async def _tables(address: str) -> list[tuple[str, list[str], list[tuple[Any, ...]]]]:
+async def _tables(address: str) -> list[Table]:
     connection = await asyncpg.connect(address)
     try:
         found = []

@@ -10,6 +10,7 @@ from chatbot.domain.instrument import ZERO, Instrument, MarginMode, PositionSide
 from chatbot.venues.ccxt.quirks import BalanceFields, PositionFields
 from chatbot.venues.ccxt.reading import Answer
 
+ONE_WAY = {"BOTH": True, "net": True}  # what stands for the side where both are one position
 Settings = Mapping[tuple[Symbol, PositionSide], LegSetting]
 
 
@@ -46,6 +47,7 @@ def side_of(told: Answer, fields: PositionFields, amount: Decimal) -> PositionSi
     if named is not None:
         return named
     if fields.one_way == fields.quantity:
+        told.one_of(ONE_WAY, fields.leg)  # under any other word the sign tells nothing
         return PositionSide.LONG if amount > 0 else PositionSide.SHORT
     return told.one_of(fields.legs, fields.one_way)
 

@@ -23,7 +23,7 @@ from chatbot.venues.ccxt.dialects.common import (
 from chatbot.venues.ccxt.dialects.public import PAGE, milliseconds
 from chatbot.venues.ccxt.limiter import Urgency
 from chatbot.venues.ccxt.memory import OrderName
-from chatbot.venues.ccxt.parse_account import balances, ratio
+from chatbot.venues.ccxt.parse_account import ONE_WAY, balances, ratio
 from chatbot.venues.ccxt.parse_orders import SIDES
 from chatbot.venues.ccxt.quirks import UPPER_SIDES, Call
 from chatbot.venues.ccxt.reading import Answer, rows_of
@@ -255,6 +255,7 @@ def _cross_only(found: Balance, row: Answer, isolated: Decimal) -> Balance:
 
 def _one_way_leg(row: Answer) -> PositionSide:
     """What realizes a profit closes; in one-way mode the trade itself does not say it."""
+    row.one_of(ONE_WAY, "positionSide")
     bought, closes = row.one_of(SIDES, "side").value == "buy", row.decimal("realizedPnl") != 0
     return PositionSide.LONG if bought != closes else PositionSide.SHORT
 

@@ -24,7 +24,7 @@ from chatbot.ports import KeyReport
 from chatbot.venues.ccxt.access import together
 from chatbot.venues.ccxt.dialects.common import Dialect, Found, Instruments, Settings, ordered
 from chatbot.venues.ccxt.memory import OrderName
-from chatbot.venues.ccxt.parse_account import balances
+from chatbot.venues.ccxt.parse_account import ONE_WAY, balances
 from chatbot.venues.ccxt.parse_orders import SIDES, funding_payment
 from chatbot.venues.ccxt.quirks import LOWER_SIDES, Call
 from chatbot.venues.ccxt.reading import Answer
@@ -355,6 +355,7 @@ def _of_side(rows: Iterable[Answer], side: PositionSide) -> Answer | None:
 
 def _one_way_leg(row: Answer) -> PositionSide:
     """What realizes a profit closes; in net mode the trade itself does not say it."""
+    row.one_of(ONE_WAY, "posSide")
     bought, closes = row.text("side") == "buy", row.decimal("fillPnl") != 0
     return PositionSide.LONG if bought != closes else PositionSide.SHORT
 
