@@ -169,7 +169,8 @@ class ConsolePlatform:
     """Reads what is typed and hands it on as requests.
 
     ``submit`` takes a request into the inbox; ``idle`` returns when all that it set off has been printed.
-    While ``hides`` says so, what is typed is a secret and not shown; likewise what ``gives_away`` takes for one.
+    While ``hides`` says so, what is typed is a secret and not shown, and so is what ``gives_away`` takes
+    for one.
     """
 
     def __init__(

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
+from tests.crash import upgrades
 from tests.crash.campaign import Campaign, Tally
 from tests.crash.deeds import DEEDS
 from tests.crash.grounds import GROUNDS, Ground, found_here
@@ -92,7 +93,16 @@ def main(arguments: Sequence[str]) -> int:
             task = Task(asked.database[0], asked.deed[0], 1, 0, 0)
             tally = field.replay(task, asked.kill, asked.again_at)
             return report({task.database: tally}, asked, sys.stdout)
-        return report(conduct(field, asked), asked, sys.stdout)
+        if asked.upgrades:
+            return 1 if upgrade_killed(field, sys.stdout) else 0
+        bad = report(conduct(field, asked), asked, sys.stdout)
+        return 1 if upgrade_killed(field, sys.stdout) or bad else 0
+
+
+def upgrade_killed(field: Battlefield, out: TextIO) -> int:
+    return upgrades.conduct(
+        [upgrades.home_of(ground) for ground in field.grounds.values()], field.folder, out
+    )
 
 
 def conduct(field: Battlefield, asked: argparse.Namespace) -> dict[str, Tally]:
@@ -158,6 +168,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--kill", help="only at this boundary")
     parser.add_argument("--again-at", help="then at this one of the recovery")
+    parser.add_argument("--upgrades", action="store_true", help="only the upgrades that are killed half-way")
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     return parser
 

@@ -51,7 +51,7 @@ class Tally:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """Files that processes have lived on; ``kills`` of the ``lives`` ended by SIGKILL, the last one at ``died_at``."""
+    """Files that processes have lived on; ``kills`` of them were killed, the last one at ``died_at``."""
 
     folder: Path
     lives: int = 0
@@ -178,7 +178,7 @@ class Campaign:
         return replace(base, folder=folder, died_at="")
 
     def _after(self, run: Run, *, killed: bool) -> Run:
-        last = ([Passage(run.at, "")] + passages(run.folder))[-1]
+        last = [Passage(run.at, ""), *passages(run.folder)][-1]
         died_at = last.name if killed else ""
         return replace(
             run,
@@ -189,14 +189,7 @@ class Campaign:
         )
 
     def _life(self, run: Run, kill_at: str | None, counts_from: int, script: Sequence[Step]) -> Life:
-        settings = {
-            "HEDGEROW_DATABASE_URL": self._ground.url(run.folder),
-            "HEDGEROW_PAPER__STATE_FILE": str(run.folder / "hedgerow-paper.db"),
-            "HEDGEROW_MASTER_KEY_FILE": str(self._folder / "master.key"),
-            "HEDGEROW_ALLOWED_USERS": "telegram:7",
-            "HEDGEROW_QUOTE__LIFETIME_SECONDS": "3600",
-            "HEDGEROW_QUOTE__BAND": "0.5",
-        }
+        settings = settings_of(self._ground, run.folder, self._folder)
         return Life(run.folder, settings, script, run.lives, run.at, kill_at, counts_from)
 
     # --- the verdict ----------------------------------------------------------------------------
@@ -254,6 +247,18 @@ class Campaign:
         self._ground.remove(run.folder)
 
 
+def settings_of(ground: Ground, folder: Path, keys: Path) -> dict[str, str]:
+    """And a generous offer: time passes while nobody is there."""
+    return {
+        "HEDGEROW_DATABASE_URL": ground.url(folder),
+        "HEDGEROW_PAPER__STATE_FILE": str(folder / "hedgerow-paper.db"),
+        "HEDGEROW_MASTER_KEY_FILE": str(keys / "master.key"),
+        "HEDGEROW_ALLOWED_USERS": "telegram:7",
+        "HEDGEROW_QUOTE__LIFETIME_SECONDS": "3600",
+        "HEDGEROW_QUOTE__BAND": "0.5",
+    }
+
+
 def log_of(run: Run) -> str:
     return (run.folder / LOG).read_text()
 
@@ -275,7 +280,7 @@ def in_a_process(life: Life) -> int:
     if pid == 0:
         try:
             born(life)
-        except BaseException:
+        except BaseException:  # noqa: BLE001 (nothing of the parent's may run on here)
             traceback.print_exc()
         finally:
             os._exit(1)

@@ -16,7 +16,6 @@ from typing import Any, Protocol
 import asyncpg
 
 from chatbot.storage.tables import METADATA
-
 from tests.crash.phone import FILE as PHONE
 from tests.crash.world import PRICE, TAKEN
 from tests.postgres.server import FOLDER, Server, find_binaries, prepare_folder, remove_folder
@@ -75,22 +74,22 @@ class PostgresGround:
     name = "postgresql"
 
     def __init__(self, server: Server) -> None:
-        self._server = server
+        self.server = server
 
     def url(self, folder: Path) -> str:
-        return self._server.url(_database(folder))
+        return self.server.url(database_of(folder))
 
     def make(self, folder: Path) -> None:
         folder.mkdir()
-        self._server.create(_database(folder))
+        self.server.create(database_of(folder))
 
     def copy(self, base: Path, folder: Path) -> None:
         copy_files(base, folder, KEPT)
-        self._server.create(_database(folder), like=_database(base))
+        self.server.create(database_of(folder), like=database_of(base))
 
     def remove(self, folder: Path) -> None:
         shutil.rmtree(folder)
-        self._server.drop(_database(folder))
+        self.server.drop(database_of(folder))
 
     @contextmanager
     def ledger(self, folder: Path) -> Iterator[sqlite3.Connection]:
@@ -109,7 +108,7 @@ def tables_of(url: str) -> list[Table]:
         return thread.submit(asyncio.run, _tables(url.replace("+asyncpg", ""))).result()
 
 
-def _database(folder: Path) -> str:
+def database_of(folder: Path) -> str:
     digest = hashlib.blake2s(str(folder).encode(), digest_size=10).hexdigest()
     return f"c_{digest}"
 

@@ -17,7 +17,7 @@ EPOCH = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 PATIENCE = 10.0  # real seconds that a database may take to answer
 
 
-class _Jumping(selectors.DefaultSelector):  # type: ignore[misc,valid-type]  # which one depends on the system
+class _Jumping(selectors.DefaultSelector):
     def __init__(self) -> None:
         super().__init__()
         self.seconds = 0.0
@@ -28,7 +28,7 @@ class _Jumping(selectors.DefaultSelector):  # type: ignore[misc,valid-type]  # w
         if ready or (timeout is not None and timeout <= 0):
             return ready
         if timeout is None:
-            return super().select(PATIENCE)  # type: ignore[no-any-return]
+            return super().select(PATIENCE)
         if self.busy:
             ready = super().select(timeout)
         if not ready:

@@ -51,7 +51,7 @@ class Life:
 
 
 def live(life: Life) -> None:
-    """To the end of the script and until all has come to rest; then the process ends, if it was not killed."""
+    """To the end of the script until all is at rest; then the process ends, unless it was killed."""
     with asyncio.Runner(loop_factory=InstantLoop) as runner:
         loop = runner.get_loop()
         assert isinstance(loop, InstantLoop)

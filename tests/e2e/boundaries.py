@@ -12,6 +12,7 @@ import re
 import signal
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,10 @@ from chatbot.venues.paper.venue import PaperVenue
 _TABLE = re.compile(r"(?:INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM) (\w+)", re.IGNORECASE)
 _REQUESTS = {"place": "orders", "cancel": "cancel", "add_margin": "margin", "set_leg": "leg setting"}
 Note = Callable[[], str]
+
+
+def _called(name: str, _: Sequence[Any]) -> str:
+    return name
 
 
 class Boundaries:
@@ -51,7 +56,7 @@ class Boundaries:
         """Into this process, for good: it is a child that lives for one run."""
         self._around(Session, "write", self._name_write)
         for request, name in _REQUESTS.items():
-            self._around(PaperVenue, request, lambda _, name=name: name)
+            self._around(PaperVenue, request, partial(_called, name))
         self._around(messenger, "deliver", lambda _: "message")
         self._around_save()
         self._within_commits()

@@ -13,9 +13,9 @@ import pytest
 
 from chatbot.storage import schema
 from chatbot.storage.master_key import MasterKey
+from tests.crash.grounds import tables_of
 from tests.crash.upgrades import NAME, as_of
 from tests.e2e.market import still_market
-from tests.crash.grounds import tables_of
 from tests.e2e.nursery import Nursery, Order
 from tests.e2e.phone import PATIENCE, Phone, at_rest
 from tests.e2e.program import free_port, hedgerow, on_paper, on_telegram
@@ -43,7 +43,9 @@ NEVER_SAID = (*OWN, *STRAYS)
 
 
 def settings_of(api: LoopbackBotApi, folder: Path, **more: str) -> dict[str, str]:
-    paper = on_paper(folder, still_market(folder / "market.csv"), MASTER_KEY=MASTER_KEY, LOG__LEVEL="DEBUG", **more)
+    paper = on_paper(
+        folder, still_market(folder / "market.csv"), MASTER_KEY=MASTER_KEY, LOG__LEVEL="DEBUG", **more
+    )
     return paper | on_telegram(api, [USER])
 
 
@@ -62,7 +64,9 @@ def found_in(folder: Path, secrets: tuple[str, ...]) -> list[str]:
 
 def said(api: LoopbackBotApi, secrets: tuple[str, ...]) -> list[str]:
     """To Telegram, but for the secret that it is to send with each update."""
-    words = json.dumps([dict(c.parameters) for c in api.calls if c.method not in ("getUpdates", "setWebhook")])
+    words = json.dumps(
+        [dict(c.parameters) for c in api.calls if c.method not in ("getUpdates", "setWebhook")]
+    )
     return [secret for secret in secrets if secret in words]
 
 
@@ -125,7 +129,8 @@ async def test_a_webhook_gives_away_none_either(nursery: Nursery, tmp_path: Path
         for number, text in enumerate(texts, start=2):
             assert await post(port, WEBHOOK_SECRET, update(number, text)) == 200
         await api.wait_for(
-            lambda _: sum(ADVICE in message.text for message in phone.messages) == len(texts), timeout=PATIENCE
+            lambda _: sum(ADVICE in message.text for message in phone.messages) == len(texts),
+            timeout=PATIENCE,
         )
         await child.kill()
         assert found_in(tmp_path, (*OWN, WEBHOOK_SECRET)) == []

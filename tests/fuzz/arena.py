@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -166,7 +166,9 @@ def _noted(writes: list[str]) -> Iterator[None]:
 
         return noted
 
-    with mock.patch.multiple(PaperVenue, **{name: noting(name) for name in WRITES}):
+    with ExitStack() as patches:
+        for name in WRITES:
+            patches.enter_context(mock.patch.object(PaperVenue, name, noting(name)))
         yield
 
 

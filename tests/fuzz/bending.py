@@ -12,8 +12,38 @@ from typing import Any
 Path = tuple[Any, ...]
 
 ODD: tuple[Any, ...] = (
-    *("", " ", "N/A", "nan", "NaN", "-Infinity", "1e400", "-1e400", "1e-400", "null", "0x1", "١٢", "1,5", "--1"),
-    *(None, [], {}, True, False, -1, "-1", 1e308, 10**40, float("nan"), float("inf"), [1], {"a": 1}, "x" * 300),
+    *(
+        "",
+        " ",
+        "N/A",
+        "nan",
+        "NaN",
+        "-Infinity",
+        "1e400",
+        "-1e400",
+        "1e-400",
+        "null",
+        "0x1",
+        "١٢",
+        "1,5",
+        "--1",
+    ),
+    *(
+        None,
+        [],
+        {},
+        True,
+        False,
+        -1,
+        "-1",
+        1e308,
+        10**40,
+        float("nan"),
+        float("inf"),
+        [1],
+        {"a": 1},
+        "x" * 300,
+    ),
 )
 
 

@@ -1,4 +1,4 @@
-"""What anybody may send: commands, near-commands, any text, taps real, repeated, foreign, bent and made up."""
+"""What anybody may send: commands, near-commands, any text, taps real, repeated, foreign and made up."""
 
 from __future__ import annotations
 
@@ -51,11 +51,11 @@ NUMBERS = (
 SIZES = ("25%", "100%", "0%", "101%", "-5%", "1000usdt", "$500", "$-1", "10x", "1000x", "0x", "-3x", "1e9x")
 WORDS = (
     *NAMES, *MARKETS, *SIDES, *NUMBERS, *SIZES,
-    *("isolated", "cross", "sl", "tp", "at", "@2000", "sl=1900", "tp=NaN", "rebalance", "restore", "yes", "no"),
-    *("#1", "#2", "#0", "#-1", "#999999999", "#" + "9" * 40, "off", "reset", "deposit", "balance", "close", "all"),
-    *("zone", "Berlin", "Europe/Berlin", "quiet", "23:00-07:00", "25:61", "snooze", "1h", "99999999h", "60m"),
-    *("liquidation", "leverage", "funding", "telegram:1", "okx", "binance", "$(id)", "'; DROP TABLE users; --"),
-    *("%", "#", "$", ",", ".", "🚀", "**", "`", "``", "<b>", "&lt;", "x" * 300, "\x00", "\u202e", "\u200b", "é"),
+    *("isolated", "cross", "sl", "tp", "at", "@2000", "sl=1900", "tp=NaN", "rebalance", "restore", "yes"),
+    *("#1", "#2", "#0", "#-1", "#999999999", "#" + "9" * 40, "off", "reset", "deposit", "balance", "close"),
+    *("zone", "Berlin", "Europe/Berlin", "quiet", "23:00-07:00", "25:61", "snooze", "1h", "99999999h"),
+    *("liquidation", "leverage", "funding", "telegram:1", "okx", "$(id)", "'; DROP TABLE users; --"),
+    *("%", "#", "$", ",", ".", "🚀", "**", "`", "``", "<b>", "&lt;", "x" * 300, "\x00", "\u202e", "\u200b"),
 )  # fmt: skip
 EXAMPLES = tuple(example for command in COMMANDS if (example := command.example))
 

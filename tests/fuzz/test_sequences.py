@@ -246,5 +246,5 @@ class Chats(RuleBasedStateMachine):
 @pytest.mark.slow
 def test_only_what_was_agreed_to_is_ever_open() -> None:
     Chats.carried_out = 0
-    run_state_machine_as_test(Chats, settings=examples(40, stateful_step_count=30))  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(Chats, settings=examples(40, stateful_step_count=30))
     assert Chats.carried_out >= 60

@@ -1,4 +1,4 @@
-"""The real client of each exchange reads answers that were changed on the way: the truth, or an error of ours.
+"""The real client of each exchange reads answers that were changed on the way: truth, or an error of ours.
 
 What must never come of it: an error that is not ours, a number that is none, a position that vanished.
 """
@@ -93,11 +93,13 @@ async def test_a_changed_answer_is_an_error_of_ours_or_the_truth(rig: Connected,
                     refused += 1
                     if venue_id not in f"{error.venue} {error.message}".lower():
                         problems.append(f"{why}: {bender.did}: {error.message}")
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001 (that it may be any is the point)
                     problems.append(f"{why}: {bender.did}: {error!r}")
                 else:
                     read += bool(bender.did)
-                    problems += [f"{why}: {bender.did}: {what}" for what in wrong_with(answer, before, bender.did)]
+                    problems += [
+                        f"{why}: {bender.did}: {what}" for what in wrong_with(answer, before, bender.did)
+                    ]
                 rig.server.faults.forget()
     assert problems == []
     assert read > 20
