@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Protocol
 from chatbot.chat import Erasure, MessageRef, UserRef
 from chatbot.domain.hedge import AccountId
 from chatbot.errors import VenueUnavailable
-from chatbot.ports import Account, Clock, Credentials, Exchanges, KeyReport, TicketOffice, Venue, Venues
+from chatbot.ports import (
+    Account,
+    Clock,
+    Credentials,
+    Exchanges,
+    KeyReport,
+    Sighting,
+    TicketOffice,
+    Venue,
+    Venues,
+)
 from chatbot.services.admission import Admission
 from chatbot.services.connecting import ConnectService, KeyCards
 from chatbot.services.entering import KeyEntry
@@ -45,6 +55,9 @@ class NoExchanges:
 
     def venue(self, account: Account, credentials: Credentials) -> Venue:
         raise VenueUnavailable(f"{account.venue} is not wired in.", venue=account.venue)
+
+    def seen(self, account: Account) -> Sighting:
+        return Sighting()
 
     def forget(self, account_id: AccountId) -> None:
         """Nothing was learned."""

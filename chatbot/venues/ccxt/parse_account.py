@@ -6,11 +6,12 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from chatbot.domain.account import Balance, LegSetting, Position
-from chatbot.domain.instrument import ZERO, Instrument, MarginMode, PositionSide, Symbol
+from chatbot.domain.instrument import ZERO, Instrument, MarginMode, PositionMode, PositionSide, Symbol
 from chatbot.venues.ccxt.quirks import BalanceFields, PositionFields
 from chatbot.venues.ccxt.reading import Answer
 
-ONE_WAY = {"BOTH": True, "net": True}  # what stands for the side where both are one position
+# What stands for the side where both are one position; under any other word nothing tells it.
+ONE_WAY: Mapping[str, PositionSide | None] = {"BOTH": None, "net": None}
 Settings = Mapping[tuple[Symbol, PositionSide], LegSetting]
 
 
@@ -47,9 +48,16 @@ def side_of(told: Answer, fields: PositionFields, amount: Decimal) -> PositionSi
     if named is not None:
         return named
     if fields.one_way == fields.quantity:
-        told.one_of(ONE_WAY, fields.leg)  # under any other word the sign tells nothing
+        told.one_of(ONE_WAY, fields.leg)
         return PositionSide.LONG if amount > 0 else PositionSide.SHORT
     return told.one_of(fields.legs, fields.one_way)
+
+
+def stands_alone(told: Answer, fields: PositionFields, mode: PositionMode) -> bool:
+    """A position of one-way mode names no leg; ``mode`` is believed where the venue names the side anyhow."""
+    if fields.leg == fields.one_way:
+        return mode is PositionMode.ONE_WAY
+    return told.optional_text(fields.leg) not in fields.legs
 
 
 def _mode(told: Answer, fields: PositionFields, setting: LegSetting | None) -> MarginMode:
