@@ -95,7 +95,7 @@ def main(arguments: Sequence[str]) -> int:
             return report({task.database: tally}, asked, sys.stdout)
         if asked.upgrades:
             return 1 if upgrade_killed(field, sys.stdout) else 0
-        bad = report(conduct(field, asked), asked, sys.stdout)
+        bad = report(conduct(field, asked, sys.stdout), asked, sys.stdout)
         return 1 if upgrade_killed(field, sys.stdout) or bad else 0
 
 
@@ -105,7 +105,7 @@ def upgrade_killed(field: Battlefield, out: TextIO) -> int:
     )
 
 
-def conduct(field: Battlefield, asked: argparse.Namespace) -> dict[str, Tally]:
+def conduct(field: Battlefield, asked: argparse.Namespace, out: TextIO) -> dict[str, Tally]:
     tasks = [
         Task(database, deed, asked.every * PARTS, asked.again, asked.every * part)
         for database in asked.database
@@ -116,8 +116,10 @@ def conduct(field: Battlefield, asked: argparse.Namespace) -> dict[str, Tally]:
     began = time.monotonic()
     # Made before anything else runs here: who forks must be alone in its process.
     with multiprocessing.get_context("fork").Pool(asked.workers) as pool:
-        for database, tally in pool.imap_unordered(_Conduct(field), tasks, chunksize=1):
-            tallies[database].add(tally)
+        for task, tally in pool.imap_unordered(_Conduct(field), tasks, chunksize=1):
+            tallies[task.database].add(tally)
+            out.write(f"{task.database}, {task.deed}: {tally.single} + {tally.double} kills\n")
+            out.flush()
     for tally in tallies.values():
         tally.seconds = time.monotonic() - began
     return tallies
@@ -127,8 +129,8 @@ def conduct(field: Battlefield, asked: argparse.Namespace) -> dict[str, Tally]:
 class _Conduct:
     field: Battlefield
 
-    def __call__(self, task: Task) -> tuple[str, Tally]:
-        return task.database, self.field.run(task)
+    def __call__(self, task: Task) -> tuple[Task, Tally]:
+        return task, self.field.run(task)
 
 
 def serve(field: Battlefield, orders: TextIO, answers: TextIO) -> int:
@@ -164,7 +166,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--database", nargs="+", choices=GROUNDS, default=found_here())
     parser.add_argument("--deed", nargs="+", choices=DEEDS, default=list(DEEDS), metavar="DEED")
     parser.add_argument("--every", type=int, default=1, help="kill at every how many-th boundary")
-    parser.add_argument("--again", type=int, default=0, help="and at every how many-th of the recovery")
+    parser.add_argument("--again", type=int, default=24, help="and at every how many-th of the recovery")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--kill", help="only at this boundary")
     parser.add_argument("--again-at", help="then at this one of the recovery")

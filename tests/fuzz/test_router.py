@@ -14,7 +14,7 @@ from tests.fuzz.arena import an_arena, no_error_is_logged
 from tests.fuzz.inputs import Action, actions, texts
 from tests.fuzz.scale import Count, examples
 
-IN_A_BATCH = 25  # inputs that one bot gets
+IN_A_BATCH = 40  # inputs that one bot gets
 
 
 async def play(script: Sequence[Action]) -> None:
@@ -28,7 +28,7 @@ async def play(script: Sequence[Action]) -> None:
 def test_nothing_that_is_typed_or_tapped_breaks_the_bot_or_trades_unasked() -> None:
     count = Count()
 
-    @examples(480)
+    @examples(300)
     @given(st.lists(actions, min_size=IN_A_BATCH, max_size=IN_A_BATCH))
     def batch(script: list[Action]) -> None:
         count.inputs += len(script)
@@ -50,8 +50,8 @@ def test_words_alone_never_move_money() -> None:
             for account in await dialog.bot.store.accounts():
                 assert (await dialog.bot.venues.of(account).view()).positions == ()
 
-    @examples(240)
-    @given(st.lists(texts, min_size=34, max_size=34))
+    @examples(136)
+    @given(st.lists(texts, min_size=60, max_size=60))
     def batch(lines: list[str]) -> None:
         count.inputs += len(lines)
         asyncio.run(talk(lines))
