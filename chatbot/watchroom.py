@@ -56,6 +56,7 @@ def open_watch_room(
     clock: Clock,
     locks: AccountLocks,
     notify: Callable[[], None],
+    first: Callable[[Account], Awaitable[object]],
 ) -> WatchRoom:
     watching = WatchService(
         store=store,
@@ -65,6 +66,8 @@ def open_watch_room(
         clock=clock,
         notify=notify,
         unstreamed=lambda account: streaming.missing_for(account),  # noqa: PLW0108 (made below)
+        seen=lambda account, sight: streaming.seen(account, sight),  # noqa: PLW0108 (likewise)
+        first=first,
     )
     pacer = Pacer(
         store=store,
@@ -73,6 +76,7 @@ def open_watch_room(
         streamed=lambda account: streaming.streamed(account),  # noqa: PLW0108 (likewise)
         room=streams.room,
         busy=locks.busy,
+        prices=lambda venue: streaming.prices(venue),  # noqa: PLW0108 (likewise)
     )
-    streaming = StreamService(streams, clock, wake=pacer.wake, sight=watching.sight)
+    streaming = StreamService(streams, clock, wake=pacer.wake, concern=pacer.concern, sight=watching.sight)
     return WatchRoom(watching, pacer, streaming, venues)

@@ -137,9 +137,10 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "/adopt",
         "takes over what the exchange says, or a pair opened there",
-        "/adopt #ID|SYMBOL",
+        "/adopt #ID|SYMBOL|all",
         "/adopt #3",
         adopt,
-        more="Of a frozen hedge its legs; of a market with positions that no hedge knows, both legs at once.",
+        more="Of a frozen hedge its legs; of a market with positions that no hedge knows, both legs at once. "
+        "`all`: whatever differs on the account, which takes orders again after a restore.",
     ),
 )

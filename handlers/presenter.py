@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from decimal import Decimal
 
 from chatbot.chat import Reply
 from chatbot.domain.risk import Alert
 from chatbot.ports import Account, Progress, User
 from chatbot.services.connecting import Connected, Doubtful
+from chatbot.services.restoring import Reconciliation
 from handlers.account_cards import frozen_card, result_card, thawed_card
 from handlers.alert_cards import alert_card
 from handlers.buttons import Buttons
 from handlers.look import Look
 from handlers.progress_cards import progress_card
+from handlers.restore_cards import restored_card
 
 
 class CardPresenter:
@@ -40,6 +43,9 @@ class CardPresenter:
 
     def thawed(self, user: User, account: Account) -> Reply:
         return thawed_card(self._home(user), account)
+
+    def restored(self, user: User, found: Reconciliation, copied_at: datetime) -> Reply:
+        return restored_card(self._home(user), found, copied_at)
 
     def _home(self, user: User) -> Look:
         return Look(user, str(user.home), self._buttons)

@@ -14,6 +14,7 @@ from chatbot.domain.risk import AlertKind
 from chatbot.errors import VenueError
 from chatbot.services.offering import PAUSED
 from chatbot.services.reporting import HedgeReport, LegReport, PositionReport, StatusReport, StopReport
+from chatbot.services.waiting import why_waiting
 from handlers.alert_words import KIND_WORDS
 from handlers.figures import (
     NEAR,
@@ -227,6 +228,8 @@ def _stops(stops: tuple[StopReport, ...], instrument: Instrument) -> str:
 def _notices(look: Look, report: StatusReport) -> list[Block]:
     age = report.now - report.read_at
     texts = [f"⏱ These figures are {duration(age)} old."] if age > STALE else []
+    if waiting := why_waiting(report.account):
+        texts.append(f"🛑 {waiting}")
     if look.user.preferences.paused:
         texts.append(PAUSED)
     return [Text("\n".join(texts))] if texts else []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -40,6 +40,8 @@ def pytest_configure(config: pytest.Config) -> None:
         del os.environ[name]
     if is_first(config):
         prepare_folder()
+        if config.getoption("--database") == "postgresql" and FOLDER not in os.environ:
+            raise pytest.UsageError(f"{NOT_FOUND}: --database=postgresql needs it")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -101,6 +103,31 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "sqlite":
         return f"sqlite+aiosqlite:///{tmp_path}/t.db"
     return str(request.getfixturevalue("postgres_url"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def new_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Callable[[], str]]:
+    """Addresses of databases that nobody has used yet, without any schema."""
+    if request.param == "sqlite":
+        yield lambda: f"sqlite+aiosqlite:///{tmp_path / uuid.uuid4().hex}.db"
+        return
+    server: Server = request.getfixturevalue("postgres")
+    names: list[str] = []
+
+    def create() -> str:
+        names.append(f"t_{uuid.uuid4().hex}")
+        server.create(names[-1], like="template1")
+        return server.url(names[-1])
+
+    yield create
+    for name in names:
+        server.drop(name)
+
+
+@pytest.fixture
+def url(new_url: Callable[[], str]) -> str:
+    """One of them."""
+    return new_url()
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

@@ -25,6 +25,7 @@ from chatbot.domain.ledger import (
 )
 from chatbot.domain.order import Fill, FillCause, OrderReport
 from chatbot.errors import InvariantBroken, NotFound
+from chatbot.log import about
 from chatbot.ports import (
     Account,
     AuditEntry,
@@ -38,6 +39,7 @@ from chatbot.ports import (
     Venues,
 )
 from chatbot.services.locks import AccountLocks
+from chatbot.services.waiting import FROM_A_COPY
 
 log = logging.getLogger(__name__)
 
@@ -125,6 +127,11 @@ class Bookkeeper:
         self._untold: dict[AccountId, list[LegChange]] = {}
         self._unexplained: dict[HedgeId, datetime] = {}
 
+    @property
+    def unexplained(self) -> int:
+        """Hedges that differ from the exchange just now, whether for a moment or frozen."""
+        return len(self._unexplained)
+
     async def bring_up_to_date(self, account: Account) -> Books:
         """Reads the venue, books what it tells, freezes the unexplained; only looks while orders fly."""
         if self._locks.busy(account.id) or await self._store.unfinished_operations(account.id):
@@ -140,9 +147,9 @@ class Bookkeeper:
     ) -> tuple[Hedge, ...]:
         """What a reader sees at the venue is in the ledger before it is shown; only looks while orders fly.
 
-        What was found here is told by the next ``bring_up_to_date``.
+        What was found here is told by the next ``bring_up_to_date``. Of a restored account that comes first.
         """
-        moved = any(differences(hedge, view) for hedge in hedges)
+        moved = account.restored_from is None and any(differences(hedge, view) for hedge in hedges)
         if not moved or self._locks.busy(account.id):
             return hedges
         async with self._locks.of(account.id):
@@ -177,8 +184,9 @@ class Bookkeeper:
         self, account: Account, hedge: Hedge, view: AccountView
     ) -> tuple[Hedge, tuple[LegChange, ...]]:
         """Booked, and closed where nothing is left of it; for when no operation works on it."""
-        booked, changes = await self.book(account, hedge, view)
-        return await self._settle_flat(account, booked, view), changes
+        with about(hedge=hedge.id):
+            booked, changes = await self.book(account, hedge, view)
+            return await self._settle_flat(account, booked, view), changes
 
     async def book(
         self, account: Account, hedge: Hedge, view: AccountView
@@ -285,6 +293,8 @@ class Bookkeeper:
         if not differences(hedge, view) and page.fits:
             self._unexplained.pop(hedge.id, None)
             return replace(page, hedge=_thawed(hedge))
+        if hedge.reason.startswith(FROM_A_COPY) and differences(hedge, view):
+            return replace(page, hedge=frozen(hedge, view))
         since = self._unexplained.setdefault(hedge.id, self._clock.now())
         if hedge.status is HedgeStatus.FROZEN or self._clock.now() - since < STALE_READ:
             return page

@@ -39,6 +39,7 @@ from chatbot.ports import Account, Changes, Clock, IdSource, Store, User, Venue,
 from chatbot.services.bookkeeping import Bookkeeper
 from chatbot.services.key_rules import why_closed
 from chatbot.services.people import People
+from chatbot.services.waiting import why_waiting
 
 PAUSED = "New openings are paused by /panic. `/panic off` resumes; /close works as always."
 
@@ -194,6 +195,8 @@ def _why_stopped(desk: Desk) -> str:
     """Why nothing may be opened on this account just now; empty: it may."""
     if desk.user.preferences.paused:
         return PAUSED
+    if waiting := why_waiting(desk.account):
+        return waiting
     if desk.account.frozen:
         return why_closed(desk.account)
     stuck = next((hedge for hedge in desk.hedges if hedge.status is HedgeStatus.FROZEN), None)

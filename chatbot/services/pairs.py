@@ -47,7 +47,8 @@ class PairWatch:
                 try:
                     await self._finish_fired_pair(hedge.id)
                 except VenueError as error:
-                    log.warning("a pair of hedge %s is looked at again later: %s", hedge.id, error.message)
+                    extra = {"hedge": hedge.id, "reason": error.message}
+                    log.warning("a pair is looked at again later", extra=extra)
 
     async def _may_have_fired(self, hedge: Hedge) -> bool:
         if hedge.offset is None or self._locks.busy(hedge.account_id):
@@ -58,7 +59,10 @@ class PairWatch:
         hedge = await self._store.hedge(hedge_id)
         if hedge is None or hedge.status is not HedgeStatus.OPEN:
             return
-        if await self._store.unfinished_operations(hedge.account_id):
+        account = await self._store.account(hedge.account_id)
+        if account is None or account.restored_from is not None:
+            return
+        if await self._store.unfinished_operations(account.id):
             return
         left = fired_pair(hedge, await self._store.intents(hedge_id=hedge.id))
         origin = None if left is None else await self._store.operation(left.operation_id)
@@ -72,7 +76,7 @@ class PairWatch:
         )
         note = IntentNote(canceled.client_order_id, self._clock.now(), canceled.status, canceled.reason)
         await self._store.commit(Changes(operations=(operation,), intents=(canceled,), notes=(note,)))
-        self._supervisor.start(operation.id)
+        self._supervisor.start(operation.id, operation.hedge_id)
 
     async def _may_follow(self, origin: Operation) -> bool:
         """Once it was done never again; where it failed, not at every look."""

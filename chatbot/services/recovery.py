@@ -7,9 +7,10 @@ import contextlib
 import logging
 from collections.abc import Callable
 
-from chatbot.domain.hedge import AccountId
+from chatbot.domain.hedge import AccountId, HedgeId
 from chatbot.domain.intent import OperationId
 from chatbot.errors import InvariantBroken
+from chatbot.log import about
 from chatbot.ports import Clock, Store
 from chatbot.services.driving import Driver
 
@@ -36,10 +37,11 @@ class Supervisor:
         self._ended = ended
         self._tasks: dict[OperationId, asyncio.Task[None]] = {}
 
-    def start(self, operation_id: OperationId) -> None:
+    def start(self, operation_id: OperationId, hedge_id: HedgeId) -> None:
         if operation_id in self._tasks:
             return
-        task = asyncio.create_task(self._supervise(operation_id), name=f"operation {operation_id}")
+        with about(hedge=hedge_id, operation=operation_id):  # the task inherits it
+            task = asyncio.create_task(self._supervise(operation_id), name=f"operation {operation_id}")
         self._tasks[operation_id] = task
         task.add_done_callback(lambda _: self._tasks.pop(operation_id, None))
 
@@ -47,8 +49,9 @@ class Supervisor:
         """At start: whatever the journal holds as unfinished goes on. Returns how many."""
         unfinished = await self._store.unfinished_operations()
         for operation in unfinished:
-            log.warning("resuming operation %s of hedge %s", operation.id, operation.hedge_id)
-            self.start(operation.id)
+            extra = {"hedge": operation.hedge_id, "operation": operation.id}
+            log.warning("resuming operation %s of hedge %s", operation.id, operation.hedge_id, extra=extra)
+            self.start(operation.id, operation.hedge_id)
         return len(unfinished)
 
     @property

@@ -58,6 +58,8 @@ def _people(changes: Changes) -> Iterator[Step]:
             ACCOUNT.encode(account),
             f"account {account.label} belongs to somebody else",
         )
+    for account_id in changes.reconciled:
+        yield Step(statements.RECONCILED, {"id": account_id})
 
 
 def _user(user: User) -> Iterator[Step]:

@@ -11,7 +11,9 @@ from pathlib import Path
 
 from chatbot.errors import InUse, StorageError
 from chatbot.storage.admission import SqlInvites, SqlTickets
+from chatbot.storage.census import SqlCensus
 from chatbot.storage.connection import DirectConnection, connect, in_words, open_reader, open_writer
+from chatbot.storage.copies import SqlCopies
 from chatbot.storage.mailbox import SqlMailbox
 from chatbot.storage.master_key import MasterKeys
 from chatbot.storage.ownership import Ownership
@@ -34,6 +36,8 @@ class Database:
         self.mailbox = SqlMailbox(session)
         self.tickets = SqlTickets(session)
         self.invites = SqlInvites(session)
+        self.census = SqlCensus(session)
+        self.copies = SqlCopies(session)
         self._session = session
         self._resources = resources
         self._held = AsyncExitStack()
@@ -44,7 +48,7 @@ class Database:
 
         Raises ``StorageError``.
         """
-        if url.startswith(_SERVER):
+        if is_server(url):
             return await _open_server(url)
         path = database_path(url)
         return _open_in_memory() if path is None else await _open_file(path)
@@ -55,7 +59,7 @@ class Database:
         try:
             return await cls.open(url)
         except InUse:
-            if url.startswith(_SERVER):
+            if is_server(url):
                 return await _open_server(url, beside=True)
             path = database_path(url)
             if path is None:
@@ -91,6 +95,10 @@ async def upgrade(url: str) -> None:
     """Only that: creates or upgrades, and lets go."""
     async with open_database(url):
         pass
+
+
+def is_server(url: str) -> bool:
+    return url.startswith(_SERVER)
 
 
 def database_path(url: str) -> Path | None:

@@ -70,15 +70,16 @@ _USERS = sa.select(*columns(USERS, USER_COLUMNS), CHATS.c.private).join_from(USE
 
 
 def _put_account() -> Statement:
-    """An account stays with its user."""
+    """An account stays with its user, and waits until it is reconciled, whatever else is written of it."""
     new = insert(ACCOUNTS, ACCOUNT.fields)
-    changing = [name for name in ACCOUNT.fields if name not in ("id", "user_id")]
+    changing = [name for name in ACCOUNT.fields if name not in ("id", "user_id", "restored_from")]
     return Statement(or_update(new, changing, key=["id"], where=ACCOUNTS.c.user_id == new.excluded.user_id))
 
 
 PUT_CHAT = Statement(upsert(CHATS, CHAT_COLUMNS, key=["id"]))
 PUT_USER = Statement(upsert(USERS, USER_COLUMNS, key=["id"]))
 PUT_ACCOUNT = _put_account()
+RECONCILED = Statement(sa.update(ACCOUNTS).values(restored_from=sa.null()).where(*equal(ACCOUNTS, ["id"])))
 USER = Statement(_USERS.where(*equal(USERS, ["id"])))
 USER_BY_REF = Statement(_USERS.where(*equal(USERS, ["platform", "platform_id"])))
 ALL_USERS = Statement(_USERS.order_by(USERS.c.created_at, USERS.c.id))

@@ -89,6 +89,7 @@ ACCOUNTS = _table(
     _text("frozen"),
     sa.Column("owner", TEXT, nullable=False, server_default=""),
     _maybe("disconnected_at"),
+    _maybe("restored_from"),
     sa.Index(None, "user_id"),
     rowid=False,
 )

@@ -20,6 +20,7 @@ import asyncpg
 import sqlalchemy as sa
 
 from chatbot.storage import migration, schema
+from chatbot.storage.copies import COPIED_AT
 from chatbot.storage.database import upgrade
 from chatbot.storage.postgres.connections import connected
 from chatbot.storage.postgres.place import Place
@@ -138,13 +139,22 @@ class Files:
 
     def left_over(self, place: Path, before: Found) -> Iterator[str]:
         backups = list(place.glob(f"{NAME}.bak-*"))
-        if [found_in(path) for path in backups] != [before]:
+        if [_unmarked(found_in(path)) for path in backups] != [before]:
             yield f"the backup is not what was there: {backups}"
         if any(stat.S_IMODE(path.stat().st_mode) != 0o600 for path in backups) or list(place.glob("*.part")):
             yield "something is left over, or open to others"
 
     def remove(self, place: Path) -> None:
         shutil.rmtree(place)
+
+
+def _unmarked(copy: Found) -> Found:
+    """A copy bears the mark that it is one, and is else what was copied."""
+    shape, content = copy
+    names, rows = content["cursors"]
+    original = [row for row in rows if COPIED_AT not in row]
+    assert len(original) == len(rows) - 1, "a copy without its mark"
+    return shape, {**content, "cursors": (names, original)}
 
 
 def as_of(revision: str, filled: Path, path: Path) -> None:
@@ -301,7 +311,7 @@ def _die_at(number: int) -> None:
     sa.event.listen(sa.Engine, "before_cursor_execute", passes)
     sa.event.listen(sa.Engine, "after_cursor_execute", passes)
     sa.event.listen(sa.Engine, "commit", passes)
-    for owner, name in ((schema, "backup"), (os, "fsync"), (Path, "replace"), (migration, "migrate")):
+    for owner, name in ((schema, "copy_file"), (os, "fsync"), (Path, "replace"), (migration, "migrate")):
         setattr(owner, name, _between(getattr(owner, name), passes))
 
 

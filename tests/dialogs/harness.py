@@ -114,27 +114,23 @@ class Screen:
         return self.erases
 
 
-@dataclass(slots=True)
-class Props:
-    """What outlives a bot: the time, the market, what the chats show, and the numbers that were given out."""
-
-    clock: VirtualClock = field(default_factory=lambda: VirtualClock(NOON))
-    feed: ScriptedFeed = field(default_factory=lambda: ScriptedFeed(START))
-    screen: Screen = field(default_factory=Screen)
-    ids: CountingIds = field(default_factory=CountingIds)
-    updates: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
-    messages: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
-
-
 class Dialog:
     """One conversation after another with one bot."""
 
-    def __init__(self, bot: Bot, props: Props) -> None:
+    def __init__(
+        self,
+        bot: Bot,
+        clock: VirtualClock,
+        feed: ScriptedFeed,
+        screen: Screen,
+        updates: itertools.count[int],
+    ) -> None:
         self.bot = bot
-        self.props = props
-        self.clock = props.clock
-        self.feed = props.feed
-        self.screen = props.screen
+        self.clock = clock
+        self.feed = feed
+        self.screen = screen
+        self._updates = updates
+        self._messages = 0
 
     @property
     def paper(self) -> PaperDesk:
@@ -146,8 +142,8 @@ class Dialog:
         """The cards that are new."""
         known = len(self.screen.cards)
         place = chat or home_of(by)
-        message = MessageRef(place, f"m{next(self.props.messages)}")
-        await self._request(RequestKind.COMMAND, text, by, place, message)
+        self._messages += 1
+        await self._request(RequestKind.COMMAND, text, by, place, MessageRef(place, f"m{self._messages}"))
         return self.screen.cards[known:]
 
     async def reads(self, text: str, *, by: UserRef = ANN, chat: ChatRef | None = None) -> str:
@@ -176,7 +172,7 @@ class Dialog:
     async def _request(
         self, kind: RequestKind, text: str, by: UserRef, chat: ChatRef, message: MessageRef | None
     ) -> None:
-        number = f"t:{next(self.props.updates)}"
+        number = f"t:{next(self._updates)}"
         request = Request(number, kind, by, chat, text, self.clock.now(), message, user_name="Ann")
         await self.bot.inbox.receive([request])
         await self.settle()
@@ -207,30 +203,39 @@ class Dialog:
         await self.settle()
 
 
+@dataclass(slots=True)
+class Life:
+    """The world around the bot. ``pause``: how long it takes until a bot that was opened is started."""
+
+    clock: VirtualClock = field(default_factory=lambda: VirtualClock(NOON))
+    feed: ScriptedFeed = field(default_factory=lambda: ScriptedFeed(START))
+    screen: Screen = field(default_factory=Screen)
+    ids: CountingIds = field(default_factory=CountingIds)
+    updates: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    pause: float = 0.0
+
+
 @asynccontextmanager
 async def a_dialog(
-    *, exchanges: Exchanges | None = None, props: Props | None = None, **settings: object
+    *, exchanges: Exchanges | None = None, life: Life | None = None, **settings: object
 ) -> AsyncIterator[Dialog]:
     """``settings`` are of ``chatbot.settings.Settings``; Ann and Bob may speak, nobody else.
 
-    ``props`` of an earlier dialog: this one goes on on the same database.
+    ``life``: what goes on when another bot takes over.
     """
     chosen = Settings.model_validate(
         {"database_url": "sqlite+aiosqlite://", "allowed_users": frozenset({ANN, BOB}), **settings}
     )
-    props = props or Props()
+    life = life or Life()
+    clock, feed, screen = life.clock, life.feed, life.screen
     async with open_bot(
-        chosen,
-        clock=props.clock,
-        ids=props.ids,
-        feed=props.feed,
-        exchanges=exchanges,
-        messengers=(props.screen,),
+        chosen, clock=clock, ids=life.ids, feed=feed, exchanges=exchanges, messengers=(screen,)
     ) as bot:
         if isinstance(exchanges, ScriptedExchanges):
             exchanges.floor = bot.exchange
+        await clock.advance(life.pause)
         await bot.start()
         try:
-            yield Dialog(bot, props)
+            yield Dialog(bot, clock, feed, screen, life.updates)
         finally:
             await bot.stop()

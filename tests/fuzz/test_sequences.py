@@ -30,7 +30,7 @@ from hypothesis.stateful import (
 )
 
 from chatbot.chat import UserRef
-from tests.dialogs.harness import ANN, BOB, ETH, EVE, Card, Dialog, Props, a_dialog
+from tests.dialogs.harness import ANN, BOB, ETH, EVE, Card, Dialog, Life, a_dialog
 from tests.fuzz.arena import LIFETIME, no_error_is_logged
 from tests.fuzz.scale import examples
 
@@ -117,13 +117,13 @@ class Chats(RuleBasedStateMachine):
         self.stack = AsyncExitStack()
         self.folder = self.stack.enter_context(tempfile.TemporaryDirectory())
         self.stack.enter_context(no_error_is_logged())
-        self.model, self.props = Model(), Props()
+        self.model, self.world = Model(), Life()
         self.life = AsyncExitStack()
         self._start()
 
     def _start(self) -> None:
         url = f"sqlite+aiosqlite:///{Path(self.folder) / 'hedgerow.db'}"
-        dialog = a_dialog(props=self.props, database_url=url, exchanges=None)
+        dialog = a_dialog(life=self.world, database_url=url, exchanges=None)
         self.dialog: Dialog = self._do(self.life.enter_async_context(dialog))
         self._do(self.dialog.settle())
 

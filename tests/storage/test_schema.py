@@ -31,13 +31,14 @@ from chatbot.storage.sql import SQLITE, Statement
 from chatbot.storage.tables import METADATA
 
 ROOT = Path(__file__).parents[2]
+HEAD, NEXT = schema.HEAD, f"{int(schema.HEAD) + 1:04}"
 
 BREAKS_IN_THE_FOURTH = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "NEXT"
+down_revision = "HEAD"
 
 def upgrade():
     op.create_table("extra", sa.Column("id", sa.Text, primary_key=True))
@@ -49,8 +50,8 @@ ADDS_A_COLUMN = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "NEXT"
+down_revision = "HEAD"
 
 def upgrade():
     op.add_column("accounts", sa.Column("color", sa.Text))
@@ -264,9 +265,9 @@ async def test_an_old_database_is_copied_and_upgraded(
     await upgrade(url(path))
     pretend_next_revision(monkeypatch, scripts, ADDS_A_COLUMN)
     await upgrade(url(path))
-    assert revision(path) == "0003"
-    saved = path.with_name(f"{path.name}.bak-0002")
-    assert revision(saved) == "0002"
+    assert revision(path) == NEXT
+    saved = path.with_name(f"{path.name}.bak-{HEAD}")
+    assert revision(saved) == HEAD
     assert stat.S_IMODE(saved.stat().st_mode) == 0o600
     assert "color" in str(facts(path)["accounts columns"])
 
@@ -282,15 +283,15 @@ async def test_a_migration_that_fails_leaves_the_database_as_it_was(
         await upgrade(url(path))
     assert "Traceback" not in failure.value.message
     assert facts(path) == before
-    assert revision(path) == "0002"
-    assert revision(path.with_name("t.db.bak-0002")) == "0002"
+    assert revision(path) == HEAD
+    assert revision(path.with_name(f"t.db.bak-{HEAD}")) == HEAD
 
 
 def pretend_next_revision(monkeypatch: pytest.MonkeyPatch, scripts: Path, text: str) -> None:
     scripts.mkdir()
-    (scripts / "0003_next.py").write_text(text)
-    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002", "0003"))
-    monkeypatch.setattr(schema, "HEAD", "0003")
+    (scripts / f"{NEXT}_next.py").write_text(text.replace("NEXT", NEXT).replace("HEAD", HEAD))
+    monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, NEXT))
+    monkeypatch.setattr(schema, "HEAD", NEXT)
     monkeypatch.setattr("chatbot.storage.migration.migrate", lambda path: migrate(path, more=[scripts]))
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
 
 from chatbot.platforms.http import HttpServer
 from tests.dialogs.harness import ANN, Card, Dialog, a_dialog
@@ -37,8 +36,8 @@ class ConnectRig:
 @asynccontextmanager
 async def a_connect_rig(public_url: str = PUBLIC_URL, **settings: object) -> AsyncIterator[ConnectRig]:
     exchanges = ScriptedExchanges()
-    chosen: dict[str, Any] = {"telegram": {"token": TOKEN}, "http": {"public_url": public_url}, **settings}
-    async with a_dialog(exchanges=exchanges, **chosen) as dialog:
+    chosen = {"telegram": {"token": TOKEN}, "http": {"public_url": public_url}, **settings}
+    async with a_dialog(exchanges=exchanges, life=None, **chosen) as dialog:
         server = HttpServer("127.0.0.1", 0)
         assert dialog.bot.keys.page is not None
         server.add_routes(dialog.bot.keys.page.routes())
