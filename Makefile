@@ -19,10 +19,11 @@ WORKERS ?= 2
 DATA ?=
 ARGS ?=
 TESTS ?=
+TIMES ?= 2
 DATABASE ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo picture run test coverage check format bench lock clean
+.PHONY: help setup demo picture run test crash fuzz coverage check format bench lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -e 's/:.*## /|/' | awk -F'|' '{ printf "make %-9s %s\n", $$1, $$2 }'
@@ -40,6 +41,13 @@ run: $(RUNTIME) ## start the bot; without a token the chat opens in this termina
 
 test: $(DEVELOPMENT) ## run the tests (TESTS=tests/domain WORKERS=0 ARGS=-x to narrow; DATABASE=postgresql)
 	$(BIN)/python -m pytest -n $(WORKERS) $(if $(DATABASE),--database=$(DATABASE)) $(TESTS) $(ARGS)
+
+# Every boundary once, and of each recovery every 24th, in turn another one; ARGS="--again 1" leaves out none.
+crash: $(DEVELOPMENT) ## kill -9 at every boundary, singly and doubly, on each database (ARGS="--deed open" to narrow)
+	$(BIN)/python -m tests.crash $(ARGS)
+
+fuzz: $(DEVELOPMENT) ## 20,000 inputs and chats against a model, new ones each time (TIMES=10 for a longer search)
+	FUZZ=$(TIMES) HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n $(WORKERS) -s tests/fuzz $(ARGS)
 
 coverage: $(DEVELOPMENT) ## run the tests in one process and report the lines they miss
 	$(BIN)/coverage run -m pytest $(TESTS) $(ARGS)

@@ -131,6 +131,7 @@ async def open_key_room(settings: Settings, database: Database, around: Surround
             erase=around.erase,
             allowed=admission.allows,
             clock=around.clock,
+            own_secrets=settings.secrets,
         ),
         watch=_watch(database, vault, around),
         links=links,

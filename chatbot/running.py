@@ -130,6 +130,7 @@ async def _on_console(bot: Bot) -> int:
         idle=bot.settled,
         clock=bot.clock,
         hides=lambda: bot.keys.entry.expects(LOCAL_CHAT),
+        gives_away=bot.keys.entry.gives_away,
     )
     async with _running(bot):
         if platform.interactive:

@@ -10,6 +10,8 @@ _RUN = re.compile(r"[A-Za-z0-9]{30,}")
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY")
+_BOT_TOKEN = re.compile(r"\d{6,}:[A-Za-z0-9_-]{30,}")
+_PASSWORD_IN_ADDRESS = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
 _MASKED = re.compile(r"[*•●.…]{3,}")
 _FEWEST_KINDS = 10  # different characters: a run of dashes or of one word is no key
 # Of letters alone a key is told by its length and by both cases in equal parts: words begin with a capital.
@@ -17,13 +19,17 @@ _FEWEST_LETTERS, _FEWEST_LETTER_KINDS, _LEAST_SHARE = 36, 20, 0.3
 
 
 def looks_like_key(text: str) -> bool:
-    """Whether something in the text could be a key or a secret. Addresses and plain words are not."""
+    """Whether something in the text could be a key or a secret. Addresses without a password and plain words
+    are not.
+    """
     return _PEM.search(text) is not None or any(_is_key(word) for word in text.split())
 
 
 def _is_key(word: str) -> bool:
     if "://" in word:
-        return False
+        return _PASSWORD_IN_ADDRESS.search(word) is not None
+    if _BOT_TOKEN.search(word) is not None:
+        return True
     runs = _RUN.findall(word)
     whole = [word] if _BASE64.fullmatch(word) else []
     return _UUID.search(word) is not None or any(map(_is_random, [*runs, *whole]))

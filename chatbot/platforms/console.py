@@ -169,7 +169,8 @@ class ConsolePlatform:
     """Reads what is typed and hands it on as requests.
 
     ``submit`` takes a request into the inbox; ``idle`` returns when all that it set off has been printed.
-    While ``hides`` says so, what is typed is a secret and not shown.
+    While ``hides`` says so, what is typed is a secret and not shown, and so is what ``gives_away`` takes
+    for one.
     """
 
     def __init__(
@@ -182,8 +183,10 @@ class ConsolePlatform:
         stdin: TextIO | None = None,
         new_id: Callable[[], str] = _token,
         hides: Callable[[], bool] = lambda: False,
+        gives_away: Callable[[str], bool] = lambda _: False,
     ) -> None:
         self._hides = hides
+        self._gives_away = gives_away
         self._messenger = messenger
         self._submit = submit
         self._idle = idle
@@ -212,7 +215,7 @@ class ConsolePlatform:
 
         # Asked at each redraw: the answer that wants a secret may come while the prompt is open already.
         session: PromptSession[str] = PromptSession(
-            self._prompt, is_password=Condition(self._hides), history=discreet_history(self._hides)
+            self._prompt, is_password=Condition(self._hides), history=discreet_history(self._is_secret)
         )
         with patch_stdout(raw=True):
             while (line := await _prompted(session)) is not None:
@@ -223,7 +226,7 @@ class ConsolePlatform:
         async for line in _lines(self._stdin):
             if not line.strip():
                 continue
-            shown = HIDDEN if self._hides() else line.strip()
+            shown = HIDDEN if self._is_secret(line) else line.strip()
             self._messenger.print(f"> {shown}".translate(_CONTROL))
             if not await self._take(line):
                 return
@@ -238,6 +241,9 @@ class ConsolePlatform:
         if text:
             await self._hand_on(text)
         return True
+
+    def _is_secret(self, line: str) -> bool:
+        return self._hides() or self._gives_away(line)
 
     def _prompt(self) -> str:
         return "(hidden) > " if self._hides() else "> "
@@ -261,13 +267,13 @@ class ConsolePlatform:
         return Request(request_id, kind, LOCAL_USER, LOCAL_CHAT, text, now, message, user_name="you")
 
 
-def discreet_history(hides: Callable[[], bool]) -> InMemoryHistory:
+def discreet_history(is_secret: Callable[[str], bool]) -> InMemoryHistory:
     """What was typed before, but for secrets."""
     from prompt_toolkit.history import InMemoryHistory  # noqa: PLC0415
 
     class Discreet(InMemoryHistory):
         def append_string(self, string: str) -> None:
-            if not hides():
+            if not is_secret(string):
                 super().append_string(string)
 
     return Discreet()

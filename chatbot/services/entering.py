@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -24,6 +24,7 @@ from chatbot.services.connecting import Connected, ConnectService, Doubtful
 LASTS = timedelta(minutes=5)  # after the last thing that was entered
 GRACE = timedelta(minutes=10)  # what comes late is still kept from the record
 MOST_HELD = 256
+SHORTEST_SECRET = 8  # a shorter one may be a word that is said for another reason
 # Base64 may begin with a slash: only what can be a command is one.
 _COMMAND = re.compile(r"/[a-z]{2,12}(?:@\w+)?(?:\s.*)?", re.DOTALL)
 
@@ -81,13 +82,16 @@ class KeyEntry:
         erase: Erase,
         allowed: Callable[[UserRef], bool],
         clock: Clock,
+        own_secrets: Collection[str] = (),
     ) -> None:
+        """``own_secrets``: of the bot itself; whoever pastes one takes it for something else."""
         self._connecting = connecting
         self._tickets = tickets
         self._office = office
         self._erase = erase
         self._allowed = allowed
         self._clock = clock
+        self._own = tuple(secret for secret in own_secrets if len(secret) >= SHORTEST_SECRET)
         self._entries: dict[str, _Entry] = {}  # by chat
         self._held: dict[str, _Held] = {}  # by request
 
@@ -104,6 +108,10 @@ class KeyEntry:
         entry = self._entries.get(str(chat))
         return entry is not None and self._clock.now() < entry.until + GRACE
 
+    def gives_away(self, text: str) -> bool:
+        """Whether it holds what looks like a key, or a secret of the bot's own."""
+        return looks_like_key(text) or any(secret in text for secret in self._own)
+
     async def screen(self, requests: Sequence[Request]) -> Sequence[Request]:
         return await asyncio.gather(*map(self._screened, requests))
 
@@ -118,7 +126,7 @@ class KeyEntry:
     def _is_secret(self, request: Request) -> bool:
         if not (request.chat.private or self._allowed(request.user)):
             return False  # what others in a group show each other is not ours to delete
-        if looks_like_key(request.text):
+        if self.gives_away(request.text):
             return True
         return self.expects(request.chat) and _COMMAND.fullmatch(request.text) is None
 

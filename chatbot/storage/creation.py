@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex, CreateTable
@@ -32,6 +33,7 @@ def definitions() -> Iterator[ClauseElement]:
             yield CreateIndex(index)
 
 
-def statements() -> Iterator[str]:
+@cache
+def statements() -> tuple[str, ...]:
     """For SQLite."""
-    return (str(element.compile(dialect=SQLITE)) for element in definitions())
+    return tuple(str(element.compile(dialect=SQLITE)) for element in definitions())

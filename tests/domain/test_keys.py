@@ -32,6 +32,8 @@ BASE64 = "/kT9Zx+3qLw8Yv2Rb7Nn5Mm1Cc4Dd6Ee0Ff9Gg8Hh7Ii6Jj5Kk4Ll3Mm2Nn1Oo0Pp9Qq8R
         LETTERS[:36],
         f"apiKey={BINANCE}",
         f"/connect binance {BINANCE}",
+        "110201543:AAHdq-cvCH1vG_JxfSeofSAs0K5PALDsaw0",
+        "postgresql+asyncpg://hedgerow:hunter2@db.example.com/hedgerow",
         "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA==",
     ],
 )
@@ -49,6 +51,7 @@ def test_keys_and_secrets_are_recognized(text: str) -> None:
         "1" * 64,
         "-" * 80,
         "https://www.example.com/futures/en/my/settings/api-management?ref=2026a1b2c3d4e5f6a7b8c9d0e1f2",
+        "https://example.com:8443/hedgerow",
         "/start 4fJx_0aB-9cD1eF2gH3i",
         "Donaudampfschifffahrtsgesellschaftskapitaen",
         "ThisIsTheVeryLongNameOfAnAbstractFactoryOfSomeFactories",

@@ -24,7 +24,10 @@ LIVE_LEGS = (
 
 
 class Books:
-    def __init__(self, folder: Path) -> None:
+    """``ledger`` where it is not the file in the folder: a connection to a copy of it."""
+
+    def __init__(self, folder: Path, ledger: sqlite3.Connection | None = None) -> None:
+        self._copy = ledger
         self._ledger = folder / "hedgerow.db"
         self._venue = folder / "hedgerow-paper.db"
 
@@ -139,6 +142,8 @@ class Books:
     # --- reading ------------------------------------------------------------------------------
 
     def ledger(self, query: str) -> list[tuple[Any, ...]]:
+        if self._copy is not None:
+            return self._copy.execute(query).fetchall()
         with _opened(self._ledger) as connection:
             return connection.execute(query).fetchall()
 

@@ -1,7 +1,8 @@
 """Where a bot can die: before and after everything it does that outlives it.
 
-These are its commits to the database, its orders at the venue, what the venue writes for itself, and what
-Telegram is told. Each passage has a number; at one of them the process kills itself with SIGKILL.
+These are its commits to the database (and a moment within each), its orders and other requests to the venue,
+what the venue writes for itself, and what a messenger is told. Each passage has a number; at one of them the
+process kills itself with SIGKILL.
 """
 
 from __future__ import annotations
@@ -9,11 +10,15 @@ from __future__ import annotations
 import os
 import re
 import signal
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from chatbot.platforms.telegram import messenger as telegram
+from chatbot.storage import writer
+from chatbot.storage.postgres.writer import PoolWriter
 from chatbot.storage.session import Session
 from chatbot.storage.sql import Step
 from chatbot.venues.paper.state import Unsaved
@@ -21,32 +26,51 @@ from chatbot.venues.paper.statefile import Progress, StateFile
 from chatbot.venues.paper.venue import PaperVenue
 
 _TABLE = re.compile(r"(?:INSERT(?: OR \w+)? INTO|UPDATE|DELETE FROM) (\w+)", re.IGNORECASE)
+_REQUESTS = {"place": "orders", "cancel": "cancel", "add_margin": "margin", "set_leg": "leg setting"}
+Note = Callable[[], str]
+
+
+def _called(name: str, _: Sequence[Any]) -> str:
+    return name
 
 
 class Boundaries:
-    """``kill_at`` of ``None`` only writes down what is passed."""
+    """``kill_at``: a number from 0, a name, or a name and how often it was passed (``after orders #2``);
+    ``None`` only writes down what is passed.
 
-    def __init__(self, trace: Path, kill_at: int | str | None, after_tap: str) -> None:
-        self._trace = trace
+    ``after_tap``: counting begins with a tap of this choice. ``note``: to be written with each passage.
+    """
+
+    def __init__(
+        self, trace: Path, kill_at: int | str | None, after_tap: str = "", *, note: Note = str
+    ) -> None:
         self._kill_at = kill_at
         self._after_tap = after_tap
+        self._note = note
         self._counting = not after_tap
         self._count = 0
-        trace.unlink(missing_ok=True)
+        self._times = Counter[str]()
+        self._trace = os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
 
-    def draw(self) -> None:
+    def draw(self, messenger: type = telegram.TelegramMessenger) -> None:
         """Into this process, for good: it is a child that lives for one run."""
         self._around(Session, "write", self._name_write)
-        self._around(PaperVenue, "place", lambda _: "orders")
-        self._around(telegram.TelegramMessenger, "deliver", lambda _: "message")
+        for request, name in _REQUESTS.items():
+            self._around(PaperVenue, request, partial(_called, name))
+        self._around(messenger, "deliver", lambda _: "message")
         self._around_save()
+        self._within_commits()
+
+    def counts(self, on: bool) -> None:
+        self._counting = on
 
     def passes(self, where: str) -> None:
         if not self._counting:
             return
-        with self._trace.open("a", encoding="utf-8") as trace:
-            trace.write(f"{self._count} {where}\n")
-        if self._kill_at in {self._count, where}:
+        self._times[where] += 1
+        nth = f"{where} #{self._times[where]}"
+        os.write(self._trace, f"{self._count} {self._note()}{nth}\n".encode())
+        if self._kill_at in {self._count, where, nth}:
             os.kill(os.getpid(), signal.SIGKILL)
         self._count += 1
 
@@ -76,10 +100,23 @@ class Boundaries:
 
         setattr(StateFile, "save", guarded)  # noqa: B010 (an assignment is what mypy forbids)
 
+    def _within_commits(self) -> None:
+        for owner in (writer, PoolWriter):
+            self._after_the_statements(owner)
+
+    def _after_the_statements(self, owner: object) -> None:
+        original: Callable[..., Awaitable[None]] = getattr(owner, "_apply")  # noqa: B009 (likewise)
+
+        async def guarded(*arguments: Any) -> None:
+            await original(*arguments)
+            self.passes("between the last statement and its commit")
+
+        setattr(owner, "_apply", guarded)  # noqa: B010 (likewise)
+
     def _name_write(self, arguments: Sequence[Any]) -> str:
         steps: Sequence[Step] = arguments[0]
         tables = dict.fromkeys(found[1] for step in steps if (found := _TABLE.search(step.sql)))
         return f"write {' '.join(tables)}"
 
     def _is_the_tap(self, arguments: Sequence[Any]) -> bool:
-        return any(f":{self._after_tap}" in str(step) for step in arguments[0])
+        return bool(self._after_tap) and any(f":{self._after_tap}" in str(step) for step in arguments[0])

@@ -292,7 +292,7 @@ async def test_a_secret_of_digits_taps_no_button() -> None:
 
 def test_a_secret_is_not_among_what_was_typed_before() -> None:
     hidden = False
-    history = discreet_history(lambda: hidden)
+    history = discreet_history(lambda _: hidden)
     history.append_string("/connect binance")
     hidden = True
     history.append_string("hush-hush")

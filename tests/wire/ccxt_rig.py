@@ -52,10 +52,17 @@ UNIFIED = replace(
 class Connected:
     """One account, by its key, on one loopback venue."""
 
-    def __init__(self, venue_id: str, server: VenueServer, key: str = "key-of-the-account") -> None:
+    def __init__(
+        self,
+        venue_id: str,
+        server: VenueServer,
+        key: str = "key-of-the-account",
+        *,
+        clock: Clock | None = None,
+    ) -> None:
         self.server = server
         self.holder = server.create_account(key)
-        self.clock: Clock = SystemClock()
+        self.clock: Clock = clock or SystemClock()
         self.exchanges = CcxtExchanges(
             self.clock, api_urls={venue_id: server.url}, prices_fresh_for=timedelta(0)
         )

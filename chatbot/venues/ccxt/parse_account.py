@@ -10,6 +10,8 @@ from chatbot.domain.instrument import ZERO, Instrument, MarginMode, PositionMode
 from chatbot.venues.ccxt.quirks import BalanceFields, PositionFields
 from chatbot.venues.ccxt.reading import Answer
 
+# What stands for the side where both are one position; under any other word nothing tells it.
+ONE_WAY: Mapping[str, PositionSide | None] = {"BOTH": None, "net": None}
 Settings = Mapping[tuple[Symbol, PositionSide], LegSetting]
 
 
@@ -46,6 +48,7 @@ def side_of(told: Answer, fields: PositionFields, amount: Decimal) -> PositionSi
     if named is not None:
         return named
     if fields.one_way == fields.quantity:
+        told.one_of(ONE_WAY, fields.leg)
         return PositionSide.LONG if amount > 0 else PositionSide.SHORT
     return told.one_of(fields.legs, fields.one_way)
 

@@ -111,6 +111,19 @@ def test_in_one_way_mode_sign_or_word_tells_the_side(
     assert leg.side is SHORT
 
 
+@pytest.mark.parametrize("word", ["", None, "SHORTS", 1e308])
+@pytest.mark.parametrize(
+    ("quirks", "payload", "field"),
+    [(BINANCE, payloads.BINANCE_POSITION, "positionSide"), (OKX, payloads.OKX_POSITION, "posSide")],
+)
+def test_a_side_that_is_not_told_is_not_guessed_from_the_sign(
+    quirks: Quirks, payload: dict[str, Any], field: str, word: object
+) -> None:
+    """OKX counts a short leg in positive numbers: by its sign it would be a second long."""
+    with pytest.raises(Garbled, match=field):
+        position(quirks, payload | {field: word})
+
+
 @pytest.mark.parametrize(
     ("quirks", "payload"),
     [

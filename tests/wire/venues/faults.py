@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict, deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import StrEnum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 
 class Endpoint(StrEnum):
@@ -68,6 +69,13 @@ class Garbage:
 
 
 @dataclass(frozen=True, slots=True)
+class Bent:
+    """Acted on; what is answered is the venue's JSON after this change."""
+
+    change: Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
 class TooMany:
     """The venue's own way to say slow down: 429, Binance 418 when ``banned``, Bybit 403. Not acted on."""
 
@@ -111,7 +119,9 @@ class PartialFill:
     share: Decimal
 
 
-RequestFault = LostRequest | LostReply | CutBody | Down | Garbage | TooMany | Refuse | Slow | Late | Stale
+RequestFault = (
+    LostRequest | LostReply | CutBody | Down | Garbage | Bent | TooMany | Refuse | Slow | Late | Stale
+)
 OrderFault = Refuse | PartialFill
 AnyFault = TypeVar("AnyFault", bound="RequestFault | OrderFault | None")
 

@@ -23,6 +23,7 @@ from chatbot.domain.instrument import Symbol
 from chatbot.errors import VenueRejected
 from tests.wire.venues.core import PRICES, ApiKey, Habits, Market, VenueAccount
 from tests.wire.venues.faults import (
+    Bent,
     CutBody,
     Down,
     Endpoint,
@@ -280,6 +281,8 @@ class VenueServer(abc.ABC):
                 return Answered(status, body.encode(), content_type="text/html")
             case Garbage(body):
                 return Answered(200, body.encode(), content_type="text/html")
+            case Bent(change):
+                return Answered(answered.status, json.dumps(change(json.loads(answered.body))).encode())
         return answered
 
     async def _send(

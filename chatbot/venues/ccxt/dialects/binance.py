@@ -23,7 +23,7 @@ from chatbot.venues.ccxt.dialects.common import (
 from chatbot.venues.ccxt.dialects.public import PAGE, milliseconds
 from chatbot.venues.ccxt.limiter import Urgency
 from chatbot.venues.ccxt.memory import OrderName
-from chatbot.venues.ccxt.parse_account import balances, ratio, stands_alone
+from chatbot.venues.ccxt.parse_account import ONE_WAY, balances, ratio, stands_alone
 from chatbot.venues.ccxt.parse_orders import SIDES, one_way_leg
 from chatbot.venues.ccxt.quirks import UPPER_SIDES, Call
 from chatbot.venues.ccxt.reading import Answer, rows_of
@@ -179,7 +179,7 @@ class Binance(Dialect):
             venue_fill_id=row.text("id"),
             symbol=instrument.symbol,
             side=side,
-            position_side=UPPER_SIDES.get(row.text("positionSide"))
+            position_side=row.one_of({**UPPER_SIDES, **ONE_WAY}, "positionSide")
             or one_way_leg(side, profit, name.client_order_id),
             quantity=row.positive("qty") * instrument.contract_size,
             price=row.positive("price"),

@@ -24,7 +24,7 @@ from chatbot.ports import KeyReport
 from chatbot.venues.ccxt.access import together
 from chatbot.venues.ccxt.dialects.common import Dialect, Found, Instruments, Settings, ordered
 from chatbot.venues.ccxt.memory import OrderName
-from chatbot.venues.ccxt.parse_account import balances
+from chatbot.venues.ccxt.parse_account import ONE_WAY, balances
 from chatbot.venues.ccxt.parse_orders import SIDES, funding_payment, one_way_leg
 from chatbot.venues.ccxt.quirks import LOWER_SIDES, Call
 from chatbot.venues.ccxt.reading import Answer
@@ -275,7 +275,7 @@ class Okx(Dialect):
             venue_fill_id=row.text("tradeId"),
             symbol=instrument.symbol,
             side=side,
-            position_side=LOWER_SIDES.get(row.text("posSide"))
+            position_side=row.one_of({**LOWER_SIDES, **ONE_WAY}, "posSide")
             or one_way_leg(side, profit, name.client_order_id),
             quantity=row.positive("fillSz") * instrument.contract_size,
             price=row.positive("fillPx"),

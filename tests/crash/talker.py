@@ -1,4 +1,4 @@
-"""A bot in a process of its own, to be killed: ``python -m tests.wire.killable_bot API TOKEN DATABASE``."""
+"""A bot in a process of its own, to be killed: ``python -m tests.crash.talker API TOKEN DATABASE``."""
 
 from __future__ import annotations
 

@@ -1,0 +1,179 @@
+"""``make crash``: kill -9 at every boundary of every deed, singly and doubly, on each database.
+
+``python -m tests.crash --deed open --kill 'after orders #1' --again-at 'before message #1'`` repeats one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import json
+import logging
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TextIO
+
+from tests.crash import upgrades
+from tests.crash.campaign import Campaign, Tally
+from tests.crash.deeds import DEEDS
+from tests.crash.grounds import GROUNDS, Ground, found_here
+from tests.dialogs.harness import a_dialog
+
+PARTS = 4  # of each deed, so that no worker is left alone with the longest
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    database: str
+    deed: str
+    every: int
+    again: int
+    turn: int
+
+    def as_dict(self) -> dict[str, object]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Battlefield:
+    """``grounds`` by name; ``folder`` is for the files of all runs."""
+
+    folder: Path
+    grounds: dict[str, Ground]
+
+    def run(self, task: Task) -> Tally:
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
+            return self.campaign(task, Path(folder)).run()
+
+    def replay(self, task: Task, first: str, second: str | None) -> Tally:
+        return self.campaign(task, self.folder).replay(first, second)
+
+    def campaign(self, task: Task, folder: Path) -> Campaign:
+        ground = self.grounds[task.database]
+        return Campaign(DEEDS[task.deed], ground, folder, every=task.every, again=task.again, turn=task.turn)
+
+
+@contextmanager
+def battlefield(databases: Sequence[str]) -> Iterator[Battlefield]:
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="crash-")))
+        grounds = {name: stack.enter_context(GROUNDS[name](folder)) for name in databases}
+        yield Battlefield(folder, grounds)
+
+
+async def import_everything() -> None:
+    """Before the first fork, so that no child spends its time on it."""
+    async with a_dialog() as dialog:
+        await dialog.does("/open BTC long 0.05 10x isolated sl 96000")
+        await dialog.does("/hedge BTC")
+        await dialog.does("/adjust #1 both +20%")
+        await dialog.does("/margin #1 short 60")
+        await dialog.does("/close #1 at 104000", button="At 104,000.0")
+        await dialog.does("/close", button="Offset first")
+
+
+def main(arguments: Sequence[str]) -> int:
+    asked = _parser().parse_args(arguments)
+    asyncio.run(import_everything())
+    logging.getLogger().handlers.clear()
+    gc.collect()
+    gc.freeze()  # what is never touched again is never copied
+    with battlefield(asked.database) as field:
+        if asked.serve:
+            return serve(field, sys.stdin, sys.stdout)
+        if asked.kill is not None:
+            task = Task(asked.database[0], asked.deed[0], 1, 0, 0)
+            tally = field.replay(task, asked.kill, asked.again_at)
+            return report({task.database: tally}, asked, sys.stdout)
+        if asked.upgrades:
+            return 1 if upgrade_killed(field, sys.stdout) else 0
+        bad = report(conduct(field, asked, sys.stdout), asked, sys.stdout)
+        return 1 if upgrade_killed(field, sys.stdout) or bad else 0
+
+
+def upgrade_killed(field: Battlefield, out: TextIO) -> int:
+    return upgrades.conduct(
+        [upgrades.home_of(ground) for ground in field.grounds.values()], field.folder, out
+    )
+
+
+def conduct(field: Battlefield, asked: argparse.Namespace, out: TextIO) -> dict[str, Tally]:
+    tasks = [
+        Task(database, deed, asked.every * PARTS, asked.again, asked.every * part)
+        for database in asked.database
+        for deed in asked.deed
+        for part in range(PARTS)
+    ]
+    tallies = {database: Tally() for database in asked.database}
+    began = time.monotonic()
+    # Made before anything else runs here: who forks must be alone in its process.
+    with multiprocessing.get_context("fork").Pool(asked.workers) as pool:
+        for task, tally in pool.imap_unordered(_Conduct(field), tasks, chunksize=1):
+            tallies[task.database].add(tally)
+            out.write(f"{task.database}, {task.deed}: {tally.single} + {tally.double} kills\n")
+            out.flush()
+    for tally in tallies.values():
+        tally.seconds = time.monotonic() - began
+    return tallies
+
+
+@dataclass(frozen=True, slots=True)
+class _Conduct:
+    field: Battlefield
+
+    def __call__(self, task: Task) -> tuple[Task, Tally]:
+        return task, self.field.run(task)
+
+
+def serve(field: Battlefield, orders: TextIO, answers: TextIO) -> int:
+    """A task a line as JSON, a tally a line."""
+    for line in orders:
+        tally = asdict(field.run(Task(**json.loads(line))))
+        answers.write(json.dumps(tally, default=sorted) + "\n")
+        answers.flush()
+    return 0
+
+
+def report(tallies: dict[str, Tally], asked: argparse.Namespace, out: TextIO) -> int:
+    out.write(
+        f"{'database':<12}{'boundaries':>11}{'reached':>9}{'single':>8}{'double':>8}{'violations':>12}\n"
+    )
+    for database, tally in tallies.items():
+        out.write(
+            f"{database:<12}{len(tally.known):>11}{len(tally.reached & tally.known):>9}"
+            f"{tally.single:>8}{tally.double:>8}{len(tally.violations):>12}\n"
+        )
+    lives, seconds = sum(t.lives for t in tallies.values()), max(t.seconds for t in tallies.values())
+    out.write(f"{lives} processes in {seconds:.0f} s\n")
+    for database, tally in tallies.items():
+        missed = sorted(tally.known - tally.reached) if asked.every == 1 else []
+        out.writelines(f"not reached on {database}: {boundary}\n" for boundary in missed)
+    violations = [violation for tally in tallies.values() for violation in tally.violations]
+    out.writelines(f"violation: {violation}\n" for violation in violations)
+    return 1 if violations else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
+    parser.add_argument("--database", nargs="+", choices=GROUNDS, default=found_here())
+    parser.add_argument("--deed", nargs="+", choices=DEEDS, default=list(DEEDS), metavar="DEED")
+    parser.add_argument("--every", type=int, default=1, help="kill at every how many-th boundary")
+    parser.add_argument("--again", type=int, default=24, help="and at every how many-th of the recovery")
+    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--kill", help="only at this boundary")
+    parser.add_argument("--again-at", help="then at this one of the recovery")
+    parser.add_argument("--upgrades", action="store_true", help="only the upgrades that are killed half-way")
+    parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

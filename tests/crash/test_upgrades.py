@@ -1,0 +1,33 @@
+"""An upgrade that is killed half-way leaves the old database or the new one, and the next start goes on."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chatbot.storage import schema
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.slow
+def test_an_upgrade_killed_at_any_statement_loses_nothing(database: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.crash", "--upgrades", "--database", database],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for revision in schema.REVISIONS[:-1]:
+        line = re.search(rf"from {revision} on {database}: (\d+) kills, (\d+) \D+(\d+) the new", done.stdout)
+        assert line is not None, done.stdout
+        kills, kept, whole = map(int, line.groups())
+        assert kills == kept + whole
+        assert kills > 8
+        assert whole >= 1
