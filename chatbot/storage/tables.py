@@ -328,6 +328,9 @@ OUTBOX = _table(
     _text("reason"),
     _maybe("delivered_at"),
     _maybe("message_id"),
+    _maybe("topic"),
+    sa.Column("part", sa.Text, nullable=False, server_default="begins"),
+    _maybe("expires_at"),
     sa.UniqueConstraint("dedupe_key"),
     sa.Index("ix_outbox_pending", "priority", "id", sqlite_where=sa.text("state = 'pending'")),
     sa.Index(
@@ -336,6 +339,8 @@ OUTBOX = _table(
         "slot",
         sqlite_where=sa.text("state = 'pending' AND slot IS NOT NULL"),
     ),
+    sa.Index("ix_outbox_sent", "delivered_at", sqlite_where=sa.text("state = 'delivered'")),
+    sa.Index("ix_outbox_topic", "chat", "topic", "id", sqlite_where=sa.text("topic IS NOT NULL")),
 )
 
 MESSAGE_SLOTS = _table("message_slots", _key("chat"), _key("slot"), _text("message_id"), rowid=False)

@@ -35,8 +35,8 @@ BREAKS_IN_THE_FOURTH = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 def upgrade():
     op.create_table("extra", sa.Column("id", sa.Text, primary_key=True))
@@ -48,8 +48,8 @@ ADDS_A_COLUMN = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 
 def upgrade():
     op.add_column("accounts", sa.Column("color", sa.Text))
@@ -219,6 +219,8 @@ def test_the_statements_compile_for_postgresql_too(monkeypatch: pytest.MonkeyPat
         statements.intents("operation_id"),
         statements.ACTIVE_EPISODES,
         statements.HOME_IS_BACK,
+        statements.FORGET_EPISODES,
+        statements.WAITING,
     ],
     ids=lambda statement: " ".join(statement.text.split())[-60:],
 )
@@ -235,6 +237,12 @@ def test_what_every_update_asks_is_found_by_an_index(empty: sqlite3.Connection, 
         (statements.DUE_ELSEWHERE, "ix_outbox_pending", False),
         (statements.SUPERSEDE, "ix_outbox_pending_slot", False),
         (statements.INHERIT_CARD, "ix_outbox_pending_slot", False),
+        (statements.SUPERSEDE_TOPIC, "ix_outbox_topic", False),
+        (statements.RESTATE, "ix_outbox_topic", False),
+        (statements.WITHDRAW, "ix_outbox_topic", False),
+        (statements.WAITING, "ix_outbox_topic", False),
+        (statements.SENT_SINCE, "ix_outbox_sent", False),
+        (statements.FORGET_EPISODES, "ix_alert_episodes_active", False),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
@@ -264,9 +272,9 @@ async def test_an_old_database_is_copied_and_upgraded(
     await upgrade(url(path))
     pretend_next_revision(monkeypatch, scripts, ADDS_A_COLUMN)
     await upgrade(url(path))
-    assert revision(path) == "0003"
-    saved = path.with_name(f"{path.name}.bak-0002")
-    assert revision(saved) == "0002"
+    assert revision(path) == "0004"
+    saved = path.with_name(f"{path.name}.bak-0003")
+    assert revision(saved) == "0003"
     assert stat.S_IMODE(saved.stat().st_mode) == 0o600
     assert "color" in str(facts(path)["accounts columns"])
 
@@ -282,15 +290,15 @@ async def test_a_migration_that_fails_leaves_the_database_as_it_was(
         await upgrade(url(path))
     assert "Traceback" not in failure.value.message
     assert facts(path) == before
-    assert revision(path) == "0002"
-    assert revision(path.with_name("t.db.bak-0002")) == "0002"
+    assert revision(path) == "0003"
+    assert revision(path.with_name("t.db.bak-0003")) == "0003"
 
 
 def pretend_next_revision(monkeypatch: pytest.MonkeyPatch, scripts: Path, text: str) -> None:
     scripts.mkdir()
-    (scripts / "0003_next.py").write_text(text)
-    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002", "0003"))
-    monkeypatch.setattr(schema, "HEAD", "0003")
+    (scripts / "0004_next.py").write_text(text)
+    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002", "0003", "0004"))
+    monkeypatch.setattr(schema, "HEAD", "0004")
     monkeypatch.setattr("chatbot.storage.migration.migrate", lambda path: migrate(path, more=[scripts]))
 
 
