@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 
-from chatbot.chat import Reply
+from chatbot.chat import Reply, Text
 from chatbot.domain.risk import Alert
 from chatbot.ports import Account, Progress, User
 from chatbot.services.connecting import Connected, Doubtful
@@ -13,6 +15,9 @@ from handlers.alert_cards import alert_card
 from handlers.buttons import Buttons
 from handlers.look import Look
 from handlers.progress_cards import progress_card
+from handlers.text import clock_time, duration
+
+LATE = timedelta(minutes=1)
 
 
 class CardPresenter:
@@ -31,6 +36,14 @@ class CardPresenter:
 
     def alert(self, user: User, alert: Alert) -> Reply:
         return alert_card(user, alert, self._buttons)
+
+    def aged(self, reply: Reply, now: datetime) -> Reply:
+        """What arrives late says when it was true."""
+        if reply.as_of is None or now - reply.as_of.at < LATE:
+            return reply
+        at, zone = reply.as_of.at, reply.as_of.zone
+        age = Text(f"As of {clock_time(at, zone)}, {duration(now - at)} ago.")
+        return replace(reply, blocks=(*reply.blocks, age))
 
     def connected(self, user: User, result: Connected | Doubtful) -> Reply:
         return result_card(self._home(user), result)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,17 +25,27 @@ class Limits:
     group_window: timedelta
 
 
-# The numbers of Telegram's Bots FAQ. The exact ones are unspecified: a 429 holds its chat as long as it says.
-TELEGRAM_LIMITS = Limits(
-    overall=30,
-    overall_reserve=3,
-    overall_window=timedelta(seconds=1),
-    private_burst=3,
-    private_interval=timedelta(seconds=1),
-    group=20,
-    group_reserve=2,
-    group_window=timedelta(seconds=60),
-)
+# What comes later on its way and what comes sooner must not meet in one window of the platform's.
+MARGIN = timedelta(milliseconds=50)
+
+
+def telegram_limits(per_second: int = 30) -> Limits:
+    """The numbers of Telegram's Bots FAQ. The exact ones are unspecified: a 429 holds its chat as long as it
+    says.
+    """
+    return Limits(
+        overall=per_second,
+        overall_reserve=math.ceil(per_second / 10) if per_second > 1 else 0,
+        overall_window=timedelta(seconds=1) + MARGIN,
+        private_burst=3,
+        private_interval=timedelta(seconds=1) + MARGIN,
+        group=20,
+        group_reserve=2,
+        group_window=timedelta(seconds=60) + MARGIN,
+    )
+
+
+TELEGRAM_LIMITS = telegram_limits()
 
 
 class _Window:
@@ -72,6 +83,14 @@ class Pacer:
         self._full_at: dict[ChatRef, datetime] = {}
         self._groups: dict[ChatRef, _Window] = {}
         self._holds: dict[ChatRef, datetime] = {}
+
+    @property
+    def memory(self) -> timedelta:
+        """What was sent longer ago does not matter any more."""
+        limits = self._limits
+        if limits is None:
+            return timedelta(0)
+        return max(limits.overall_window, limits.group_window, limits.private_burst * limits.private_interval)
 
     def sent(self, chat: ChatRef, now: datetime) -> None:
         if self._limits is None or self._overall is None:

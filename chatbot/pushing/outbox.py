@@ -4,19 +4,19 @@ At least once. A row is marked after the platform confirmed; a process that dies
 that is lost on its way, has the message sent again (Telegram knows no idempotency key). An edit sent again
 changes nothing.
 
-Each message is chosen when it can leave, not before: what is more urgent and comes later goes first, and of
-several states of a card only the newest goes.
+Each message is chosen when it can leave, not before: what is more urgent and comes later goes first, of
+several states of a card or a topic only the newest goes, and what has no meaning any more goes nowhere.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from chatbot.chat import Platform
+from chatbot.chat import Platform, Reply
 from chatbot.errors import ChatUnreachable, DeliverLater, StorageError
 from chatbot.ports import Clock, Delivered, Mailbox, Messenger, Owed
 from chatbot.pushing.limits import TELEGRAM_LIMITS, Limits, Pacer
@@ -40,8 +40,15 @@ class _Attempt:
     error: Exception | None = None
 
 
+def _as_it_is(reply: Reply, _: datetime) -> Reply:
+    return reply
+
+
 class Outbox:
-    """``limits`` per platform; a platform without an entry is not paced."""
+    """``limits`` per platform; a platform without an entry is not paced.
+
+    ``aged``: a card as it is to be sent at an instant, which may be long after it was written.
+    """
 
     def __init__(
         self,
@@ -51,7 +58,9 @@ class Outbox:
         limits: Mapping[Platform, Limits] = DEFAULT_LIMITS,
         *,
         concurrency: int = 128,
+        aged: Callable[[Reply, datetime], Reply] = _as_it_is,
     ) -> None:
+        self._aged = aged
         self._mailbox = mailbox
         self._messengers = {messenger.platform: messenger for messenger in messengers}
         self._clock = clock
@@ -88,6 +97,7 @@ class Outbox:
     async def run(self) -> None:
         self._finished.clear()
         try:
+            await self._remember()
             while not self._stopping:
                 self._waker.clear()
                 await self._round()
@@ -105,6 +115,18 @@ class Outbox:
         self._stopping = True
         self._waker.wake()
         await self._finished.wait()
+
+    async def _remember(self) -> None:
+        """The platform still counts what an earlier run has sent."""
+        now = self._clock.now()
+        memory = max(pacer.memory for pacer in self._pacers.values())
+        if not memory:
+            return
+        try:
+            for chat, at in await self._mailbox.sent_since(now - memory):
+                self._pacers[chat.platform].sent(chat, min(at, now))
+        except StorageError:
+            log.exception("what was sent last cannot be read")
 
     async def _round(self) -> None:
         try:
@@ -132,7 +154,18 @@ class Outbox:
         more = True
         while more and len(self._in_flight) < self._concurrency:
             page = await self._mailbox.due(now, limit=PAGE, skip_chats=passed_over)
-            more = self._start_page(page, passed_over, now) and len(page) == PAGE
+            still = await self._drop_meaningless(page, now)
+            more = self._start_page(still, passed_over, now) and len(page) == PAGE
+
+    async def _drop_meaningless(self, page: Sequence[Owed], now: datetime) -> Sequence[Owed]:
+        """The others are left."""
+        for reason, found in (
+            ("too late", [owed for owed in page if owed.too_late(now)]),
+            ("over before it was told", [owed for owed in page if owed.moot]),
+        ):
+            if found:
+                await self._mailbox.abandon([owed.row_id for owed in found], reason=reason)
+        return [owed for owed in page if not (owed.moot or owed.too_late(now))]
 
     def _closed_chats(self, now: datetime) -> set[str]:
         return set[str]().union(*(pacer.closed(now) for pacer in self._pacers.values()))
@@ -194,7 +227,8 @@ class Outbox:
     async def _send(self, owed: Owed) -> str | None:
         message = owed.message
         messenger = self._messengers[message.chat.platform]
-        return await messenger.deliver(message.chat, message.reply, edits=owed.edits)
+        reply = self._aged(message.reply, self._clock.now())
+        return await messenger.deliver(message.chat, reply, edits=owed.edits)
 
     # --- booking ----------------------------------------------------------------------------------
 
