@@ -159,8 +159,7 @@ async def open_bot(
     limits: Mapping[Platform, Limits] | None = None,
     only_look: bool = False,
 ) -> AsyncIterator[Bot]:
-    """``limits``: how fast each platform may be sent to, in place of what is set; a benchmark lifts them to see
-    the bot itself.
+    """``limits``: how fast each platform may be sent to, in place of what is set; a benchmark lifts them.
 
     ``only_look``: a paper exchange that does not exist yet is not founded, since it belongs to one market.
     """

@@ -351,7 +351,7 @@ class WatchService:
     async def _overtaken(
         self, user: User, telling: _Telling, now: datetime
     ) -> tuple[list[Standing], list[str]]:
-        """Of what was told and waits to be delivered: what is to be said anew, and the topics that are over."""
+        """Of what was told and waits to be delivered: what is to be said anew, and which topics are over."""
         if not (telling.standing or telling.over):
             return [], []
         waiting = await self._store.waiting(user.home)
