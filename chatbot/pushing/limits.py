@@ -63,6 +63,10 @@ class _Window:
         while self.sent and not now - self._length < self.sent[0] <= now:
             self.sent.popleft()
 
+    def room(self, now: datetime) -> int:
+        self.forget(now)
+        return self._size - len(self.sent)
+
     def free_at(self, now: datetime, *, reserve: int) -> datetime:
         """When the next one fits while ``reserve`` places stay free."""
         self.forget(now)
@@ -113,6 +117,10 @@ class Pacer:
         if self._limits is None or self._overall is None:
             return now
         return self._overall.free_at(now, reserve=_reserve(self._limits.overall_reserve, priority))
+
+    def room(self, now: datetime) -> int | None:
+        """How many may go now at most; ``None``: any number."""
+        return None if self._overall is None else self._overall.room(now)
 
     def closed(self, now: datetime) -> set[str]:
         """The chats to which not even a critical message may go now."""

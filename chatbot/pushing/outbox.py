@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -152,10 +152,16 @@ class Outbox:
         now = self._clock.now()
         passed_over = self._closed_chats(now) | self._voiceless | self._in_flight.keys()
         more = True
-        while more and len(self._in_flight) < self._concurrency:
-            page = await self._mailbox.due(now, limit=PAGE, skip_chats=passed_over)
+        while more and (most := self._room(now)):
+            page = await self._mailbox.due(now, limit=most, skip_chats=passed_over)
             still = await self._drop_meaningless(page, now)
-            more = self._start_page(still, passed_over, now) and len(page) == PAGE
+            more = self._start_page(still, passed_over, now) and len(page) == most
+
+    def _room(self, now: datetime) -> int:
+        """What cannot leave now need not be read now."""
+        rooms = [self._pacers[platform].room(now) for platform in self._messengers]
+        paced = sum(room for room in rooms if room is not None)
+        return min(PAGE, self._concurrency - len(self._in_flight), PAGE if None in rooms else paced)
 
     async def _drop_meaningless(self, page: Sequence[Owed], now: datetime) -> Sequence[Owed]:
         """The others are left."""
@@ -197,13 +203,11 @@ class Outbox:
         now = self._clock.now()
         if self._in_flight:
             return self._opening(now)
+        if await self._mailbox.due(now, limit=1, skip_chats=self._voiceless):
+            return self._opening(now)
+        self._rest()
         due_at = await self._mailbox.next_due_at()
-        if due_at is None or due_at > now:
-            self._rest()
-            return due_at
-        if not await self._mailbox.due(now, limit=1, skip_chats=self._voiceless):
-            self._rest()
-        return self._opening(now)
+        return self._opening(now) if due_at is not None and due_at <= now else due_at
 
     def _rest(self) -> None:
         if not self._waker.woken:
@@ -239,9 +243,8 @@ class Outbox:
         delivered = [Delivered(done.owed.row_id, done.message_id) for done in attempts if done.error is None]
         if delivered:
             await self._mailbox.delivered(delivered, now)
-        for attempt in attempts:
-            if attempt.error is not None:
-                await self._book_failure(attempt.owed, attempt.error, now)
+        failed = [(attempt.owed, attempt.error) for attempt in attempts if attempt.error is not None]
+        await _all_of([self._book_failure(owed, error, now) for owed, error in failed])
         del self._attempts[: len(attempts)]
         for attempt in attempts:
             self._in_flight.pop(str(attempt.owed.message.chat), None)
@@ -275,6 +278,14 @@ class Outbox:
             return
         until = now + timedelta(seconds=pause_after(owed.tries))
         await self._mailbox.postpone(owed.row_id, until, reason=reason)
+
+
+async def _all_of(work: Sequence[Awaitable[None]]) -> None:
+    """Together, so that they share the way to the disk; raises the first failure when all have ended."""
+    outcomes = await asyncio.gather(*work, return_exceptions=True)
+    for outcome in outcomes:
+        if outcome is not None:
+            raise outcome
 
 
 def pause_after(tries: int) -> float:
