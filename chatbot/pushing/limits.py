@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -87,6 +87,9 @@ class Pacer:
         self._full_at: dict[ChatRef, datetime] = {}
         self._groups: dict[ChatRef, _Window] = {}
         self._holds: dict[ChatRef, datetime] = {}
+        self._failures = 0  # since the platform was last heard of
+        self._away_until: datetime | None = None
+        self._probing = False
 
     @property
     def memory(self) -> timedelta:
@@ -96,7 +99,21 @@ class Pacer:
             return timedelta(0)
         return max(limits.overall_window, limits.group_window, limits.private_burst * limits.private_interval)
 
+    def away(self, now: datetime, pause: Callable[[int], float]) -> None:
+        """The platform cannot be reached: then one message at a time finds out whether it is back.
+
+        ``pause`` in seconds, after so many failures. What was on its way when it went counts once.
+        """
+        self._probing = False
+        if self._away_until is None or now >= self._away_until:
+            self._away_until = now + timedelta(seconds=pause(self._failures))
+            self._failures += 1
+
+    def reached(self) -> None:
+        self._failures, self._away_until, self._probing = 0, None, False
+
     def sent(self, chat: ChatRef, now: datetime) -> None:
+        self._probing = self._away_until is not None
         if self._limits is None or self._overall is None:
             return
         self._overall.sent.append(now)
@@ -114,13 +131,18 @@ class Pacer:
         return max(self._holds.get(chat, now), self._paced_until(chat, priority, now))
 
     def overall_free_at(self, priority: Priority, now: datetime) -> datetime:
+        back_at = now if self._away_until is None else max(now, self._away_until)
         if self._limits is None or self._overall is None:
-            return now
-        return self._overall.free_at(now, reserve=_reserve(self._limits.overall_reserve, priority))
+            return back_at
+        free_at = self._overall.free_at(now, reserve=_reserve(self._limits.overall_reserve, priority))
+        return max(back_at, free_at)
 
     def room(self, now: datetime) -> int | None:
         """How many may go now at most; ``None``: any number."""
-        return None if self._overall is None else self._overall.room(now)
+        if self._away_until is not None and (self._probing or now < self._away_until):
+            return 0
+        room = None if self._overall is None else self._overall.room(now)
+        return room if self._away_until is None or room == 0 else 1
 
     def closed(self, now: datetime) -> set[str]:
         """The chats to which not even a critical message may go now."""

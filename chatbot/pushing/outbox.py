@@ -16,8 +16,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from chatbot.chat import Platform, Reply
-from chatbot.errors import ChatUnreachable, DeliverLater, StorageError
+from chatbot.chat import Platform, Priority, Reply
+from chatbot.errors import ChatUnreachable, DeliverLater, PlatformAway, StorageError
 from chatbot.ports import Clock, Delivered, Mailbox, Messenger, Owed
 from chatbot.pushing.limits import TELEGRAM_LIMITS, Limits, Pacer
 from chatbot.pushing.waking import Waker
@@ -187,12 +187,16 @@ class Outbox:
                 self._voiceless.add(str(chat))
                 continue
             pacer = self._pacers[chat.platform]
-            if pacer.overall_free_at(priority, now) > now or len(self._in_flight) >= self._concurrency:
+            if not self._may_leave(pacer, priority, now):
                 return False
             passed_over.add(str(chat))
             if pacer.chat_free_at(chat, priority, now) <= now:
                 self._start(owed, now)
         return True
+
+    def _may_leave(self, pacer: Pacer, priority: Priority, now: datetime) -> bool:
+        room = pacer.overall_free_at(priority, now) <= now and pacer.room(now) != 0
+        return room and len(self._in_flight) < self._concurrency
 
     def _start(self, owed: Owed, now: datetime) -> None:
         chat = owed.message.chat
@@ -243,11 +247,21 @@ class Outbox:
         delivered = [Delivered(done.owed.row_id, done.message_id) for done in attempts if done.error is None]
         if delivered:
             await self._mailbox.delivered(delivered, now)
+        for attempt in attempts:
+            self._listen(attempt, now)
         failed = [(attempt.owed, attempt.error) for attempt in attempts if attempt.error is not None]
         await _all_of([self._book_failure(owed, error, now) for owed, error in failed])
         del self._attempts[: len(attempts)]
         for attempt in attempts:
             self._in_flight.pop(str(attempt.owed.message.chat), None)
+
+    def _listen(self, attempt: _Attempt, now: datetime) -> None:
+        """Whatever else went wrong, it was there to answer."""
+        pacer, error = self._pacers[attempt.owed.message.chat.platform], attempt.error
+        if isinstance(error, PlatformAway):
+            pacer.away(now, lambda failures: max(error.retry_after, pause_after(failures)))
+        else:
+            pacer.reached()
 
     async def _book_failure(self, owed: Owed, error: Exception, now: datetime) -> None:
         chat = owed.message.chat

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ import pytest
 
 from chatbot.chat import ChatRef, OutboxMessage, Part, Platform, Priority, Reply, Text
 from chatbot.clock import VirtualClock
-from chatbot.errors import ChatUnreachable, DeliverLater, DeliveryError, StorageError
+from chatbot.errors import ChatUnreachable, DeliverLater, DeliveryError, PlatformAway, StorageError
 from chatbot.ports import Delivered
 from chatbot.pushing.limits import MARGIN
 from chatbot.pushing.memory import MemoryMailbox, RowState
@@ -439,15 +439,15 @@ async def test_a_card_is_told_its_age_when_it_leaves() -> None:
     office.messenger = messenger
     office.outbox = Outbox(mailbox, [messenger], clock, aged=aged)
     async with office.open():
-        messenger.trouble = lambda *_: away_until(clock, 30)
+        messenger.trouble = lambda *_: away_until(clock, 30, DeliverLater())
         await office.owe(owed("near", private(1)))
         await office.pass_time(60, step=1)
     assert messenger.texts == ["near at 30 s"]
 
 
-def away_until(clock: VirtualClock, seconds: float) -> None:
+def away_until(clock: VirtualClock, seconds: float, trouble: Exception) -> None:
     if clock.now() < START + timedelta(seconds=seconds):
-        raise DeliverLater("away")
+        raise trouble
 
 
 def text_of(reply: Reply) -> str:
@@ -471,3 +471,51 @@ async def test_a_new_run_counts_what_an_earlier_one_has_sent() -> None:
         assert later.messenger.texts == ["other"], "and the minute of the group"
         await later.pass_time(60, step=1)
     assert later.messenger.texts == ["other", "one more"]
+
+
+# --- a platform that is away ----------------------------------------------------------------------
+
+
+async def test_a_platform_that_is_away_is_asked_by_one_message_at_a_time_and_ever_more_seldom() -> None:
+    office = Office()
+    office.messenger.trouble = lambda *_: away_until(office.clock, 600, PlatformAway())
+    async with office.open():
+        await office.owe(*(owed(f"to {number}", private(number)) for number in range(200)))
+        await office.pass_time(590, step=1)
+        assert 27 <= len(office.messenger.tried) <= 80, "the first burst, then one in 15 s"
+        assert office.messenger.texts == []
+        await office.pass_time(25, step=0.5)
+    assert sorted(office.messenger.texts) == sorted(f"to {number}" for number in range(200))
+
+
+async def test_a_platform_that_is_back_gets_the_most_urgent_first() -> None:
+    office = Office()
+    office.messenger.trouble = lambda *_: away_until(office.clock, 60, PlatformAway())
+    async with office.open():
+        await office.owe(
+            *(owed(f"info {number}", private(number), priority=Priority.INFO) for number in range(100))
+        )
+        await office.pass_time(50, step=1)
+        await office.owe(
+            *(owed(f"critical {number}", private(number), priority=Priority.CRITICAL) for number in range(60))
+        )
+        await office.pass_time(30, step=0.5)
+    first = office.messenger.texts[: len(office.messenger.texts) // 2]
+    assert {text.split()[0] for text in first[:61]} - {"info"} == {"critical"}
+    assert sum(text.startswith("info") for text in first[:61]) <= 1, "the probe may have been an info"
+    assert len(office.messenger.texts) == 160
+
+
+async def test_an_answer_of_any_kind_ends_the_waiting() -> None:
+    office = Office()
+    troubles = iter([PlatformAway(), ChatUnreachable()])
+    office.messenger.trouble = lambda *_: raise_next(troubles)
+    async with office.open():
+        await office.owe(*(owed(f"to {number}", private(number)) for number in range(3)))
+        await office.pass_time(5)
+    assert len(office.messenger.texts) == 2
+
+
+def raise_next(troubles: Iterator[Exception]) -> None:
+    for trouble in troubles:
+        raise trouble
