@@ -24,7 +24,7 @@ class Line:
         self._through = world.phone.deliver
         self._phone = world.phone
         self.trouble: Exception | None = None
-        world.phone.deliver = self._deliver  # type: ignore[method-assign, assignment]
+        world.phone.deliver = self._deliver  # type: ignore[method-assign]
 
     async def _deliver(self, *given: object, **named: object) -> str | None:
         if self.trouble is not None:

@@ -1,16 +1,14 @@
-"""Many are told at once: the real client, a loopback Telegram that refuses what is too fast, time that jumps."""
+"""Many are told at once: the real client, a Telegram that refuses what is too fast, time that jumps."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
-
-import pytest
 
 from chatbot.chat import ChatRef, OutboxMessage, Part, Platform, Priority, Request, UserRef
 from chatbot.domain.hedge import UserId
@@ -79,9 +77,7 @@ class Post:
     async def all_arrived(self, text: str, users: Iterable[int], *, within: float) -> float:
         """Seconds it took."""
         began = self.clock.now()
-        async with asyncio.timeout(within):
-            while set(users) - set(self.arrived(text)):
-                await asyncio.sleep(0.25)
+        await self.api.wait_for(lambda _: not set(users) - set(self.arrived(text)), timeout=within)
         return (self.clock.now() - began).total_seconds()
 
     @asynccontextmanager
