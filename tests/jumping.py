@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 T = TypeVar("T")
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+TURN = 1e-6  # seconds of a turn of the loop: who waits for a moment to pass must not wait for ever
 LOOKS = 3  # at the sockets, before nothing is taken for on its way
 
 
@@ -26,6 +27,7 @@ class _Selector(selectors.DefaultSelector):
         self.jumped = 0.0
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self.jumped += TURN
         if timeout is None or timeout <= 0:
             return super().select(timeout)
         for _ in range(LOOKS):
