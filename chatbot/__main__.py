@@ -51,6 +51,18 @@ def _forget_keys(arguments: argparse.Namespace) -> int:
     return keeping.forget_keys(_settings(), sys.stdout, sure=arguments.yes)
 
 
+def _backup(arguments: argparse.Namespace) -> int:
+    from chatbot import safekeeping  # noqa: PLC0415
+
+    return safekeeping.back_up(_settings(), sys.stdout, arguments.file)
+
+
+def _restore(arguments: argparse.Namespace) -> int:
+    from chatbot import safekeeping  # noqa: PLC0415
+
+    return safekeeping.restore(_settings(), sys.stdout, arguments.file)
+
+
 def _settings() -> Settings:
     settings = load_settings()
     configure_logging(settings.log.format, settings.log.level, settings.secrets)
@@ -73,6 +85,12 @@ def _parser() -> argparse.ArgumentParser:
         "--picture", type=Path, metavar="PNG", help="also draw it: PNG, and a dark twin beside it"
     )
     _add(commands, "check", _check, "check settings, database, clock and market, and say what is wrong")
+    backup = _add(commands, "backup", _backup, "copy the database into one file; also while the bot runs")
+    backup.add_argument(
+        "file", type=Path, nargs="?", metavar="FILE", help="a new file, or the folder for one named by date"
+    )
+    restore = _add(commands, "restore", _restore, "make such a file the database, where there is none yet")
+    restore.add_argument("file", type=Path, metavar="FILE", help="what hedgerow backup has made")
     _add(commands, "invite", _invite, "make a code that admits one person; also while the bot runs")
     _add(commands, "rotate-key", _rotate_key, "make a new master key and wrap all exchange keys with it")
     forget = _add(commands, "forget-keys", _forget_keys, "delete the exchange keys of all users, for good")

@@ -15,6 +15,8 @@ from chatbot.clock import SystemClock
 from chatbot.errors import SettingsError
 from chatbot.ids import RandomIds
 from chatbot.keyroom import KeyRoom, NoExchanges, Surroundings, open_key_room, open_master_keys
+from chatbot.opsroom import Ears, OpsRoom
+from chatbot.opsroom import Surroundings as OpsSurroundings
 from chatbot.ports import (
     Changes,
     Clock,
@@ -33,6 +35,7 @@ from chatbot.routing import PAPER, RoutedStreams, RoutedVenues
 from chatbot.services.accounts import AccountService
 from chatbot.services.bookkeeping import Bookkeeper
 from chatbot.services.charting import Charting
+from chatbot.services.digesting import DigestService
 from chatbot.services.driving import Driver
 from chatbot.services.hedging import HedgeService
 from chatbot.services.locks import AccountLocks
@@ -41,6 +44,7 @@ from chatbot.services.pairs import PairWatch
 from chatbot.services.people import People
 from chatbot.services.recovery import Supervisor
 from chatbot.services.reporting import Reporting
+from chatbot.services.restoring import Beginning, Reconciler
 from chatbot.services.watching import WatchService
 from chatbot.settings import LiveMarket, ReplayMarket, Settings
 from chatbot.storage.database import Database, open_database
@@ -61,6 +65,7 @@ MARKET_SECONDS = 1.0
 WATCH_SECONDS = 2.0
 PRUNE_SECONDS = 3600.0
 STALE_SECONDS = 60.0
+DIGEST_SECONDS = 30.0
 RECHECK_SECONDS = 86_400.0
 KEEP = timedelta(days=7)
 
@@ -91,11 +96,14 @@ class Bot:
     accounts: AccountService
     pairs: PairWatch
     reporting: Reporting
+    digests: DigestService
     watching: WatchService
     watch: WatchRoom
     bookkeeper: Bookkeeper
     supervisor: Supervisor
     keys: KeyRoom
+    ops: OpsRoom
+    beginning: Beginning
     router: Router
     inbox: InboxProcessor
     outbox: Outbox
@@ -105,11 +113,12 @@ class Bot:
     def speak_through(self, messenger: Messenger) -> None:
         """A platform joins: from now on what is owed to its chats is delivered."""
         self.messengers[messenger.platform] = messenger
-        self.outbox.add(messenger)
+        self.outbox.add(self.ops.ears.messenger(messenger))
 
     async def start(self) -> None:
         """What was in flight goes on before anything new is taken. Raises SettingsError (the master key)."""
         self.keys.prepare()
+        await self.beginning.wait()
         await self.supervisor.resume_all()
         await self.inbox.start()
 
@@ -124,8 +133,10 @@ class Bot:
         async with _polling(self.exchange.feed), asyncio.TaskGroup() as tasks:
             tasks.create_task(self.outbox.run(), name="outbox")
             tasks.create_task(self.scheduler.run(), name="scheduler")
+            tasks.create_task(self.ops.run(), name="ops")
 
     async def stop(self) -> None:
+        await self.ops.stop()
         await self.inbox.stop()
         await self.scheduler.stop()
         await self.watch.stop()
@@ -161,7 +172,8 @@ async def open_bot(
 ) -> AsyncIterator[Bot]:
     """``limits``: how fast each platform may be sent to, in place of what is set; a benchmark lifts them.
 
-    ``only_look``: a paper exchange that does not exist yet is not founded, since it belongs to one market.
+    ``only_look``: a paper exchange that does not exist yet is not founded, since it belongs to one market,
+    and a restored database stays as it is.
     """
     clock = clock or SystemClock()
     async with contextlib.AsyncExitStack() as stack:
@@ -173,6 +185,8 @@ async def open_bot(
         exchange = PaperExchange.open(state, market, clock, settings.paper.speed)
         stack.callback(exchange.close)
         ids = ids or RandomIds()
+        if not only_look:
+            await Beginning(database.copies, clock).begin()
         bot = await _wire(
             settings,
             database,
@@ -225,17 +239,20 @@ async def _wire(
     limits: Mapping[Platform, Limits],
     exchanges: Exchanges | None = None,
 ) -> Bot:
-    store, mailbox = database.store, database.mailbox
+    ears = Ears(settings, clock)
+    store, mailbox = ears.store(database.store), ears.mailbox(database.mailbox)
     exchanges = exchanges or NoExchanges()
     master_keys = open_master_keys(settings)
     vault = database.vault(master_keys)
-    venues = RoutedVenues(exchange, exchanges, vault)
+    venues = RoutedVenues(exchange, exchanges, vault, metered=ears.venue)
     locks = AccountLocks()
     people = People(store, clock)
     buttons = Buttons(await mailbox.secret("buttons"))
     presenter = CardPresenter(buttons, settings.quote.band)
     bookkeeper = Bookkeeper(store, venues, clock, locks)
-    outbox = Outbox(mailbox, messengers, clock, limits, aged=presenter.aged)
+    outbox = Outbox(
+        mailbox, [ears.messenger(each) for each in messengers], clock, limits, aged=presenter.aged
+    )
     driver = Driver(
         store=store,
         venues=venues,
@@ -254,6 +271,7 @@ async def _wire(
         clock=clock,
         locks=locks,
         notify=outbox.notify,
+        first=lambda account: reconciler.reconcile(account),  # noqa: PLW0108 (made below)
     )
     supervisor = Supervisor(store, driver, clock, ended=watch.pacer.hurry)
     offers = Offers(
@@ -277,11 +295,32 @@ async def _wire(
         supervisor=supervisor,
         locks=locks,
     )
+    reconciler = Reconciler(
+        store=store,
+        venues=venues,
+        bookkeeper=bookkeeper,
+        hedging=hedging,
+        clock=clock,
+        ids=ids,
+        locks=locks,
+        cards=presenter,
+        notify=outbox.notify,
+    )
     pairs = PairWatch(store=store, venues=venues, clock=clock, ids=ids, supervisor=supervisor, locks=locks)
     accounts = AccountService(
         store=store, venues=venues, paper=exchange, people=people, clock=clock, locks=locks
     )
     reporting = Reporting(store, venues, people, clock, bookkeeper)
+    charting = Charting(store, venues, people, reporting)
+    digests = DigestService(
+        store=store,
+        venues=venues,
+        reporting=reporting,
+        charting=charting,
+        cards=presenter,
+        clock=clock,
+        notify=outbox.notify,
+    )
     spoken = {messenger.platform: messenger for messenger in messengers}
 
     async def erase(message: MessageRef) -> Erasure:
@@ -293,7 +332,7 @@ async def _wire(
     around = Surroundings(
         keys=master_keys,
         vault=vault,
-        exchanges=exchanges,
+        exchanges=ears.exchanges(exchanges),
         venues=venues,
         people=people,
         clock=clock,
@@ -304,12 +343,28 @@ async def _wire(
         key_changed=watch.key_changed,
     )
     keys = await open_key_room(settings, database, around)
+    ops = OpsRoom(
+        settings,
+        ears,
+        OpsSurroundings(
+            census=database.census,
+            store=store,
+            mailbox=mailbox,
+            exchanges=exchanges,
+            watch=watch,
+            bookkeeper=bookkeeper,
+            supervisor=supervisor,
+            messengers=spoken,
+            notify=outbox.notify,
+        ),
+    )
     router = Router(
         Services(
             hedging=hedging,
+            reconciler=reconciler,
             accounts=accounts,
             reporting=reporting,
-            charting=Charting(store, venues, people, reporting),
+            charting=charting,
             people=people,
             paper=exchange,
             store=store,
@@ -325,18 +380,8 @@ async def _wire(
         COMMANDS,
     )
 
-    async def finish(request: Request, replies: Sequence[Reply]) -> None:
-        owed = replies_to_outbox(request, replies, clock.now())
-        await store.commit(Changes(handled=(request.id,), outbox=owed))
-        outbox.notify()
-
-    async def acknowledge(request: Request, toast: str | None) -> None:
-        messenger = spoken.get(request.chat.platform)
-        if messenger is not None:
-            await messenger.acknowledge(request, toast)
-
-    inbox = InboxProcessor(mailbox, router.handle, finish, acknowledge, clock=clock, screen=keys.entry.screen)
-    scheduler = Scheduler(clock)
+    inbox = _open_inbox(store, mailbox, router, keys, outbox, spoken, clock)
+    scheduler = Scheduler(clock, ended=ears.job_ended)
     bot = Bot(
         settings=settings,
         clock=clock,
@@ -349,11 +394,14 @@ async def _wire(
         accounts=accounts,
         pairs=pairs,
         reporting=reporting,
+        digests=digests,
         watching=watch.watching,
         watch=watch,
         bookkeeper=bookkeeper,
         supervisor=supervisor,
         keys=keys,
+        ops=ops,
+        beginning=Beginning(database.copies, clock),
         router=router,
         inbox=inbox,
         outbox=outbox,
@@ -362,6 +410,28 @@ async def _wire(
     )
     _schedule(bot)
     return bot
+
+
+def _open_inbox(  # noqa: PLR0917 (all that a request touches)
+    store: Store,
+    mailbox: Mailbox,
+    router: Router,
+    keys: KeyRoom,
+    outbox: Outbox,
+    spoken: Mapping[Platform, Messenger],
+    clock: Clock,
+) -> InboxProcessor:
+    async def finish(request: Request, replies: Sequence[Reply]) -> None:
+        owed = replies_to_outbox(request, replies, clock.now())
+        await store.commit(Changes(handled=(request.id,), outbox=owed))
+        outbox.notify()
+
+    async def acknowledge(request: Request, toast: str | None) -> None:
+        messenger = spoken.get(request.chat.platform)
+        if messenger is not None:
+            await messenger.acknowledge(request, toast)
+
+    return InboxProcessor(mailbox, router.handle, finish, acknowledge, clock=clock, screen=keys.entry.screen)
 
 
 def _schedule(bot: Bot) -> None:
@@ -379,7 +449,9 @@ def _schedule(bot: Bot) -> None:
     bot.scheduler.every("market", MARKET_SECONDS, advance_market)
     bot.scheduler.every("watch", WATCH_SECONDS, watch)
     bot.watch.schedule(bot.scheduler, bot.keys.connecting.supported())
+    bot.ops.schedule(bot.scheduler)
     bot.scheduler.every("prune", PRUNE_SECONDS, prune)
+    bot.scheduler.every("digests", DIGEST_SECONDS, bot.digests.tell_due, first_after=DIGEST_SECONDS)
     bot.scheduler.every("stale keys", STALE_SECONDS, bot.keys.forget_stale)
     bot.scheduler.every("key check", RECHECK_SECONDS, bot.keys.watch.recheck_all, first_after=STALE_SECONDS)
 

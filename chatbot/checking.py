@@ -10,6 +10,7 @@ from chatbot.domain.instrument import PositionMode
 from chatbot.errors import HedgerowError
 from chatbot.ports import Account, KeyReport
 from chatbot.routing import PAPER
+from chatbot.services.waiting import since_the_copy
 
 if TYPE_CHECKING:
     from chatbot.venues.ccxt.exchanges import CcxtExchanges
@@ -23,6 +24,19 @@ async def check_venues(bot: Bot, exchanges: CcxtExchanges, out: TextIO) -> list[
     named = {*bot.settings.venues, *(account.venue for account in accounts)}
     found = [await _check_venue(venue, exchanges, out) for venue in sorted(named)]
     return found + [await _check_account(bot, account, exchanges, out) for account in accounts]
+
+
+async def tell_copy(bot: Bot, out: TextIO) -> None:
+    """Of a restored database: what it comes from, and which accounts wait."""
+    copied_at = await bot.beginning.copied_at()
+    if copied_at is not None:
+        print(f"restored   {since_the_copy(copied_at)}: the next start is in reconcile-only", file=out)
+    for account in await bot.store.accounts():
+        if account.restored_from is not None:
+            where = f"{account.label} of {account.user_id}"
+            print(
+                f"restored   {where} is in reconcile-only: {since_the_copy(account.restored_from)}", file=out
+            )
 
 
 async def _check_venue(venue: str, exchanges: CcxtExchanges, out: TextIO) -> bool:

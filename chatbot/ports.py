@@ -233,6 +233,24 @@ class Streaming(Protocol):
     async def price_stream(self, venue_id: str) -> PriceStream | None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Requests to a venue that had to wait for their turn, their seconds, and for how long reads rest now."""
+
+    waits: int
+    waited: float
+    pause_left: float
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """Exchanges that are asked no faster than they allow."""
+
+    def paces(self) -> Mapping[str, Pace]:
+        """By venue, of those that were used."""
+        ...
+
+
 ROUTINE: ContextVar[bool] = ContextVar("routine", default=False)
 """Set while nobody waits for what is read: such questions let all others pass."""
 
@@ -435,7 +453,9 @@ class Account:
 
     ``owner`` is the exchange's own id of whoever is behind the key; where it does not tell, a hash of the key
     stands for it. A disconnected account
-    has no key any more and stays for its history.
+    has no key any more and stays for its history. ``restored_from``: when the copy was made that the
+    account's ledger comes from; it takes no new orders until the ledger equals the venue. Not written with
+    the account: ``Changes.reconciled`` ends it.
     """
 
     id: AccountId
@@ -446,6 +466,7 @@ class Account:
     frozen: str = ""
     owner: str = ""
     disconnected_at: datetime | None = None
+    restored_from: datetime | None = None
 
 
 # --- the store ----------------------------------------------------------------------------------
@@ -516,7 +537,7 @@ class Changes:
     ``hedges`` and ``operations`` carry the version that was read; the store writes version + 1 and raises
     ``Conflict`` when the row moved on
     (version 0 and unknown id: insert). ``spend_quote`` marks the quote used by a request, ``Conflict`` when
-    it was used before.
+    it was used before. ``reconciled`` accounts are no longer restored ones.
     ``handled`` marks inbox updates done. Fills and funding whose key is known already raise ``Conflict``.
     Outbox messages whose dedupe key is known already are skipped. What waits on the topic of one of
     ``restated`` is put in its words; what waits on a topic in a chat in ``withdrawn`` is not delivered.
@@ -538,6 +559,7 @@ class Changes:
     withdrawn: tuple[tuple[ChatRef, str], ...] = ()
     handled: tuple[str, ...] = ()
     audit: tuple[AuditEntry, ...] = ()
+    reconciled: tuple[AccountId, ...] = ()
 
 
 class Store(Protocol):
@@ -603,6 +625,26 @@ class Store(Protocol):
 
     async def prune(self, before: datetime) -> None:
         """Forgets quotes, delivered messages and handled updates older than this. Never money."""
+        ...
+
+
+class Copies(Protocol):
+    """What a database that was restored from a copy remembers of that."""
+
+    async def copied_at(self) -> datetime | None:
+        """When the copy was made that this database is, untouched; ``None``: it is none."""
+        ...
+
+    async def restored_at(self) -> datetime | None:
+        """When a bot last began on a copy."""
+        ...
+
+    async def begin(self, copied_at: datetime, now: datetime, *, why: str) -> None:
+        """The copy becomes the ledger again: every account waits, live hedges are frozen, nothing that was
+        in flight, owed, received or offered is carried out, and no client order id is used twice.
+
+        ``Conflict``: another process has begun.
+        """
         ...
 
 
@@ -674,6 +716,54 @@ class Mailbox(Protocol):
     async def secret(self, name: str) -> bytes:
         """32 random bytes, made once per database; signs buttons."""
         ...
+
+
+# --- the whole, for whoever runs the bot --------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """``oldest``: since when, where that is written down; ``hedge`` is one of those counted."""
+
+    count: int = 0
+    oldest: datetime | None = None
+    hedge: HedgeId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Messages not delivered yet: the lowest row, and the earliest instant at which one of them is due."""
+
+    count: int = 0
+    first_row: int | None = None
+    due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Counts over all users, and nobody's name.
+
+    ``unknown``: orders without an answer, of operations in flight. ``accounts`` by venue, ``alerts`` (those
+    that hold now) by kind. ``owed_alerts`` are those of the owed messages that nobody asked for.
+    ``newest_row`` of all messages, delivered or not.
+    """
+
+    unknown: Tally = Tally()
+    frozen: Tally = Tally()
+    live_hedges: int = 0
+    frozen_accounts: int = 0
+    accounts: Mapping[str, int] = field(default_factory=dict)
+    alerts: Mapping[str, int] = field(default_factory=dict)
+    owed: Backlog = Backlog()
+    owed_alerts: Backlog = Backlog()
+    newest_row: int = 0
+
+
+class Census(Protocol):
+    async def standing(self) -> Standing: ...
+
+
+# --- chats --------------------------------------------------------------------------------------
 
 
 class Messenger(Protocol):

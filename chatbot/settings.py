@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from dotenv.parser import parse_stream
 from pydantic import (
@@ -38,13 +38,14 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from chatbot.chat import Platform, UserRef
+from chatbot.chat import ChatRef, Platform, UserRef
 from chatbot.errors import SettingsError
 from chatbot.log import LogFormat, LogLevel
 
 PREFIX = "HEDGEROW_"
 NESTED = "__"
 VENUE_PLACEHOLDER = "<ID>"
+POSTGRESQL = "postgresql+asyncpg://"
 PAPER_STATE_NAME = "hedgerow-paper.db"
 MASTER_KEY_NAME = "hedgerow.key"
 MIN_WEBHOOK_SECRET = 16
@@ -108,6 +109,15 @@ def _parse_user(entry: str) -> UserRef:
     return UserRef(Platform(match[1]), match[2])
 
 
+def _parse_chat(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"telegram:(-?\d+)", value.strip())
+    if match is None:
+        raise ValueError(f"should be telegram:NUMBER (a group's number begins with -), not {value!r}")
+    return ChatRef(Platform.TELEGRAM, match[1], private=not match[1].startswith("-"))
+
+
 def _http_url(value: str) -> str:
     """The address without the slash at its end; never quoted in a complaint, as it may carry a password."""
     try:
@@ -145,9 +155,29 @@ def _webhook_secret(value: SecretStr) -> SecretStr:
     return value
 
 
-def _sqlite_url(value: str) -> str:
+def _database_url(value: str) -> str:
+    """Never quoted in a complaint, as it may carry a password."""
+    if value.startswith(POSTGRESQL):
+        return _server_url(value)
     if not re.match(r"sqlite\+aiosqlite://(/|$)", value):
-        raise ValueError("should begin with sqlite+aiosqlite:/// and go on with the path of a file")
+        raise ValueError(
+            "should begin with sqlite+aiosqlite:/// and go on with the path of a file, "
+            f"or be {POSTGRESQL}USER:PASSWORD@HOST/NAME"
+        )
+    return value
+
+
+def _server_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        complete = bool(parts.path.strip("/")) and "/" not in parts.path[1:] and parts.port != 0
+    except ValueError:
+        complete = False
+    if not complete or "#" in value:
+        raise ValueError(
+            f"should be {POSTGRESQL}USER:PASSWORD@HOST/NAME; write %40 for @, %2F for / and %23 for # "
+            "in a password"
+        )
     return value
 
 
@@ -216,6 +246,11 @@ class HttpSettings(Section):
     )
 
 
+class OpsSettings(Section):
+    host: str = Field("127.0.0.1", examples=["127.0.0.1"])
+    port: int | None = Field(None, ge=0, le=65535, description="0 takes any free port", examples=["9464"])
+
+
 class LogSettings(Section):
     format: Annotated[LogFormat, BeforeValidator(_lower)] = Field(LogFormat.TEXT, examples=["json"])
     level: Annotated[LogLevel, BeforeValidator(_upper)] = Field(LogLevel.INFO, examples=["DEBUG"])
@@ -243,8 +278,8 @@ class Settings(BaseSettings):
     allowed_users: Annotated[frozenset[UserRef], NoDecode, BeforeValidator(_parse_users)] = Field(
         frozenset(), examples=["telegram:123456789,discord:987654321"]
     )
-    database_url: Annotated[str, AfterValidator(_sqlite_url)] = Field(
-        "sqlite+aiosqlite:///hedgerow.db", examples=["sqlite+aiosqlite:///hedgerow.db"]
+    database_url: Annotated[str, AfterValidator(_database_url)] = Field(
+        "sqlite+aiosqlite:///hedgerow.db", examples=["sqlite+aiosqlite:///hedgerow.db"], repr=False
     )
     master_key_file: Path | None = Field(None, examples=["hedgerow.key"])
     master_key: SecretStr | None = Field(
@@ -253,28 +288,58 @@ class Settings(BaseSettings):
     paper: PaperSettings = PaperSettings()
     venues: dict[str, VenueSettings] = {}
     http: HttpSettings = HttpSettings()
+    ops: OpsSettings = OpsSettings()
+    operator_chat: Annotated[ChatRef | None, NoDecode, BeforeValidator(_parse_chat)] = Field(
+        None, examples=["telegram:123456789"]
+    )
     log: LogSettings = LogSettings()
     quote: QuoteSettings = QuoteSettings()
 
+    @field_validator("operator_chat")
+    @classmethod
+    def _guard_operator(cls, chat: ChatRef | None, info: ValidationInfo) -> ChatRef | None:
+        telegram = info.data.get("telegram")
+        if chat is not None and isinstance(telegram, TelegramSettings) and telegram.token is None:
+            raise ValueError(f"cannot be told anything while {PREFIX}TELEGRAM__TOKEN is not set")
+        return chat
+
+    @property
+    def database_name(self) -> str:
+        """The address without its password."""
+        if not self._on_a_server:
+            return self.database_url
+        parts = urlsplit(self.database_url)
+        user, port = parts.username or "", parts.port
+        where = f"{f'{user}@' if user else ''}{parts.hostname or ''}{f':{port}' if port else ''}"
+        return f"{POSTGRESQL}{where}{parts.path}"
+
+    @property
+    def _on_a_server(self) -> bool:
+        return self.database_url.startswith(POSTGRESQL)
+
     @property
     def database_path(self) -> Path | None:
-        """None for a database in memory."""
+        """None for a database in memory or on a server."""
+        if self._on_a_server:
+            return None
         path = self.database_url.removeprefix("sqlite+aiosqlite://").removeprefix("/").partition("?")[0]
         return None if path in {"", ":memory:"} else Path(path)
 
     @property
     def paper_state_path(self) -> Path | None:
         """Where the paper venue keeps its state; None (it forgets) when the database is in memory too."""
-        if self.paper.state_file is not None or self.database_path is None:
-            return self.paper.state_file
-        return self.database_path.with_name(PAPER_STATE_NAME)
+        return self.paper.state_file or self._beside_the_database(PAPER_STATE_NAME)
 
     @property
     def master_key_path(self) -> Path | None:
         """None when the database is in memory too and no file was named."""
-        if self.master_key_file is not None or self.database_path is None:
-            return self.master_key_file
-        return self.database_path.with_name(MASTER_KEY_NAME)
+        return self.master_key_file or self._beside_the_database(MASTER_KEY_NAME)
+
+    def _beside_the_database(self, name: str) -> Path | None:
+        """In the folder that the bot is started in, where the database is on a server."""
+        if self._on_a_server:
+            return Path(name)
+        return None if self.database_path is None else self.database_path.with_name(name)
 
     @property
     def public_url(self) -> str | None:
@@ -288,7 +353,9 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """What must never reach a log line."""
         candidates = (self.telegram.token, self.telegram.webhook_secret, self.master_key)
-        return tuple(secret.get_secret_value() for secret in candidates if secret is not None)
+        kept = tuple(secret.get_secret_value() for secret in candidates if secret is not None)
+        password = urlsplit(self.database_url).password if self._on_a_server else None
+        return kept if not password else (*kept, password, unquote(password))
 
     @classmethod
     def settings_customise_sources(

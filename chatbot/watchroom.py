@@ -56,6 +56,7 @@ def open_watch_room(
     clock: Clock,
     locks: AccountLocks,
     notify: Callable[[], None],
+    first: Callable[[Account], Awaitable[object]],
 ) -> WatchRoom:
     watching = WatchService(
         store=store,
@@ -66,6 +67,8 @@ def open_watch_room(
         notify=notify,
         unstreamed=lambda account: streaming.missing_for(account),  # noqa: PLW0108 (made below)
         seen=lambda account, sight: streaming.seen(account, sight),  # noqa: PLW0108 (likewise)
+        passed=lambda account: streaming.passed(account),  # noqa: PLW0108 (likewise)
+        first=first,
     )
     pacer = Pacer(
         store=store,

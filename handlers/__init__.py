@@ -102,9 +102,9 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         "/alerts",
-        "what you are warned of, snooze, quiet hours",
-        "/alerts [liquidation|margin|imbalance|funding|eaten|target|quiet|snooze|on|off|reset] [VALUES]",
-        "/alerts quiet 23:00-07:00",
+        "what you are warned of, prices, digest, snooze, quiet hours",
+        "/alerts [KIND|SYMBOL|#ID|digest|quiet|snooze|on|off|reset] [VALUES]",
+        "/alerts liquidation 25 15 8",
         alerts,
     ),
     Command(
@@ -137,9 +137,10 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         "/adopt",
         "takes over what the exchange says, or a pair opened there",
-        "/adopt #ID|SYMBOL",
+        "/adopt #ID|SYMBOL|all",
         "/adopt #3",
         adopt,
-        more="Of a frozen hedge its legs; of a market with positions that no hedge knows, both legs at once.",
+        more="Of a frozen hedge its legs; of a market with positions that no hedge knows, both legs at once. "
+        "`all`: whatever differs on the account, which takes orders again after a restore.",
     ),
 )

@@ -13,6 +13,7 @@ from chatbot.services.entering import Part, Wanted
 from chatbot.services.key_rules import KeyDoubt, KeyWarning
 from chatbot.services.linking import Links
 from chatbot.services.people import PAPER
+from chatbot.services.waiting import why_waiting
 from handlers.buttons import fits
 from handlers.look import Look
 from handlers.modes import NAMES
@@ -193,6 +194,8 @@ def _account_lines(look: Look, line: Line) -> list[str]:
     account = line.account
     mark = " · **orders go here**" if line.is_default else ""
     lines = [f"**{account.label}** · {_kind(line)}{mark}"]
+    if waiting := why_waiting(account):
+        lines.append(f"🛑 {waiting}")
     if account.frozen:
         lines.append(f"🛑 Takes no new orders: {account.frozen}.")
     return [

@@ -21,6 +21,9 @@ from chatbot.domain.risk import (
     MarginHigh,
     OnMarket,
     OrderUnknown,
+    PriceReached,
+    RateNews,
+    Silence,
     StreamLost,
     TargetReached,
     Unequal,
@@ -45,6 +48,7 @@ from handlers.alert_words import (
 from handlers.buttons import Buttons, fits
 from handlers.change_cards import leg_changed
 from handlers.look import Look
+from handlers.market_cards import calm_rate, price_reached, rate_news
 from handlers.text import (
     amount_of,
     day,
@@ -61,7 +65,15 @@ from handlers.text import (
 
 SNOOZE = "1h"
 _BUTTONS_IN_ROW = 2
-_SYMBOLS = {AlertKind.FUNDING: "💸", AlertKind.EATEN: "💸", AlertKind.TARGET: "📈", AlertKind.STREAM: "📡"}
+_SYMBOLS = {
+    AlertKind.FUNDING: "💸",
+    AlertKind.EATEN: "💸",
+    AlertKind.FLIP: "💸",
+    AlertKind.RATE: "💸",
+    AlertKind.TARGET: "📈",
+    AlertKind.PRICE: "🔔",
+    AlertKind.STREAM: "📡",
+}
 
 
 def alert_card(user: User, alert: Alert, buttons: Buttons) -> Reply:
@@ -114,6 +126,10 @@ def _wrong(alert: Alert, look: Look) -> Words:
             return _lock_eaten(figures, look)
         case LegChanged() as figures:
             return leg_changed(alert.kind, figures)
+        case RateNews() as figures:
+            return rate_news(alert.kind, figures)
+        case PriceReached() as figures:
+            return price_reached(figures)
         case figures:
             return _wrong_on_market(figures)
 
@@ -285,10 +301,15 @@ def _order_unknown(figures: OrderUnknown) -> Words:
 
 
 def _venue_down(figures: VenueDown) -> Words:
-    body = (
-        f"Why: {figures.reason}. What rests there (stops, targets) stays; I warn of nothing until it is back."
-    )
-    return Words(f"{echo(figures.venue)} out of reach for {duration(figures.lasting)}", body)
+    venue, lasting = echo(figures.venue), duration(figures.lasting)
+    if figures.silence is Silence.HISTORY:
+        body = "I go on watching; what was filled and paid since is missing in the results until it does."
+        return Words(f"{venue} has not told its history for {lasting}", f"Why: {figures.reason}. {body}")
+    head = f"{venue} out of reach for {lasting}"
+    if figures.silence is Silence.OURS:
+        head = f"I cannot look at your account on {venue} for {lasting}"
+    body = "What rests there (stops, targets) stays; I warn of nothing until it is back."
+    return Words(head, f"Why: {figures.reason}. {body}")
 
 
 def _stream_lost(figures: StreamLost) -> Words:
@@ -308,10 +329,10 @@ def _over(alert: Alert, look: Look) -> Words:
     if isinstance(figures, MarginHigh):
         ratio = f": {percent(figures.ratio)}" if look.balances else ""
         return Words(f"Margin on {echo(figures.account)} is fine again{ratio}")
-    return Words(f"{name_of(figures)}: {_relief(figures)}")
+    return Words(f"{name_of(figures)}: {_relief(alert, figures)}")
 
 
-def _relief(figures: OnMarket) -> str:
+def _relief(alert: Alert, figures: OnMarket) -> str:
     match figures:
         case LiquidationNear():
             return _safe_again(figures)
@@ -319,6 +340,8 @@ def _relief(figures: OnMarket) -> str:
             return f"the legs are equal again ({percent(figures.ratio)} apart)"
         case LockEaten():
             return f"funding eats less of the lock again ({percent(figures.share)})"
+        case RateNews():
+            return calm_rate(alert.kind, figures)
         case TargetReached():
             return f"{figures.side} back under the target ({percent(figures.share, sign=True)})"
         case LegNaked():

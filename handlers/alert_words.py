@@ -24,6 +24,9 @@ KIND_WORDS = {
     AlertKind.EATEN: "funding eats the lock",
     AlertKind.FUNDING: "funding is due",
     AlertKind.TARGET: "profit target reached",
+    AlertKind.PRICE: "price reached",
+    AlertKind.FLIP: "funding has turned",
+    AlertKind.RATE: "funding rate is high",
     AlertKind.VENUE: "the exchange did not answer",
     AlertKind.STREAM: "no live stream",
 }

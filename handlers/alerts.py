@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
-from chatbot.chat import Block, Button, Reply, Severity, Text
-from chatbot.domain.dangers import UNKNOWN_AFTER, VENUE_DOWN_AFTER
-from chatbot.domain.episodes import EVERYTHING, NEVER_HELD, snooze, snoozes
-from chatbot.domain.preferences import AlertPreferences
+from chatbot.chat import Reply, Severity
+from chatbot.domain.dangers import price_detail
+from chatbot.domain.episodes import EVERYTHING, NEVER_HELD, snooze
+from chatbot.domain.instrument import Symbol
+from chatbot.domain.preferences import AlertPreferences, DigestRhythm, OwnLevels, PriceMark
 from chatbot.domain.risk import ALWAYS_ON, AlertKind
 from chatbot.domain.wording import market_name
 from chatbot.errors import BadArgument
-from chatbot.ports import AlertEpisode
-from handlers.alert_words import KIND_WORDS
+from handlers.alert_menus import MENU_WORDS, menu
+from handlers.alert_overview import overview, reached_prices
 from handlers.arguments import (
+    clock_time_of,
     duration_of,
     hedge_number_of,
+    matching_symbols,
     percent_of,
     positive_of,
     resolve_symbol,
@@ -27,15 +30,13 @@ from handlers.arguments import (
 )
 from handlers.context import Call
 from handlers.subjects import live_hedge
-from handlers.tables import line, note, table
-from handlers.text import clock_time, duration, echo, instant, listing, plain
+from handlers.text import echo, listing, plain
 
 MIN_SNOOZE = timedelta(minutes=1)
 MAX_SNOOZE = timedelta(days=7)
 DEFAULT_SNOOZE = timedelta(hours=1)
 MIN_AHEAD, MAX_AHEAD = timedelta(minutes=1), timedelta(hours=8)
 MAX_LEVELS = 3
-HINT = "Change one: `/alerts liquidation 25 15 8`, `/alerts off target`. Critical ones ignore quiet hours."
 
 Edit = Callable[[Call, Sequence[str]], Awaitable[AlertPreferences]]
 
@@ -48,20 +49,30 @@ class _Action:
 
 
 async def alerts(call: Call) -> Reply:
+    chosen = _now(call)
     if not call.words:
-        return await _overview(call, call.user.preferences.alerts)
+        return await overview(call, chosen)
     word = call.words[0].lower()
-    action = _ACTIONS.get(word)
-    if action is None:
-        raise BadArgument(f"`{echo(word)}` is nothing I can set: {listing(list(_ACTIONS))}.")
+    if word in MENU_WORDS and len(call.words) == 1:
+        return menu(call, word, chosen, await call.services.store.active_episodes(call.user.id))
+    action = _ACTIONS.get(word) or await _about(call, call.words[0])
     try:
-        chosen = await action.edit(call, call.words[1:])
+        changed = await action.edit(call, call.words[1:] if word in _ACTIONS else call.words)
     except BadArgument as error:
         raise error.with_form(form=action.form, example=action.example) from error
-    preferences = replace(call.user.preferences, alerts=chosen)
-    await call.services.people.choose(call.user, preferences)
-    saved = await _overview(call, chosen, first=f"✅ **Saved.**{_still_off(word, chosen)}\n")
+    await call.services.people.choose(call.user, replace(call.user.preferences, alerts=changed))
+    saved = await overview(call, changed, first=f"✅ **Saved.**{_still_off(word, changed)}\n")
     return replace(saved, severity=Severity.SUCCESS)
+
+
+async def _about(call: Call, word: str) -> _Action:
+    """A hedge, or a market: then it is about a price."""
+    if hedge_number_of(word) is not None:
+        return _OWN
+    instruments = await call.services.hedging.instruments(call.user)
+    if matching_symbols(word, instruments):
+        return _PRICE
+    raise BadArgument(f"`{echo(word)}` is nothing I can set: {listing([*_ACTIONS])}, a hedge or a market.")
 
 
 def _still_off(word: str, chosen: AlertPreferences) -> str:
@@ -97,6 +108,11 @@ async def _imbalance(call: Call, words: Sequence[str]) -> AlertPreferences:
 async def _target(call: Call, words: Sequence[str]) -> AlertPreferences:
     (target,) = _percentages(_exactly_one(words), rising=True, below=Decimal(100))
     return replace(_now(call), profit_target=target)
+
+
+async def _rate(call: Call, words: Sequence[str]) -> AlertPreferences:
+    (rate,) = _percentages(_exactly_one(words), rising=True, below=Decimal(1))
+    return replace(_now(call), funding_rate=rate)
 
 
 def _exactly_one(words: Sequence[str]) -> Sequence[str]:
@@ -151,6 +167,15 @@ async def _quiet(call: Call, words: Sequence[str]) -> AlertPreferences:
     if begin == end:
         raise BadArgument("The quiet hours begin and end at the same time: `off` ends them.")
     return replace(_now(call), quiet_from=begin, quiet_until=end)
+
+
+async def _digest(call: Call, words: Sequence[str]) -> AlertPreferences:
+    if len(words) != 1:
+        raise BadArgument("I need a time of the day, `funding` or `off`.")
+    word = words[0].lower()
+    if word in set(DigestRhythm):
+        return replace(_now(call), digest=DigestRhythm(word))
+    return replace(_now(call), digest=DigestRhythm.DAILY, digest_at=clock_time_of(word))
 
 
 async def _snooze(call: Call, words: Sequence[str]) -> AlertPreferences:
@@ -211,8 +236,88 @@ async def _reset(call: Call, words: Sequence[str]) -> AlertPreferences:
         raise BadArgument(
             "`reset` takes nothing after it: it brings every level back to what it was at first."
         )
-    return AlertPreferences()
+    return replace(AlertPreferences(), prices=_now(call).prices)
 
+
+# --- prices -------------------------------------------------------------------------------------
+
+MOST_PRICES = 20
+
+
+async def _price(call: Call, words: Sequence[str]) -> AlertPreferences:
+    """``BTC 120000``, several of them, ``BTC 120000 off``, ``BTC off``."""
+    instruments = await call.services.hedging.instruments(call.user)
+    symbol = resolve_symbol(words[0], instruments)
+    prices = [positive_of(word, "The price") for word in words[1:] if word.lower() != "off"]
+    account = await call.services.hedging.account(call.user)
+    kept = await _not_reached(call)
+    if "off" in [word.lower() for word in words[1:]]:
+        return replace(_now(call), prices=_without(kept, symbol, prices))
+    if not prices:
+        raise BadArgument("I need a price, or `off`.")
+    mark = await call.services.reporting.mark_price(call.user, symbol)
+    if mark in prices:
+        raise BadArgument("It is there now.")
+    new = [PriceMark(account.id, symbol, price, rising=price > mark) for price in prices]
+    marks = tuple(dict.fromkeys((*kept, *new)))
+    if len(marks) > MOST_PRICES:
+        raise BadArgument(f"I keep {MOST_PRICES} prices at most: `/alerts {words[0]} off` removes some.")
+    return replace(_now(call), prices=marks)
+
+
+async def _not_reached(call: Call) -> tuple[PriceMark, ...]:
+    """One that was told has done its work."""
+    reached = reached_prices(await call.services.store.active_episodes(call.user.id))
+    return tuple(mark for mark in _now(call).prices if price_detail(mark) not in reached)
+
+
+def _without(marks: Sequence[PriceMark], symbol: Symbol, prices: Sequence[Decimal]) -> tuple[PriceMark, ...]:
+    gone = {mark for mark in marks if mark.symbol == symbol and (not prices or mark.price in prices)}
+    if not gone:
+        raise BadArgument("There is no such price: `/alerts price` lists yours.")
+    return tuple(mark for mark in marks if mark not in gone)
+
+
+_PRICE = _Action(_price, "/alerts SYMBOL PRICE [off]", "/alerts BTC 120000")
+
+# --- levels of one hedge ------------------------------------------------------------------------
+
+
+async def _own(call: Call, words: Sequence[str]) -> AlertPreferences:
+    """``#3 liquidation 25 15 8``; ``#3 off``: as everywhere."""
+    number = hedge_number_of(words[0])
+    assert number is not None  # noqa: S101 (it is why this was called)
+    await live_hedge(call, number)
+    if [word.lower() for word in words[1:]] == ["off"]:
+        return _now(call).with_own(number, OwnLevels())
+    kind = words[1].lower() if len(words) > 1 else ""
+    if kind not in _OWN_LEVELS:
+        raise BadArgument(f"For one hedge I can set {listing([*_OWN_LEVELS])}, or `off`.")
+    own = _now(call).hedges.get(f"#{number}", OwnLevels())
+    return _now(call).with_own(number, replace(own, **_OWN_LEVELS[kind](words[2:])))
+
+
+_OWN_LEVELS: dict[str, Callable[[Sequence[str]], dict[str, Any]]] = {
+    "liquidation": lambda words: {
+        "liquidation_distances": _percentages(words, rising=False, below=Decimal(1))
+    },
+    "imbalance": lambda words: {"imbalance": _one_percentage(words, below=Decimal(1))},
+    "eaten": lambda words: {"funding_eaten": _percentages(words, rising=True, below=Decimal(10))},
+    "target": lambda words: {"profit_target": _one_percentage(words, below=Decimal(100))},
+}
+
+
+def _one_percentage(words: Sequence[str], *, below: Decimal) -> Decimal:
+    (value,) = _percentages(_exactly_one(words), rising=True, below=below)
+    return value
+
+
+_OWN = _Action(
+    _own, "/alerts #ID liquidation|imbalance|eaten|target VALUES", "/alerts #3 liquidation 25 15 8"
+)
+
+
+# --- the table ----------------------------------------------------------------------------------
 
 _ACTIONS: dict[str, _Action] = {
     "liquidation": _Action(
@@ -223,7 +328,9 @@ _ACTIONS: dict[str, _Action] = {
     "funding": _Action(_funding, "/alerts funding [BEFORE] [NET COST]", "/alerts funding 15m 0.5"),
     "eaten": _Action(_eaten, "/alerts eaten FIRST [SECOND] [THIRD]", "/alerts eaten 10 25 50"),
     "target": _Action(_target, "/alerts target PERCENT", "/alerts target 5"),
+    "rate": _Action(_rate, "/alerts rate PERCENT", "/alerts rate 0.05"),
     "quiet": _Action(_quiet, "/alerts quiet FROM-UNTIL|off", "/alerts quiet 23:00-07:00"),
+    "digest": _Action(_digest, "/alerts digest TIME|funding|off", "/alerts digest 08:30"),
     "snooze": _Action(
         _snooze, "/alerts snooze 1h|off [#ID|SYMBOL] [KIND]", "/alerts snooze 1h #3 liquidation"
     ),
@@ -231,109 +338,3 @@ _ACTIONS: dict[str, _Action] = {
     "on": _Action(_on, "/alerts on KIND", "/alerts on imbalance"),
     "reset": _Action(_reset, "/alerts reset", "/alerts reset"),
 }
-
-
-# --- the card -----------------------------------------------------------------------------------
-
-
-async def _overview(call: Call, chosen: AlertPreferences, first: str = "") -> Reply:
-    now = call.services.clock.now()
-    active = await call.services.store.active_episodes(call.user.id)
-    happening = [table(*(_episode_lines(episode, chosen, now) for episode in active))] if active else []
-    blocks: tuple[Block, ...] = (
-        Text(f"{first}{_head(active)}"),
-        *happening,
-        Text("**Settings**"),
-        table(*_setting_lines(chosen), *_snooze_lines(call, chosen, now)),
-        Text(HINT),
-    )
-    return Reply(blocks=blocks, buttons=_buttons(call, chosen, now))
-
-
-def _head(active: Sequence[AlertEpisode]) -> str:
-    if not active:
-        return "**No alert is active**"
-    return f"**{len(active)} alert{'s' if len(active) > 1 else ''} active**"
-
-
-def _episode_lines(episode: AlertEpisode, chosen: AlertPreferences, now: datetime) -> list[str]:
-    held = "" if episode.told_level >= 0 else " (held)"
-    kind = AlertKind(episode.kind)
-    return [
-        *note(_episode_name(episode, kind)),
-        line(f"  {_reached(kind, episode.level, chosen)}{held}", f"for {duration(now - episode.since)}"),
-    ]
-
-
-def _reached(kind: AlertKind, level: int, chosen: AlertPreferences) -> str:
-    """The figure that was passed."""
-    figures = {
-        AlertKind.LIQUIDATION: [f"under {_shares((each,))}" for each in chosen.liquidation_distances],
-        AlertKind.MARGIN: [f"over {_shares((each,))}" for each in chosen.margin_ratios],
-        AlertKind.EATEN: [f"over {_shares((each,))}" for each in chosen.funding_eaten],
-        AlertKind.UNKNOWN: [f"over {duration(each)}" for each in UNKNOWN_AFTER],
-        AlertKind.VENUE: [f"over {duration(each)}" for each in VENUE_DOWN_AFTER],
-    }.get(kind)
-    return figures[min(level, len(figures) - 1)] if figures else "on"
-
-
-def _episode_name(episode: AlertEpisode, kind: AlertKind) -> str:
-    """``#1 liquidation is near (short)``; the instants in the keys of settlements are nobody's concern."""
-    subject, detail = re.split(rf"(?:^|:){kind}(?::|$)", episode.key.partition("@")[0], maxsplit=1)
-    told = f" ({detail})" if detail and not detail[0].isdigit() else ""
-    return f"{subject} {KIND_WORDS[kind]}{told}".lstrip()
-
-
-def _setting_lines(chosen: AlertPreferences) -> list[str]:
-    values = {
-        AlertKind.LIQUIDATION: _shares(chosen.liquidation_distances),
-        AlertKind.MARGIN: _shares(chosen.margin_ratios),
-        AlertKind.IMBALANCE: f"over {_shares((chosen.imbalance,))}",
-        AlertKind.FUNDING: f"{duration(chosen.funding_before)}, over {plain(chosen.funding_net_cost)}",
-        AlertKind.EATEN: _shares(chosen.funding_eaten),
-        AlertKind.TARGET: f"+{_shares((chosen.profit_target,))}",
-        AlertKind.GROWN: "on",
-        AlertKind.VENUE: "on",
-        AlertKind.STREAM: "on",
-    }
-    lines = [line(kind, "off" if kind in chosen.disabled else value) for kind, value in values.items()]
-    return [*lines, line("quiet hours", _quiet_hours(chosen))]
-
-
-def _shares(levels: Sequence[Decimal]) -> str:
-    return f"{' '.join(plain(level * 100) for level in levels)} %"
-
-
-def _quiet_hours(chosen: AlertPreferences) -> str:
-    if chosen.quiet_from is None or chosen.quiet_until is None:
-        return "none"
-    return f"{chosen.quiet_from:%H:%M}-{chosen.quiet_until:%H:%M}"
-
-
-def _snooze_lines(call: Call, chosen: AlertPreferences, now: datetime) -> list[str]:
-    zone = call.user.preferences.time_zone
-    lines = []
-    for key, until in snoozes(chosen, now):
-        name = "everything" if key == EVERYTHING else key.replace(":", " ")
-        at = clock_time(until, zone) if until - now < timedelta(hours=12) else instant(until, zone)
-        lines += [*note(f"snoozed: {name}"), line("", f"until {at}")]
-    return lines
-
-
-def _buttons(call: Call, chosen: AlertPreferences, now: datetime) -> tuple[tuple[Button, ...], ...]:
-    def button(label: str, command: str) -> Button:
-        return call.button(label, command, replaces=True)
-
-    quiet = chosen.quiet_from is not None
-    snoozed = bool(snoozes(chosen, now))
-    return (
-        (
-            button("End snoozes", "/alerts snooze off")
-            if snoozed
-            else button("Snooze all 1 h", "/alerts snooze 1h"),
-            button("Quiet off", "/alerts quiet off")
-            if quiet
-            else button("Quiet 23–07", "/alerts quiet 23:00-07:00"),
-        ),
-        (button("Refresh", "/alerts"), button("Reset", "/alerts reset")),
-    )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from chatbot.chat import Text
 from chatbot.domain.ending import Ending
-from chatbot.domain.risk import AlertKind, LegCause, LegChanged
+from chatbot.domain.risk import AlertKind, LegCause, LegChanged, LegEnd
 from handlers.alert_words import (
     Words,
     close,
@@ -25,18 +27,42 @@ def leg_changed(kind: AlertKind, figures: LegChanged) -> Words:
     as_wished = figures.at_users_price and figures.naked is None
     if as_wished and figures.ended is not None:
         return _closed_at_price(figures, figures.ended)
-    facts = " ".join(fact for fact in (_left_naked(figures), _realized(kind, figures)) if fact)
-    head = f"{name_of(figures)}: the {figures.side} leg {_what_happened(kind, figures)}"
+    told = (_other_leg(kind, figures), _left_naked(figures), _realized(kind, figures))
+    facts = " ".join(fact for fact in told if fact)
+    head = f"{name_of(figures)}: {_what_is_gone(kind, figures)}"
     return Words(head, facts, _after_change(figures), done=as_wished)
 
 
 def _closed_at_price(figures: LegChanged, ended: Ending) -> Words:
     """What was asked for, with the table of every finished close."""
     result = sum_of(ended, figures.instrument.settle)
-    head = f"{name_of(figures)} was closed at your price: {sum_of_money(result.net, result.currency)}"
-    unknown = not_counted(ended.adopted)
+    outcome = (
+        "its result is not known in full" if ended.lacking else sum_of_money(result.net, result.currency)
+    )
+    head = f"{name_of(figures)} was closed at your price: {outcome}"
+    unknown = not_counted(ended)
     notes: tuple[Block, ...] = (Text(unknown),) if unknown else ()
     return Words(head, "", (("Status", "/status"),), more=(table(result.lines), *notes), done=True)
+
+
+def _what_is_gone(kind: AlertKind, figures: LegChanged) -> str:
+    other = figures.other
+    if kind is AlertKind.LOST and other is not None and other.together:
+        how = f"{figures.side} {_how(figures)}, {other.side} {_how_other(other, figures)}"
+        return f"both legs are gone ({how})"
+    which = f"{figures.side} leg" if figures.number is not None else f"{figures.side} that I did not open"
+    return f"the {which} {_what_happened(kind, figures)}"
+
+
+def _other_leg(kind: AlertKind, figures: LegChanged) -> str:
+    other = figures.other
+    if other is None or (kind is AlertKind.LOST and other.together):
+        return ""
+    return f"The {other.side} leg was gone before ({_how_other(other, figures)})."
+
+
+def _how_other(other: LegEnd, figures: LegChanged) -> str:
+    return _how(replace(figures, cause=other.cause, price=other.price))
 
 
 def _what_happened(kind: AlertKind, figures: LegChanged) -> str:
@@ -61,7 +87,7 @@ _HOW = {
 
 def _how(figures: LegChanged) -> str:
     how = _HOW.get(figures.cause)
-    return "nothing on the exchange explains it" if how is None else f"{how}{_at(figures)}"
+    return "the exchange has not told why yet" if how is None else f"{how}{_at(figures)}"
 
 
 def _at(figures: LegChanged) -> str:
@@ -80,18 +106,23 @@ def _left_naked(figures: LegChanged) -> str:
 def _realized(kind: AlertKind, figures: LegChanged) -> str:
     if figures.ended is not None:
         net = sum_of_money(figures.ended.net, figures.instrument.settle)
+        if figures.ended.lacking:
+            return f"What is known comes to {net}, fees and funding included. {figures.ended.lacking}"
         return f"The hedge made {net} in all, fees and funding included."
     if figures.realized is None or kind is AlertKind.GROWN:
         return ""
     realized = sum_of_money(figures.realized, figures.instrument.settle)
-    return f"Realized on the {figures.side} leg {realized}, fees apart."
+    leg = " leg" if figures.number is not None else ""
+    return f"Realized on the {figures.side}{leg} {realized}, fees apart."
 
 
 def _after_change(figures: LegChanged) -> tuple[tuple[str, str], ...]:
     if figures.naked is None:
         return (("Status", "/status"),)
-    if figures.cause is LegCause.UNEXPLAINED:
+    if figures.frozen:
         return (("Adopt", f"/adopt {target_of(figures)}"), status(figures))
+    if figures.number is None:
+        return hedge(figures), close(figures)
     return hedge(figures, "Restore the hedge"), close(
         figures, "Close…" if figures.after else "Close the rest"
     )

@@ -16,6 +16,7 @@ from chatbot.services.hedging import HedgeService
 from chatbot.services.linking import LinkDesk
 from chatbot.services.people import People
 from chatbot.services.reporting import Reporting
+from chatbot.services.restoring import Reconciler
 from handlers.buttons import Buttons
 from handlers.look import Look
 
@@ -28,6 +29,7 @@ class Services:
     """
 
     hedging: HedgeService
+    reconciler: Reconciler
     accounts: AccountService
     reporting: Reporting
     charting: Charting

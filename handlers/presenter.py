@@ -10,11 +10,15 @@ from chatbot.chat import Reply, Text
 from chatbot.domain.risk import Alert
 from chatbot.ports import Account, Progress, User
 from chatbot.services.connecting import Connected, Doubtful
+from chatbot.services.digesting import Digest
+from chatbot.services.restoring import Reconciliation
 from handlers.account_cards import frozen_card, result_card, thawed_card
 from handlers.alert_cards import alert_card
 from handlers.buttons import Buttons
+from handlers.digest_cards import digest_card
 from handlers.look import Look
 from handlers.progress_cards import progress_card
+from handlers.restore_cards import restored_card
 from handlers.text import clock_time, duration
 
 LATE = timedelta(minutes=1)
@@ -45,6 +49,9 @@ class CardPresenter:
         age = Text(f"As of {clock_time(at, zone)}, {duration(now - at)} ago.")
         return replace(reply, blocks=(*reply.blocks, age))
 
+    def digest(self, user: User, digest: Digest) -> Reply:
+        return digest_card(replace(self._home(user), balances=user.home.private), digest)
+
     def connected(self, user: User, result: Connected | Doubtful) -> Reply:
         return result_card(self._home(user), result)
 
@@ -53,6 +60,9 @@ class CardPresenter:
 
     def thawed(self, user: User, account: Account) -> Reply:
         return thawed_card(self._home(user), account)
+
+    def restored(self, user: User, found: Reconciliation, copied_at: datetime) -> Reply:
+        return restored_card(self._home(user), found, copied_at)
 
     def _home(self, user: User) -> Look:
         return Look(user, str(user.home), self._buttons)

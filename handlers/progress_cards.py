@@ -13,7 +13,7 @@ from chatbot.domain.quote import LegAction
 from chatbot.ports import Progress
 from handlers.figures import Block, subject_name
 from handlers.look import Look
-from handlers.results import lock_of, not_counted, part_result, whole_result
+from handlers.results import end_of, lock_of, not_counted, part_result, whole_result
 from handlers.tables import table
 from handlers.text import amount_of, listing, percent, plain, price, seconds, sentence, sum_of_money
 
@@ -171,8 +171,10 @@ def _done(look: Look, progress: Progress, band: Decimal) -> Reply:
     noted = (
         [Text(f"⚠️ {sentence(operation.reason)}")] if operation.reason and not operation.trim_quantity else []
     )
+    lacking = end_of(progress).lacking if progress.hedge.live else ""
+    missing = [Text(f"⚠️ {lacking}")] if lacking else []
     return Reply(
-        blocks=(*blocks[operation.kind](progress), *_far_fills(progress, band), *trimmed, *noted),
+        blocks=(*blocks[operation.kind](progress), *_far_fills(progress, band), *trimmed, *noted, *missing),
         buttons=_done_buttons(look, progress),
         severity=Severity.WARNING if trimmed else Severity.SUCCESS,
         slot=operation.slot,
@@ -264,9 +266,12 @@ def _closed(progress: Progress) -> list[Block]:
         return [_resting(progress)]
     if progress.hedge.status is not HedgeStatus.CLOSED:
         return _partly_closed(progress)
-    result = whole_result(progress)
-    head = f"**✅ {_name(progress)} closed: {sum_of_money(result.net, result.currency)}**"
-    unknown = not_counted([leg.side for leg in progress.hedge.legs if leg.adopted])
+    result, ended = whole_result(progress), end_of(progress)
+    outcome = sum_of_money(result.net, result.currency)
+    head = f"**✅ {_name(progress)} closed: {outcome}**"
+    if ended.lacking:
+        head = f"**⚠️ {_name(progress)} closed, its result is not known in full**"
+    unknown = not_counted(ended)
     return [
         Text(f"{head}\n{_fills(progress)}{_already_gone(progress)}"),
         table(result.lines),
@@ -288,9 +293,10 @@ def _resting(progress: Progress) -> Text:
         if (at := target.trigger_price) is not None
     ]
     head = f"**✅ {_name(progress)} closes by itself at a price**"
-    return Text(
-        "\n".join([head, *orders, "The orders rest on the exchange and only reduce; I watch the pair."])
-    )
+    rest = "The orders rest on the exchange and only reduce; I watch the pair."
+    if len(orders) == 1:
+        rest = "The order rests on the exchange and only reduces; I watch it."
+    return Text("\n".join([head, *orders, rest]))
 
 
 def _partly_closed(progress: Progress) -> list[Block]:

@@ -10,7 +10,7 @@ from decimal import Decimal
 
 from chatbot.domain.ending import Ending, ending_of, slippage_between
 from chatbot.domain.hedge import Leg, LegRole
-from chatbot.domain.instrument import ZERO, PositionSide
+from chatbot.domain.instrument import ZERO
 from chatbot.domain.operation import Operation
 from chatbot.domain.order import Fill
 from chatbot.domain.pnl import ClosingCosts, Lock, lock_now
@@ -46,23 +46,30 @@ def _closing_costs(operation: Operation, lock: Lock) -> ClosingCosts:
 
 def whole_result(progress: Progress) -> Sum:
     """The whole life of a closed hedge, from its first fill to its last."""
-    ended = ending_of(progress.hedge, _slippage_between_legs(progress))
-    return sum_of(ended, progress.instrument.settle)
+    return sum_of(end_of(progress), progress.instrument.settle)
+
+
+def end_of(progress: Progress) -> Ending:
+    return ending_of(progress.hedge, progress.instrument, _slippage_between_legs(progress))
 
 
 def sum_of(ended: Ending, currency: str) -> Sum:
     costs = (("fees", ended.fees), ("funding", ended.funding))
+    net = "known so far" if ended.lacking else "net result"
     if ended.slippage is not None:
         head = ("gross lock", ended.realized - ended.slippage)
-        return Sum(head, (("slippage of close", ended.slippage), *costs), "net result", currency)
+        return Sum(head, (("slippage of close", ended.slippage), *costs), net, currency)
     legs = tuple((f"{side} leg", realized) for side, realized in ended.legs)
-    return Sum(legs[0], (*legs[1:], *costs), "net result", currency)
+    return Sum(legs[0], (*legs[1:], *costs), net, currency)
 
 
-def not_counted(adopted: Sequence[PositionSide]) -> str:
-    if not adopted:
-        return ""
-    return f"What the {listing(adopted, last='and')} leg cost before I knew of it is not in here."
+def not_counted(ended: Ending) -> str:
+    """What is not in the result, as far as anybody can say."""
+    told = [f"⚠️ {ended.lacking}"] if ended.lacking else []
+    if ended.adopted:
+        legs = listing(ended.adopted, last="and")
+        told.append(f"What the {legs} leg cost before I knew of it is not in here.")
+    return "\n".join(told)
 
 
 def _slippage_between_legs(progress: Progress) -> Decimal | None:

@@ -14,6 +14,7 @@ from chatbot.domain.risk import AlertKind
 from chatbot.errors import VenueError
 from chatbot.services.offering import PAUSED
 from chatbot.services.reporting import HedgeReport, LegReport, PositionReport, StatusReport, StopReport
+from chatbot.services.waiting import why_waiting
 from handlers.alert_words import KIND_WORDS
 from handlers.figures import (
     NEAR,
@@ -35,6 +36,7 @@ from handlers.text import (
     fitted_money,
     fitted_price,
     fitted_quantity,
+    listing,
     money,
     percent,
     plain,
@@ -107,6 +109,10 @@ def hedge_card(look: Look, report: StatusReport, hedge: HedgeReport) -> Reply:
 
 def _title(look: Look, hedge: HedgeReport) -> str:
     name = subject_name(hedge.number, hedge.symbol, hedge.instrument)
+    gone = [str(leg.side) for leg in hedge.legs if not leg.quantity]
+    if gone:
+        legs = f"{listing(gone, last='and')} leg{'s' if len(gone) > 1 else ''}"
+        return f"**🛑 {name} · {legs} gone, nothing locked** · {duration(hedge.age)}{look.tag}"
     lock = money(hedge.lock.net, hedge.currency)
     return f"**🔒 {name} · locked ~{lock} {hedge.currency}** · {duration(hedge.age)}{look.tag}"
 
@@ -146,10 +152,18 @@ def _pair_lines(hedge: HedgeReport) -> list[str]:
         ),
         line("primary", str(hedge.protected)),
         line("imbalance", percent(hedge.imbalance)),
-        line("gross lock", fitted_money(hedge.lock.gross, hedge.currency, 20)),
-        line("net lock now", f"~{fitted_money(hedge.lock.net, hedge.currency, 18)}"),
+        *_lock_lines(hedge),
         *_if_any("not locked", floating, hedge.currency),
         line("nearest liq", _nearest(hedge.pair_liquidation, instrument)),
+    ]
+
+
+def _lock_lines(hedge: HedgeReport) -> list[str]:
+    if not hedge.lock.quantity:
+        return []
+    return [
+        line("gross lock", fitted_money(hedge.lock.gross, hedge.currency, 20)),
+        line("net lock now", f"~{fitted_money(hedge.lock.net, hedge.currency, 18)}"),
     ]
 
 
@@ -187,7 +201,8 @@ def _hedge_notices(look: Look, report: StatusReport, hedge: HedgeReport) -> list
     ]
     told = _told(report, hedge.alerts, shown=frozenset({AlertKind.LIQUIDATION} if near else ()))
     stops = Text(_stops(hedge.stops, instrument))
-    return [*warning_blocks([*frozen, *gone, *near, *told]), stops, *_notices(look, report)]
+    lacking = [hedge.lacking] if hedge.lacking else []
+    return [*warning_blocks([*frozen, *gone, *near, *told, *lacking]), stops, *_notices(look, report)]
 
 
 def _near(hedge: HedgeReport) -> list[str]:
@@ -227,6 +242,8 @@ def _stops(stops: tuple[StopReport, ...], instrument: Instrument) -> str:
 def _notices(look: Look, report: StatusReport) -> list[Block]:
     age = report.now - report.read_at
     texts = [f"⏱ These figures are {duration(age)} old."] if age > STALE else []
+    if waiting := why_waiting(report.account):
+        texts.append(f"🛑 {waiting}")
     if look.user.preferences.paused:
         texts.append(PAUSED)
     return [Text("\n".join(texts))] if texts else []
@@ -274,6 +291,7 @@ def position_card(look: Look, report: StatusReport, position: PositionReport) ->
         *_origin(position),
         _stops(position.stops, instrument),
         *(f"⚠️ {told}" for told in _told(report, position.alerts)),
+        *([f"⚠️ {position.lacking}"] if position.lacking else []),
     ]
     return Reply(
         blocks=(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from chatbot.chat import Platform, UserRef
+from chatbot.chat import ChatRef, Platform, UserRef
 from chatbot.errors import SettingsError
 from chatbot.log import LogFormat, LogLevel
 from chatbot.settings import (
@@ -80,6 +80,18 @@ def test_the_environment_reaches_every_section(tmp_path: Path) -> None:
 
 def test_an_empty_variable_means_the_default() -> None:
     assert load(TELEGRAM__TOKEN="", PAPER__SPEED=" ") == Settings()
+
+
+@pytest.mark.parametrize(("number", "private"), [("42", True), ("-1001234", False)])
+def test_the_operators_chat_is_a_person_or_a_group(number: str, private: bool) -> None:
+    settings = load(TELEGRAM__TOKEN=TOKEN, OPERATOR_CHAT=f"telegram:{number}")
+
+    assert settings.operator_chat == ChatRef(Platform.TELEGRAM, number, private)
+
+
+def test_probes_are_off_and_would_be_on_this_machine_only() -> None:
+    assert (load().ops.host, load().ops.port) == ("127.0.0.1", None)
+    assert load(OPS__PORT="9464").ops.host == "127.0.0.1"
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
@@ -156,6 +168,9 @@ def test_a_name_like_none_of_ours_gets_no_guess() -> None:
         ("ALLOWED_USERS", "telegram:bob", "should list telegram:NUMBER"),
         ("ALLOWED_USERS", "console:1", "should list telegram:NUMBER"),
         ("DATABASE_URL", "sqlite:///hedgerow.db", "should begin with sqlite+aiosqlite:///"),
+        ("DATABASE_URL", "postgresql://bot@db/hedgerow", "should begin with sqlite+aiosqlite:///"),
+        ("DATABASE_URL", "postgresql+asyncpg://bot@db", "should be postgresql+asyncpg://USER:PASSWORD@HOST"),
+        ("DATABASE_URL", "postgresql+asyncpg://bot:a/b@db/hedgerow", "should be postgresql+asyncpg://USER"),
         ("PAPER__MARKET", "random", "should be simulated, replay:PATH or live:VENUE"),
         ("PAPER__MARKET", "replay:no-such-file.csv", "there is no file 'no-such-file.csv'"),
         ("PAPER__MARKET", "live:", "should be simulated"),
@@ -163,6 +178,12 @@ def test_a_name_like_none_of_ours_gets_no_guess() -> None:
         ("PAPER__SPEED", "NaN", "should be a finite number"),
         ("PAPER__SEED", "seven", "should be a valid integer"),
         ("VENUES__OKX__API_URL", "https://okx.example/api", "should be scheme and host only"),
+        ("OPS__PORT", "9464.5", "should be a valid integer"),
+        ("OPS__PORT", "70000", "should be less than or equal to 65535"),
+        ("OPERATOR_CHAT", "123456", "should be telegram:NUMBER"),
+        ("OPERATOR_CHAT", "telegram:@me", "should be telegram:NUMBER"),
+        ("OPERATOR_CHAT", "console:local", "should be telegram:NUMBER"),
+        ("OPERATOR_CHAT", "telegram:5", "cannot be told anything while HEDGEROW_TELEGRAM__TOKEN is not set"),
         ("HTTP__PORT", "65536", "should be less than or equal to 65535"),
         ("HTTP__PUBLIC_URL", "http://bot.example.com", "should begin with https://"),
         ("LOG__FORMAT", "xml", "should be 'text' or 'json'"),
@@ -231,6 +252,7 @@ def test_a_recording_to_replay_must_exist(tmp_path: Path) -> None:
         ("sqlite+aiosqlite:///hedgerow.db", "hedgerow.db", "hedgerow-paper.db"),
         ("sqlite+aiosqlite:////srv/bot/h.db?timeout=5", "/srv/bot/h.db", "/srv/bot/hedgerow-paper.db"),
         ("sqlite+aiosqlite:///:memory:", None, None),
+        ("postgresql+asyncpg://bot:word@db:6432/hedgerow", None, "hedgerow-paper.db"),
         ("sqlite+aiosqlite://", None, None),
     ],
 )
@@ -246,12 +268,21 @@ def test_the_paper_state_lies_beside_the_database(url: str, database: str | None
     [
         ("sqlite+aiosqlite:///hedgerow.db", "hedgerow.key"),
         ("sqlite+aiosqlite:////srv/bot/h.db", "/srv/bot/hedgerow.key"),
+        ("postgresql+asyncpg://bot:word@db:6432/hedgerow", "hedgerow.key"),
         ("sqlite+aiosqlite://", None),
     ],
 )
 def test_the_master_key_lies_beside_the_database(url: str, key: str | None) -> None:
     assert load(DATABASE_URL=url).master_key_path == (Path(key) if key else None)
     assert load(DATABASE_URL=url, MASTER_KEY_FILE="safe.key").master_key_path == Path("safe.key")
+
+
+def test_the_password_of_the_database_is_a_secret() -> None:
+    settings = load(DATABASE_URL="postgresql+asyncpg://bot:hunter%402@db:6432/hedgerow?ssl=require")
+    assert settings.database_name == "postgresql+asyncpg://bot@db:6432/hedgerow"
+    assert set(settings.secrets) == {"hunter%402", "hunter@2"}
+    assert "hunter" not in repr(settings)
+    assert load(DATABASE_URL="postgresql+asyncpg:///hedgerow").secrets == ()
 
 
 def test_pages_are_where_the_webhook_is_unless_told_otherwise() -> None:

@@ -9,11 +9,11 @@ from decimal import Decimal
 
 from chatbot.domain.account import AccountView
 from chatbot.domain.ending import slippage_between
-from chatbot.domain.hedge import Hedge, HedgeStatus, LegRole
+from chatbot.domain.hedge import Hedge, LegRole
 from chatbot.domain.instrument import ZERO, Instrument
 from chatbot.domain.intent import IntentStatus, OrderIntent, Purpose
-from chatbot.domain.ledger import venue_quantity
-from chatbot.domain.operation import Operation, OperationKind, OperationStatus
+from chatbot.domain.ledger import missing, venue_quantity
+from chatbot.domain.operation import Operation, OperationKind, OperationStatus, Target
 from chatbot.domain.order import Fill, FillCause
 from chatbot.domain.quote import CloseWay, LegAction
 from chatbot.domain.risk import LegCause
@@ -22,7 +22,7 @@ from chatbot.domain.scene import Exposure, LegEvidence
 
 Intents = Mapping[str, OrderIntent]  # by client order id
 
-_VENUE_CAUSES = {
+VENUE_CAUSES = {
     FillCause.LIQUIDATION: LegCause.LIQUIDATED,
     FillCause.AUTO_DELEVERAGING: LegCause.AUTO_DELEVERAGED,
 }
@@ -30,8 +30,8 @@ _VENUE_CAUSES = {
 
 def cause_of(fill: Fill, intents: Intents) -> LegCause | None:
     """``None``: an operation of ours."""
-    if fill.cause in _VENUE_CAUSES:
-        return _VENUE_CAUSES[fill.cause]
+    if fill.cause in VENUE_CAUSES:
+        return VENUE_CAUSES[fill.cause]
     intent = intents.get(fill.client_order_id or "")
     if intent is None:
         return LegCause.BY_HAND
@@ -58,7 +58,7 @@ def end_of_leg(hedge: Hedge, role: LegRole, fills: Sequence[Fill], intents: Inte
         cause,
         before=sum((fill.quantity for fill in last), ZERO),
         at=last[-1].at,
-        price=_average_price(last),
+        price=average_price(last),
         realized=sum((fill.realized_pnl for fill in last), ZERO),
         one_of_two=_one_of_two(ours[-1], intents),
     )
@@ -79,7 +79,7 @@ def _run(fills: Sequence[Fill], cause: LegCause, intents: Intents) -> list[Fill]
     return run
 
 
-def _average_price(fills: Sequence[Fill]) -> Decimal:
+def average_price(fills: Sequence[Fill]) -> Decimal:
     if len(fills) == 1:
         return fills[0].price
     return sum((f.quantity * f.price for f in fills), ZERO) / sum((f.quantity for f in fills), ZERO)
@@ -94,22 +94,33 @@ def lost_role(hedge: Hedge, view: AccountView) -> LegRole | None:
 
 
 def lost_leg(hedge: Hedge, role: LegRole, fills: Sequence[Fill], intents: Intents) -> LegEvidence | None:
+    """A leg that the ledger still holds and the venue does not: nothing has told yet where it went."""
     if hedge.leg(role).quantity == 0:
         return end_of_leg(hedge, role, fills, intents)
-    # The ledger still holds it: nothing explains where it went, or it is not booked yet.
-    frozen = hedge.status is HedgeStatus.FROZEN
-    return LegEvidence(role, LegCause.UNEXPLAINED, before=hedge.leg(role).quantity) if frozen else None
+    return LegEvidence(role, LegCause.UNEXPLAINED, before=hedge.leg(role).quantity)
+
+
+def gone_roles(hedge: Hedge, view: AccountView) -> tuple[LegRole, ...]:
+    """Legs that the venue holds nothing of: of a pair that still has the other, or that the ledger misses."""
+    lost, missed = lost_role(hedge, view), missing(hedge, view)
+    return tuple(role for role in LegRole if role is lost or role in missed)
 
 
 def end_of_hedge(
     hedge: Hedge, instrument: Instrument, fills: Sequence[Fill], intents: Intents
 ) -> LegEvidence | None:
-    """How a hedge came to be closed by its last fill; ``None`` by an operation of ours."""
+    """How a hedge came to be closed by its last fill; ``None`` by an operation of ours.
+
+    ``fills`` in their order; those of one instant as they were booked.
+    """
     if hedge.live or not fills:
         return None
-    role = hedge.leg_on(max(fills, key=lambda fill: fill.at).position_side).role
+    role = hedge.leg_on(fills[-1].position_side).role
     end = end_of_leg(hedge, role, fills, intents)
-    return None if end is None else replace(end, slippage=_slippage(hedge, instrument, fills, intents))
+    if end is None:
+        return None
+    other = end_of_leg(hedge, role.counterpart, fills, intents)
+    return replace(end, slippage=_slippage(hedge, instrument, fills, intents), other=other)
 
 
 def _slippage(
@@ -141,6 +152,22 @@ def exposure_of(operation: Operation, hedge: Hedge, view: AccountView, now: date
     opens = any(target.action is LegAction.OPEN for target in operation.targets)
     growing = opens and operation.status is OperationStatus.RUNNING
     return Exposure(hedge.leg(role).side, quantity, lasting, operation.trim_attempts, growing=growing)
+
+
+def lopsided(operation: Operation) -> bool:
+    """By what the journal has booked alone: one leg is done, or further on its way, and the other is not."""
+    if operation.status is OperationStatus.TRIMMING:
+        return operation.trim_filled < operation.trim_quantity
+    pairwise = operation.way in (CloseWay.OFFSET_FIRST, CloseWay.AT_ONCE)
+    together = operation.kind is OperationKind.ADJUST or (operation.kind is OperationKind.CLOSE and pairwise)
+    if operation.status.final or not together or len(operation.targets) != 2:
+        return False
+    (done, whole), (other_done, other_whole) = map(_progress, operation.targets)
+    return done * other_whole != other_done * whole
+
+
+def _progress(target: Target) -> tuple[Decimal, Decimal]:
+    return (target.quantity if target.given_up == GONE else target.filled), target.quantity
 
 
 def _gap(operation: Operation, hedge: Hedge, view: AccountView) -> tuple[LegRole, Decimal]:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from chatbot.domain.ending import ending_of
-from chatbot.domain.hedge import Hedge
-from chatbot.domain.instrument import ZERO, PositionSide
+from chatbot.domain.hedge import Hedge, HedgeStatus
+from chatbot.domain.instrument import ZERO, PositionSide, Symbol
 from chatbot.domain.risk import (
     Alert,
     AlertKind,
@@ -12,16 +12,18 @@ from chatbot.domain.risk import (
     Gravity,
     LegCause,
     LegChanged,
+    LegEnd,
     NakedLeg,
     gravity_of,
 )
-from chatbot.domain.scene import LegEvidence, Scene, naked_leg
+from chatbot.domain.scene import LegEvidence, Scene, key_of, naked_leg
 
 
 def changed(scene: Scene, hedge: Hedge, evidence: LegEvidence) -> LegChanged:
     """``hedge`` as it is now: one that is closed meanwhile exposes nothing, whatever its market holds."""
+    instrument = scene.instruments[hedge.symbol]
     return LegChanged(
-        instrument=scene.instruments[hedge.symbol],
+        instrument=instrument,
         number=hedge.number,
         side=hedge.leg(evidence.role).side,
         cause=evidence.cause,
@@ -33,21 +35,30 @@ def changed(scene: Scene, hedge: Hedge, evidence: LegEvidence) -> LegChanged:
         naked=net_on_venue(scene, hedge) if hedge.live else None,
         at_users_price=evidence.one_of_two,
         live=hedge.live,
-        ended=None if hedge.live else ending_of(hedge, evidence.slippage),
+        frozen=hedge.status is HedgeStatus.FROZEN,
+        other=None if hedge.live else _other_end(hedge, evidence),
+        ended=None if hedge.live else ending_of(hedge, instrument, evidence.slippage),
     )
+
+
+def _other_end(hedge: Hedge, evidence: LegEvidence) -> LegEnd | None:
+    other = evidence.other
+    if other is None:
+        return None
+    return LegEnd(hedge.leg(other.role).side, other.cause, other.price, evidence.together)
 
 
 def net_on_venue(scene: Scene, hedge: Hedge) -> NakedLeg | None:
     """What the venue (not the ledger) holds uncovered of a hedge that was a pair."""
-    held = {
-        side: ZERO if (position := scene.view.position(hedge.symbol, side)) is None else position.quantity
-        for side in PositionSide
-    }
-    net = held[PositionSide.LONG] - held[PositionSide.SHORT]
-    if hedge.offset is None or not net:
+    return None if hedge.offset is None else _net(scene, hedge.symbol)
+
+
+def _net(scene: Scene, symbol: Symbol) -> NakedLeg | None:
+    net = sum((p.quantity * p.side.sign for p in scene.view.positions if p.symbol == symbol), ZERO)
+    if not net:
         return None
     side = PositionSide.LONG if net > 0 else PositionSide.SHORT
-    return naked_leg(scene, hedge.symbol, side, abs(net))
+    return naked_leg(scene, symbol, side, abs(net))
 
 
 def change_alert(scene: Scene, hedge: Hedge, evidence: LegEvidence) -> Alert | None:
@@ -68,6 +79,33 @@ def change_alert(scene: Scene, hedge: Hedge, evidence: LegEvidence) -> Alert | N
         level=0,
         gravity=_gravity_of_change(kind, figures),
         since=at,
+        figures=figures,
+    )
+
+
+def forced_alert(scene: Scene, evidence: LegEvidence, symbol: Symbol, side: PositionSide) -> Alert:
+    """Of a position that no hedge knows."""
+    gone = evidence.after == 0
+    kind = AlertKind.LOST if gone else AlertKind.SHRUNK
+    figures = LegChanged(
+        instrument=scene.instruments[symbol],
+        account=scene.account,
+        side=side,
+        cause=evidence.cause,
+        after=evidence.after,
+        before=evidence.before,
+        price=evidence.price,
+        realized=evidence.realized,
+        at=evidence.at,
+        naked=_net(scene, symbol),
+    )
+    return Alert(
+        key=key_of(scene, figures, kind, side.value),
+        kind=kind,
+        phase=AlertPhase.RISE,
+        level=0,
+        gravity=gravity_of(kind, 0, 1),
+        since=evidence.at or scene.view.at,
         figures=figures,
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from chatbot.domain.account import AccountView, Position
+from chatbot.domain.ending import lacking
 from chatbot.domain.hedge import Hedge, LegRole
 from chatbot.domain.instrument import ZERO, Instrument, OrderSide, PositionSide
 from chatbot.domain.intent import Purpose
@@ -92,9 +93,17 @@ class _Desk:
 
 
 def quote_close(
-    request: CloseRequest, hedge: Hedge | None, view: AccountView, instrument: Instrument
+    request: CloseRequest,
+    hedge: Hedge | None,
+    view: AccountView,
+    instrument: Instrument,
+    *,
+    whole: bool = False,
 ) -> CloseQuote:
-    """All ways that apply, the default first. Raises ``UserError`` with the reason."""
+    """All ways that apply, the default first. Raises ``UserError`` with the reason.
+
+    ``whole``: the default will be taken, so nothing is said of the others.
+    """
     _require_fraction(request.fraction)
     positions = _positions(view, instrument)
     desk = _Desk(view, instrument, market_of(view, instrument), book_of(view, instrument), hedge)
@@ -111,7 +120,7 @@ def quote_close(
         fraction=request.fraction,
         ways=tuple(_ways(desk, legs, trigger)),
         lock_currency=instrument.settle,
-        warnings=tuple(_warnings(desk, legs, request.fraction)),
+        warnings=tuple(_warnings(desk, legs, request.fraction, whole=whole)),
     )
 
 
@@ -277,16 +286,19 @@ def smaller_position(position: Position, closed: Decimal) -> Position:
 # --- warnings -----------------------------------------------------------------------------------
 
 
-def _warnings(desk: _Desk, legs: Sequence[_Closing], fraction: Decimal) -> Iterator[str]:
+def _warnings(desk: _Desk, legs: Sequence[_Closing], fraction: Decimal, *, whole: bool) -> Iterator[str]:
     if desk.hedge is None:
         yield "Fees and funding before Hedgerow found this position are not counted."
+    elif missing := lacking(desk.hedge, desk.instrument):
+        yield missing
     elif any(leg.adopted for leg in desk.hedge.legs):
         yield "What an adopted leg cost before Hedgerow found it is not counted."
     if desk.hedge is not None and desk.hedge.offset is not None and len(legs) == 1:
         yield f"Only the {legs[0].side} is left; the other leg is gone already."
     for leg in legs:
         yield from _never_reached(desk, leg)
-    yield from _resting(desk, legs, fraction)
+    if not whole:
+        yield from _resting(desk, legs, fraction)
     if not all(leg.estimate.complete for leg in legs):
         yield "The book is too thin to close it all at once; a rest may stay open."
 

@@ -17,7 +17,7 @@ from chatbot.domain.hedge import AccountId, Hedge, HedgeStatus
 from chatbot.domain.instrument import ZERO, Instrument, MarginMode, PositionSide, Symbol
 from chatbot.domain.margin import account_margin_ratio, leg_liquidation
 from chatbot.domain.pnl import hedge_gross_lock, net_lock_now, unrealized_pnl
-from chatbot.domain.preferences import AlertPreferences
+from chatbot.domain.preferences import AlertPreferences, PriceMark
 from chatbot.domain.risk import (
     ALWAYS_ON,
     AlertKind,
@@ -30,6 +30,9 @@ from chatbot.domain.risk import (
     LockEaten,
     MarginHigh,
     OrderUnknown,
+    PriceReached,
+    RateNews,
+    Silence,
     TargetReached,
     Unequal,
     VenueDown,
@@ -82,7 +85,7 @@ def liquidation_near(scene: Scene, limits: AlertPreferences) -> Iterator[Finding
             # One account, one price: told once, for the leg that loses on the way there.
             dangers = [min(dangers, key=_distance)]
         for figures in dangers:
-            levels = limits.liquidation_distances
+            levels = limits.of_hedge(figures.number).liquidation_distances
             yield found(
                 scene,
                 AlertKind.LIQUIDATION,
@@ -163,7 +166,7 @@ def _funding_figures(
         account=scene.account,
         outlook=outlook(instrument, market, positions),
         settles_in=settles_in,
-        net_exposure=sum((p.quantity * p.side.sign for p in positions), ZERO),
+        net_exposure=_net(positions),
         paid=ZERO if hedge is None else _paid(hedge),
         locked=None if hedge is None or not hedge.paired else hedge_gross_lock(hedge, instrument),
     )
@@ -175,11 +178,11 @@ def _paid(hedge: Hedge) -> Decimal:
 
 def target_reached(scene: Scene, limits: AlertPreferences) -> Iterator[Finding]:
     # What is being traded, or has just lost its other leg, has other news than its profit.
-    occupied = {w.hedge.symbol for w in scene.watched if w.busy or w.lost is not None}
+    occupied = {w.hedge.symbol for w in scene.watched if w.busy or w.lost or w.hedge.paired}
     for symbol, positions in _by_symbol(scene.view).items():
         if len(positions) == 1 and positions[0].entry_price > 0 and symbol not in occupied:
             figures = _profit(scene, positions[0])
-            level = rising(figures.share, (limits.profit_target,))
+            level = rising(figures.share, (limits.of_hedge(figures.number).profit_target,))
             yield found(scene, AlertKind.TARGET, level, figures, detail=figures.side.value)
 
 
@@ -199,6 +202,61 @@ def _profit(scene: Scene, position: Position) -> TargetReached:
     )
 
 
+# --- rules: markets -----------------------------------------------------------------------------
+
+FLIPPED = Decimal("0.00001")  # a rate nearer to nothing has no sign
+_HELD = 0  # a level that is not left again while there is a finding
+
+
+def rate_news(scene: Scene, limits: AlertPreferences) -> Iterator[Finding]:
+    """What a full hedge pays it receives: there a rate is no news."""
+    for symbol, positions in _by_symbol(scene.view).items():
+        market, net = scene.view.markets[symbol], _net(positions)
+        figures = RateNews(
+            instrument=scene.instruments[symbol],
+            number=_number(scene, symbol),
+            account=scene.account,
+            outlook=outlook(scene.instruments[symbol], market, positions),
+            net_exposure=net,
+        )
+        rate = market.funding_rate if net else ZERO
+        flipped = (_level(rate <= -FLIPPED), _level(rate < (FLIPPED if net else ZERO)))
+        yield found(scene, AlertKind.FLIP, flipped, figures)
+        yield found(scene, AlertKind.RATE, rising(abs(rate), (limits.funding_rate,)), figures)
+
+
+def _net(positions: Sequence[Position]) -> Decimal:
+    return sum((p.quantity * p.side.sign for p in positions), ZERO)
+
+
+def _level(is_so: bool) -> int:
+    return 0 if is_so else -1
+
+
+def price_reached(scene: Scene, limits: AlertPreferences) -> Iterator[Finding]:
+    for mark in limits.prices:
+        symbol = Symbol(mark.symbol)
+        market = scene.view.markets.get(symbol)
+        if mark.account != scene.account_id or market is None:
+            continue
+        prices = (market.mark_price, *scene.passed.get(symbol, ()))
+        figures = PriceReached(
+            instrument=scene.instruments[symbol],
+            account=scene.account,
+            price=mark.price,
+            rising=mark.rising,
+            mark_price=market.mark_price,
+        )
+        # Told once, wherever the price goes from there.
+        level = _level(any(mark.reached_at(price) for price in prices)), _HELD
+        yield found(scene, AlertKind.PRICE, level, figures, detail=price_detail(mark))
+
+
+def price_detail(mark: PriceMark) -> str:
+    """How its alert is told from others: a key has no colon within its parts."""
+    return f"{mark.symbol.replace(':', '-')} {'up' if mark.rising else 'down'} {mark.price.normalize():f}"
+
+
 # --- rules: hedges ------------------------------------------------------------------------------
 
 
@@ -207,20 +265,21 @@ def _instrument(scene: Scene, hedge: Hedge) -> Instrument:
 
 
 def leg_lost(scene: Scene, _: AlertPreferences) -> Iterator[Finding]:
-    for watched in scene.watched:
-        lost = watched.lost
-        if lost is None:
-            continue
+    """That it is gone is one piece of news, and how it went, where that is known only later, another."""
+    for hedge, lost in ((watched.hedge, lost) for watched in scene.watched for lost in watched.lost):
         kind = AlertKind.STOPPED if lost.cause is LegCause.STOPPED else AlertKind.LOST
-        figures = changed(scene, watched.hedge, lost)
-        yield found(scene, kind, raised(True), figures, detail=figures.side.value)
+        figures = changed(scene, hedge, lost)
+        detail = figures.side.value
+        if lost.cause is LegCause.UNEXPLAINED:
+            detail = f"{detail}:{lost.cause}"
+        yield found(scene, kind, raised(True), figures, detail=detail)
 
 
 def leg_naked(scene: Scene, _: AlertPreferences) -> Iterator[Finding]:
     for watched in scene.watched:
         hedge, exposure = watched.hedge, watched.exposure
         level, naked = -1, None
-        if exposure is not None and watched.lost is None and exposure.lasting >= NAKED_AFTER:
+        if exposure is not None and not watched.lost and exposure.lasting >= NAKED_AFTER:
             level = int(exposure.attempts >= TRIMS_BEFORE_WORSE)
             naked = naked_leg(scene, hedge.symbol, exposure.side, exposure.quantity)
         figures = LegNaked(
@@ -242,7 +301,7 @@ def hedge_frozen(scene: Scene, _: AlertPreferences) -> Iterator[Finding]:
             instrument=_instrument(scene, hedge),
             number=hedge.number,
             reason=hedge.reason,
-            naked=net_on_venue(scene, hedge) if frozen and watched.lost is None else None,
+            naked=net_on_venue(scene, hedge) if frozen and not watched.lost else None,
         )
         yield found(scene, AlertKind.FROZEN, raised(frozen), figures)
 
@@ -272,7 +331,12 @@ def imbalance(scene: Scene, limits: AlertPreferences) -> Iterator[Finding]:
             ratio=hedge.imbalance,
             mark_price=scene.mark_price(hedge.symbol),
         )
-        yield found(scene, AlertKind.IMBALANCE, over(hedge.imbalance, limits.imbalance), figures)
+        yield found(
+            scene,
+            AlertKind.IMBALANCE,
+            over(hedge.imbalance, limits.of_hedge(hedge.number).imbalance),
+            figures,
+        )
 
 
 def over(figure: Decimal, limit: Decimal) -> tuple[int, int]:
@@ -285,7 +349,7 @@ def lock_eaten(scene: Scene, limits: AlertPreferences) -> Iterator[Finding]:
         hedge = watched.hedge
         if hedge.paired and (locked := hedge_gross_lock(hedge, _instrument(scene, hedge))) > 0:
             figures = _eaten(scene, hedge, locked)
-            levels = limits.funding_eaten
+            levels = limits.of_hedge(hedge.number).funding_eaten
             yield found(scene, AlertKind.EATEN, rising(figures.share, levels), figures, levels=len(levels))
 
 
@@ -316,14 +380,22 @@ _RULES: tuple[Callable[[Scene, AlertPreferences], Iterator[Finding]], ...] = (
     lock_eaten,
     funding_soon,
     target_reached,
+    price_reached,
+    rate_news,
 )
 
 
 # --- what is beyond an account ------------------------------------------------------------------
 
 
-def venue_finding(account_id: AccountId, venue: str, lasting: timedelta, reason: str) -> Finding:
+def venue_finding(
+    account_id: AccountId,
+    venue: str,
+    lasting: timedelta,
+    reason: str,
+    silence: Silence = Silence.VENUE,
+) -> Finding:
     """``lasting`` zero: it can be reached."""
-    figures = VenueDown(venue=venue, lasting=lasting, reason=reason)
+    figures = VenueDown(venue=venue, lasting=lasting, reason=reason, silence=silence)
     level = lasting_level(lasting, VENUE_DOWN_AFTER)
     return account_finding(account_id, AlertKind.VENUE, level, figures, levels=len(VENUE_DOWN_AFTER))

@@ -10,6 +10,7 @@ from chatbot.domain.hedge import Hedge, LegRole
 from chatbot.domain.instrument import ZERO, ContractKind, Instrument, PositionSide
 from chatbot.domain.order import Fill
 from chatbot.domain.pnl import totals
+from chatbot.domain.wording import quantity_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +19,7 @@ class Ending:
 
     ``slippage``: what the legs lost (or won) because they were not closed at one price; the rest of what
     they realized is the lock itself. ``None`` where they were not closed together. What ``adopted`` legs
-    cost before they were found is not in it.
+    cost before they were found is not in it. ``lacking``: what else is not, in a sentence.
     """
 
     legs: tuple[tuple[PositionSide, Decimal], ...]  # those that were traded, the primary first
@@ -26,6 +27,7 @@ class Ending:
     funding: Decimal
     slippage: Decimal | None = None
     adopted: tuple[PositionSide, ...] = ()
+    lacking: str = ""
 
     @property
     def realized(self) -> Decimal:
@@ -36,12 +38,26 @@ class Ending:
         return self.realized + self.fees + self.funding
 
 
-def ending_of(hedge: Hedge, slippage: Decimal | None) -> Ending:
+def lacking(hedge: Hedge, instrument: Instrument) -> str:
+    """What its result lacks; empty: nothing."""
+    unpriced = [leg for leg in hedge.legs if leg.unpriced]
+    if unpriced:
+        what = " and ".join(
+            f"{quantity_text(instrument, leg.unpriced)} of the {leg.side}" for leg in unpriced
+        )
+        return f"The exchange has not told at what price {what} closed: that gain or loss is not in here."
+    if hedge.unread_until is not None:
+        return "What was filled and paid while it could not be booked may be missing here."
+    return ""
+
+
+def ending_of(hedge: Hedge, instrument: Instrument, slippage: Decimal | None) -> Ending:
     so_far = totals(hedge)
     traded = [leg for leg in hedge.legs if leg.realized_pnl or leg is hedge.primary]
     legs = tuple((leg.side, leg.realized_pnl) for leg in traded)
     adopted = tuple(leg.side for leg in hedge.legs if leg.adopted)
-    return Ending(legs, ZERO - so_far.fees_paid, so_far.funding, slippage, adopted)
+    missing = lacking(hedge, instrument)
+    return Ending(legs, ZERO - so_far.fees_paid, so_far.funding, slippage, adopted, missing)
 
 
 def slippage_between(

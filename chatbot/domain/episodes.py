@@ -33,7 +33,7 @@ EVEN_CRITICAL = "!"
 
 NEVER_HELD = frozenset({AlertKind.NAKED, AlertKind.LOST, AlertKind.STOPPED, AlertKind.SHRUNK})
 # Their end is no news: the user made it, or it is the end of what was announced.
-CLEARED_SILENTLY = frozenset({AlertKind.LOST, AlertKind.STOPPED, AlertKind.FUNDING})
+CLEARED_SILENTLY = frozenset({AlertKind.LOST, AlertKind.STOPPED, AlertKind.FUNDING, AlertKind.PRICE})
 
 
 @dataclass(frozen=True, slots=True)

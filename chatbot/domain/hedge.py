@@ -41,6 +41,8 @@ class Leg:
     received.
 
     ``adopted`` legs were opened elsewhere: what was paid for them before is not known to us.
+    ``unpriced`` of it, opened at ``unpriced_entry``, was closed at a price that nothing has told yet:
+    ``realized_pnl`` lacks it.
     """
 
     role: LegRole
@@ -53,6 +55,8 @@ class Leg:
     funding: Decimal = ZERO
     realized_pnl: Decimal = ZERO
     adopted: bool = False
+    unpriced: Decimal = ZERO
+    unpriced_entry: Decimal = ZERO
 
     @property
     def signed_quantity(self) -> Decimal:
@@ -67,6 +71,9 @@ class Hedge:
     how far the venue's history has been booked. ``version`` grows with each write; a write on an old version
     fails. ``protected`` is the leg whose profit is locked, which people call the primary: once a lost primary
     was restored, it is the other one.
+
+    Between ``unread_from`` and ``unread_until`` (the venue's instants) its word was taken for what its
+    history did not tell.
     """
 
     id: HedgeId
@@ -85,6 +92,8 @@ class Hedge:
     fills_seen_at: datetime | None = None
     funding_seen_at: datetime | None = None
     protected: LegRole = LegRole.PRIMARY
+    unread_from: datetime | None = None
+    unread_until: datetime | None = None
 
     @property
     def legs(self) -> tuple[Leg, ...]:
@@ -93,6 +102,10 @@ class Hedge:
     @property
     def live(self) -> bool:
         return self.status is not HedgeStatus.CLOSED
+
+    @property
+    def unpriced(self) -> bool:
+        return any(leg.unpriced for leg in self.legs)
 
     @property
     def paired(self) -> bool:

@@ -11,8 +11,10 @@ from chatbot.domain.hedge import Hedge, HedgeStatus, Leg, LegRole
 from chatbot.domain.instrument import ZERO, ContractKind, Instrument
 from chatbot.domain.intent import OrderIntent, event_of
 from chatbot.domain.order import Fill, FundingPayment, OrderReport, OrderStatus
-from chatbot.domain.pnl import apply_fill, average_entry, fee
+from chatbot.domain.pnl import apply_fill, average_entry, fee, unrealized_pnl
 from chatbot.errors import InvariantBroken
+
+ADOPTED = "the user adopted what the exchange says"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,11 @@ def differences(hedge: Hedge, view: AccountView) -> dict[LegRole, Decimal]:
     return {role: difference for role, difference in found.items() if difference}
 
 
+def missing(hedge: Hedge, view: AccountView) -> tuple[LegRole, ...]:
+    """Legs of which the venue holds nothing and the ledger something."""
+    return tuple(r for r in LegRole if hedge.leg(r).quantity and not venue_quantity(view, hedge, r))
+
+
 def stands_as_booked(hedge: Hedge, view: AccountView, instrument: Instrument) -> bool:
     """The venue holds both legs, bought as the ledger has it; prices may be rounded by a tick."""
     return any(leg.quantity for leg in hedge.legs) and all(
@@ -167,22 +174,56 @@ def adopted_leg(role: LegRole, position: Position) -> Leg:
 
 
 def take_over(hedge: Hedge, view: AccountView) -> Hedge:
-    """The user chose to believe the venue: legs become what it says."""
+    """The user chose to believe the venue: legs become what it says, at whatever price they came to be so.
+
+    Open even where nothing is left: its orders may still rest.
+    """
+    before, since = hedge, hedge.unread_from or hedge.fills_seen_at or hedge.opened_at
     for role in LegRole:
         hedge = _take_over_leg(hedge, role, view)
-    return closed_if_flat(replace(hedge, status=HedgeStatus.OPEN, reason=""), view.at)
+    if any(hedge.leg(role).unpriced > before.leg(role).unpriced for role in LegRole):
+        hedge = replace(hedge, unread_from=since, unread_until=view.at)
+    return replace(hedge, status=HedgeStatus.OPEN, reason="", fills_seen_at=view.at)
 
 
 def _take_over_leg(hedge: Hedge, role: LegRole, view: AccountView) -> Hedge:
     leg = hedge.leg(role)
     position = view.position(hedge.symbol, leg.side)
-    if position is None:
-        return hedge if leg.quantity == 0 else hedge.with_leg(replace(leg, quantity=ZERO))
-    if position.quantity == leg.quantity:
+    held = ZERO if position is None else position.quantity
+    if held == leg.quantity:
         return hedge
-    return hedge.with_leg(
-        replace(leg, quantity=position.quantity, entry_price=position.entry_price, adopted=True)
+    taken = replace(_unpriced(leg, leg.quantity - held), quantity=held)
+    if position is not None:
+        taken = replace(taken, entry_price=position.entry_price, adopted=True)
+    return hedge.with_leg(taken)
+
+
+def _unpriced(leg: Leg, closed: Decimal) -> Leg:
+    """``closed`` of it, at whatever price; negative: it has grown."""
+    if closed <= 0:
+        return leg
+    unpriced = leg.unpriced + closed
+    entry = (leg.unpriced * leg.unpriced_entry + closed * leg.entry_price) / unpriced
+    return replace(leg, unpriced=unpriced, unpriced_entry=entry)
+
+
+def price_late(hedge: Hedge, role: LegRole, fill: Fill, instrument: Instrument) -> Hedge:
+    """A closing fill of what was taken over without one: its quantity is booked already, its result is not.
+
+    Raises ``InvariantBroken`` where it is more than what was taken over.
+    """
+    leg = hedge.leg(role)
+    if fill.opens or fill.quantity > leg.unpriced:
+        raise InvariantBroken(f"a fill of {fill.quantity} explains no {leg.unpriced} of the {leg.side} leg")
+    realized = unrealized_pnl(instrument, leg.side, fill.quantity, leg.unpriced_entry, fill.price)
+    told = replace(
+        leg,
+        unpriced=leg.unpriced - fill.quantity,
+        realized_pnl=leg.realized_pnl + realized,
+        fees_paid=leg.fees_paid + fill.fee,
     )
+    priced = hedge.with_leg(told)
+    return priced if priced.unpriced else replace(priced, unread_from=None, unread_until=None)
 
 
 def fill_by_position(

@@ -34,6 +34,9 @@ class AlertKind(StrEnum):
     EATEN = "eaten"
     FUNDING = "funding"
     TARGET = "target"
+    PRICE = "price"
+    FLIP = "flip"
+    RATE = "rate"
     STREAM = "stream"
 
 
@@ -50,7 +53,9 @@ ALWAYS_ON = frozenset(
 )
 
 
-HAPPENED_ONCE = frozenset({AlertKind.LOST, AlertKind.STOPPED, AlertKind.SHRUNK, AlertKind.GROWN})
+HAPPENED_ONCE = frozenset(
+    {AlertKind.LOST, AlertKind.STOPPED, AlertKind.SHRUNK, AlertKind.GROWN, AlertKind.PRICE}
+)
 
 
 class AlertPhase(StrEnum):
@@ -127,9 +132,19 @@ class MarginHigh:
     ratio: Decimal
 
 
+@dataclass(frozen=True, slots=True)
+class LegEnd:
+    """How the other leg of an ended hedge had gone; ``together``: it is news, too."""
+
+    side: PositionSide
+    cause: LegCause
+    price: Decimal | None
+    together: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LegChanged(OnMarket):
-    """A leg lost, stopped, shrunk or grown. ``live``: its hedge still is.
+    """A leg lost, stopped, shrunk or grown. ``live``, ``frozen``: its hedge is.
 
     ``at`` is venue time; ``price`` and ``realized`` are ``None`` where nothing tells them.
     """
@@ -144,7 +159,9 @@ class LegChanged(OnMarket):
     naked: NakedLeg | None = None
     at_users_price: bool = False  # a close of both legs at a price that was asked for
     live: bool = True
+    frozen: bool = False
     ended: Ending | None = None  # of the whole hedge, once nothing of it is left
+    other: LegEnd | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,6 +221,23 @@ class TargetReached(OnMarket):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RateNews(OnMarket):
+    """The funding rate has turned its sign, or is high; ``net_exposure`` is what it acts on."""
+
+    outlook: FundingOutlook
+    net_exposure: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PriceReached(OnMarket):
+    """``price`` is the user's, ``mark_price`` what it is now; a wick may be over already."""
+
+    price: Decimal
+    rising: bool
+    mark_price: Decimal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class HedgeFrozen(OnMarket):
     """``naked``: what the venue (not the ledger) shows as exposure that nothing offsets."""
 
@@ -219,6 +253,14 @@ class OrderUnknown(OnMarket):
     lasting: timedelta
 
 
+class Silence(StrEnum):
+    """What cannot be learned of an account."""
+
+    VENUE = "venue"  # anything: the exchange does not answer
+    HISTORY = "history"  # what was filled and paid; the rest is watched
+    OURS = "ours"  # anything, and it is our own fault
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VenueDown:
     """``reason`` in our own words, never the venue's raw text."""
@@ -226,6 +268,7 @@ class VenueDown:
     venue: str
     lasting: timedelta
     reason: str
+    silence: Silence = Silence.VENUE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,6 +288,8 @@ Figures = (
     | FundingSoon
     | LockEaten
     | TargetReached
+    | RateNews
+    | PriceReached
     | HedgeFrozen
     | OrderUnknown
     | VenueDown
@@ -296,7 +341,16 @@ _LAST_LEVEL_IS_CRITICAL = frozenset(
 _CRITICAL = frozenset(
     {AlertKind.NAKED, AlertKind.LOST, AlertKind.STOPPED, AlertKind.SHRUNK, AlertKind.FROZEN}
 )
-_INFO = frozenset({AlertKind.FUNDING, AlertKind.TARGET, AlertKind.STREAM})
+_INFO = frozenset(
+    {
+        AlertKind.FUNDING,
+        AlertKind.TARGET,
+        AlertKind.PRICE,
+        AlertKind.FLIP,
+        AlertKind.RATE,
+        AlertKind.STREAM,
+    }
+)
 
 
 def gravity_of(kind: AlertKind, level: int, levels: int) -> Gravity:

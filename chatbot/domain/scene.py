@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -49,7 +49,8 @@ class LegEvidence:
     """What the ledger knows of a leg that changed without an operation of ours. ``at``: venue time.
 
     ``one_of_two``: a close of both legs at a price, of which this leg has fired. ``slippage`` between the
-    legs of a hedge that was closed as a pair.
+    legs of a hedge that was closed as a pair. ``other``: how the other leg of it had gone, ``together`` with
+    this one if that is news, too.
     """
 
     role: LegRole
@@ -61,6 +62,8 @@ class LegEvidence:
     realized: Decimal | None = None
     one_of_two: bool = False
     slippage: Decimal | None = None
+    other: LegEvidence | None = None
+    together: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +71,14 @@ class Watched:
     """A live hedge and what the journal tells about it.
 
     ``busy``: an operation is in flight. ``deliberate``: nothing but our own orders has changed the legs, so
-    an imbalance is what was asked for. ``lost``: a leg of a pair is gone. ``unknown_orders`` have no answer,
+    an imbalance is what was asked for. ``lost``: legs that are gone. ``unknown_orders`` have no answer,
     the oldest for ``unknown_for``.
     """
 
     hedge: Hedge
     busy: bool = False
     deliberate: bool = False
-    lost: LegEvidence | None = None
+    lost: tuple[LegEvidence, ...] = ()
     exposure: Exposure | None = None
     unknown_orders: int = 0
     unknown_for: timedelta = timedelta(0)
@@ -83,13 +86,17 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """One look at one account. ``instruments`` of every open position and hedge."""
+    """One look at one account. ``instruments`` of every open position and hedge.
+
+    ``passed``: prices since the last look that concerned somebody.
+    """
 
     account_id: AccountId
     account: str
     view: AccountView
     instruments: Mapping[Symbol, Instrument]
     watched: tuple[Watched, ...] = ()
+    passed: Mapping[Symbol, Sequence[Decimal]] = field(default_factory=dict)
 
     def hedge_on(self, symbol: Symbol) -> Hedge | None:
         return next((w.hedge for w in self.watched if w.hedge.symbol == symbol), None)

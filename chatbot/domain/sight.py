@@ -81,16 +81,22 @@ class Sight:
 
 def sight_of(scene: Scene, limits: AlertPreferences, at: datetime) -> Sight:
     liquidations = tuple(_liquidations(scene))
-    near = max(limits.liquidation_distances, default=Decimal(0))
     ratio = account_margin_ratio(scene.view)
     high = min(limits.margin_ratios, default=Decimal("Infinity"))
     return Sight(
         at=at,
         holds=bool(scene.view.positions or scene.view.open_orders or scene.watched),
-        endangered=any(leg.distance <= near for leg in liquidations) or (ratio is not None and ratio >= high),
+        endangered=any(_near(scene, leg, limits) for leg in liquidations)
+        or (ratio is not None and ratio >= high),
         triggers=watchpoints(scene, limits),
         liquidations=liquidations,
     )
+
+
+def _near(scene: Scene, leg: NearLiquidation, limits: AlertPreferences) -> bool:
+    hedge = scene.hedge_on(leg.symbol)
+    levels = limits.of_hedge(None if hedge is None else hedge.number).liquidation_distances
+    return leg.distance <= max(levels, default=ZERO)
 
 
 def _liquidations(scene: Scene) -> Iterator[NearLiquidation]:
@@ -102,7 +108,7 @@ def _liquidations(scene: Scene) -> Iterator[NearLiquidation]:
 
 
 def stream_finding(account_id: AccountId, venue: str, lasting: timedelta) -> Finding:
-    """``lasting`` zero: there is one, or never was."""
+    """``lasting`` zero: there is one, or none can be had."""
     level = lasting_level(lasting, STREAM_LOST_AFTER)
     figures = StreamLost(venue=venue, lasting=lasting)
     return account_finding(account_id, AlertKind.STREAM, level, figures, levels=len(STREAM_LOST_AFTER))

@@ -39,7 +39,8 @@ _SAFE: Final = 1 - Decimal("1e-9")  # more than all roundings together
 
 def watchpoints(scene: Scene, limits: AlertPreferences) -> tuple[Trigger, ...]:
     """At most two for each market: the nearest above and the nearest below."""
-    found = [*_liquidations(scene, limits), *_margins(scene, limits), *_targets(scene, limits)]
+    rules = (_liquidations, _margins, _targets, _prices)
+    found = [trigger for rule in rules for trigger in rule(scene, limits)]
     nearest: dict[tuple[Symbol, Way], Trigger] = {}
     for trigger in found:
         place = trigger.symbol, trigger.way
@@ -75,11 +76,16 @@ def rising_limits(levels: Iterable[Decimal]) -> set[Decimal]:
 
 
 def _liquidations(scene: Scene, limits: AlertPreferences) -> Iterator[Trigger]:
-    distances = falling_limits(limits.liquidation_distances)
-    if AlertKind.LIQUIDATION in limits.disabled or not distances:
+    if AlertKind.LIQUIDATION in limits.disabled:
         return
     for position in scene.view.positions:
-        yield from _liquidation(scene, position, distances)
+        levels = limits.of_hedge(_number(scene, position.symbol)).liquidation_distances
+        yield from _liquidation(scene, position, falling_limits(levels))
+
+
+def _number(scene: Scene, symbol: Symbol) -> int | None:
+    hedge = scene.hedge_on(symbol)
+    return None if hedge is None else hedge.number
 
 
 def _liquidation(scene: Scene, position: Position, distances: set[Decimal]) -> Iterator[Trigger]:
@@ -118,7 +124,8 @@ def _targets(scene: Scene, limits: AlertPreferences) -> Iterator[Trigger]:
         alone = scene.view.position(position.symbol, position.side.opposite) is None
         if alone and position.entry_price > 0:
             instrument, mark = scene.instruments[position.symbol], scene.mark_price(position.symbol)
-            shares = rising_limits((limits.profit_target,))
+            target = limits.of_hedge(_number(scene, position.symbol)).profit_target
+            shares = rising_limits((target,))
             prices = (_price_of_profit(instrument, position, share) for share in shares)
             yield from _around(position.symbol, mark, (price for price in prices if price is not None))
 
@@ -129,6 +136,17 @@ def _price_of_profit(instrument: Instrument, position: Position, share: Decimal)
     if instrument.kind is ContractKind.LINEAR:
         return position.entry_price * (1 + gain)
     return position.entry_price / (1 - gain) if gain < 1 else None
+
+
+def _prices(scene: Scene, limits: AlertPreferences) -> Iterator[Trigger]:
+    """Those that were not reached yet; one that was is told and done."""
+    if AlertKind.PRICE in limits.disabled:
+        return
+    for mark in limits.prices:
+        symbol = Symbol(mark.symbol)
+        market = scene.view.markets.get(symbol)
+        if mark.account == scene.account_id and market is not None and not mark.reached_at(market.mark_price):
+            yield Trigger(symbol, Way.UP if mark.rising else Way.DOWN, mark.price)
 
 
 # --- a cross account, all its prices ------------------------------------------------------------

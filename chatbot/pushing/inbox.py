@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from chatbot.chat import ChatRef, OutboxMessage, Priority, Reply, Request, RequestKind, Text
 from chatbot.errors import StorageError
+from chatbot.log import about
 from chatbot.ports import Clock, Mailbox
 
 T = TypeVar("T")
@@ -151,7 +152,9 @@ class InboxProcessor:
         """Goes through the lane and ends with it."""
         while lane.waiting or lane.behind:
             if lane.waiting:
-                await self._serve(lane.waiting.popleft())
+                request = lane.waiting.popleft()
+                with about(request=request.id):
+                    await self._serve(request)
             else:
                 await self._catch_up(chat, lane)
         del self._lanes[chat]

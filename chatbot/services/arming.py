@@ -28,6 +28,7 @@ class Arming:
         self._armed: dict[AccountId, _Armed] = {}
         self._owners: dict[int, AccountId] = {}
         self._prices: defaultdict[str, dict[Symbol, Decimal]] = defaultdict(dict)
+        self._passed: dict[AccountId, dict[Symbol, list[Decimal]]] = {}
         self._last_number = 0
 
     def arm(self, account: Account, triggers: Sequence[Trigger]) -> None:
@@ -57,11 +58,20 @@ class Arming:
         """The newest told."""
         return self._prices[venue]
 
+    def passed(self, account_id: AccountId) -> Mapping[Symbol, Sequence[Decimal]]:
+        """The prices that concerned it since this was asked last: a wick may be over before the look."""
+        return self._passed.pop(account_id, {})
+
+    def venues(self) -> set[str]:
+        """Those on which anything is armed."""
+        return {armed.venue for armed in self._armed.values()}
+
     def concerned(self, venue: str, prices: Mapping[Symbol, Decimal]) -> set[AccountId]:
         index = self._indexes[venue]
         self._prices[venue].update(prices)
-        return {
-            self._owners[number]
-            for symbol, price in prices.items()
-            for number in index.crossed(symbol, price)
-        }
+        found: set[AccountId] = set()
+        for symbol, price in prices.items():
+            for number in index.crossed(symbol, price):
+                found.add(self._owners[number])
+                self._passed.setdefault(self._owners[number], {}).setdefault(symbol, []).append(price)
+        return found

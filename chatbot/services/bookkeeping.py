@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -11,20 +11,23 @@ from enum import StrEnum
 
 from chatbot.domain.account import AccountView
 from chatbot.domain.hedge import AccountId, Hedge, HedgeId, HedgeStatus, LegRole
-from chatbot.domain.instrument import ZERO, Instrument
+from chatbot.domain.instrument import ZERO, Instrument, Symbol
 from chatbot.domain.intent import IntentEvent, IntentStatus, OrderIntent, Purpose, event_of
 from chatbot.domain.ledger import (
+    ADOPTED,
     book_fill,
     book_funding,
     book_report,
     closed_if_flat,
     differences,
+    missing,
     report_of_fills,
     take_over,
     venue_quantity,
 )
 from chatbot.domain.order import Fill, FillCause, OrderReport
-from chatbot.errors import InvariantBroken, NotFound
+from chatbot.errors import Busy, Conflict, InvariantBroken, NotFound, VenueError
+from chatbot.log import about
 from chatbot.ports import (
     Account,
     AuditEntry,
@@ -37,12 +40,16 @@ from chatbot.ports import (
     Venue,
     Venues,
 )
+from chatbot.services.late_fills import CLOCKS_DIFFER, LateFills
 from chatbot.services.locks import AccountLocks
+from chatbot.services.recovery import attempt
+from chatbot.services.waiting import FROM_A_COPY
 
 log = logging.getLogger(__name__)
 
-ADOPTED = "the user adopted what the exchange says"
 STALE_READ = timedelta(seconds=10)  # how old a position that a venue reports may be
+UNREAD_FOR = timedelta(minutes=1)  # how long an exchange may fail to tell its history
+UNBOOKABLE = "what the exchange tells of it cannot be booked"
 
 
 class ChangeCause(StrEnum):
@@ -62,7 +69,10 @@ _CAUSES = {
 
 @dataclass(frozen=True, slots=True)
 class LegChange:
-    """A leg that changed without an operation of ours. ``price``, ``realized``: ``None`` when unexplained."""
+    """A leg that changed without an operation of ours. ``price``, ``realized``: ``None`` when unexplained.
+
+    ``late``: told after it had been taken over at the venue's word.
+    """
 
     hedge: Hedge  # after the change
     role: LegRole
@@ -72,17 +82,22 @@ class LegChange:
     at: datetime  # venue time
     price: Decimal | None = None
     realized: Decimal | None = None
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Books:
-    """The live hedges of one account after booking, all equal to the venue, in flight, or frozen."""
+    """The live hedges of one account after booking, all equal to the venue, in flight, or frozen.
+
+    ``unread``: why the history of one of them could not be read; it is as it was.
+    """
 
     account: Account
     view: AccountView
     hedges: tuple[Hedge, ...]
     changes: tuple[LegChange, ...]
     busy: bool = False
+    unread: VenueError | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +119,7 @@ class _Page:
     def with_fill(self, booked: BookedFill, hedge: Hedge, cause: ChangeCause) -> _Page:
         return replace(
             self,
-            hedge=replace(hedge, fills_seen_at=booked.fill.at),
+            hedge=replace(hedge, fills_seen_at=max(booked.fill.at, hedge.fills_seen_at or booked.fill.at)),
             fills=(*self.fills, booked),
             causes={**self.causes, booked.leg: cause},
         )
@@ -124,25 +139,36 @@ class Bookkeeper:
         self._locks = locks
         self._untold: dict[AccountId, list[LegChange]] = {}
         self._unexplained: dict[HedgeId, datetime] = {}
+        self._late = LateFills(store, venues, clock)
+        self._failing: dict[HedgeId, datetime] = {}  # since when
+        self._unread: dict[HedgeId, VenueError] = {}
 
-    async def bring_up_to_date(self, account: Account) -> Books:
-        """Reads the venue, books what it tells, freezes the unexplained; only looks while orders fly."""
+    @property
+    def unexplained(self) -> int:
+        """Hedges that differ from the exchange just now, whether for a moment or frozen."""
+        return len(self._unexplained)
+
+    async def bring_up_to_date(self, account: Account, also: Collection[Symbol] = ()) -> Books:
+        """Reads the venue, books what it tells, freezes the unexplained; only looks while orders fly.
+
+        ``also``: more markets to be read.
+        """
         if self._locks.busy(account.id) or await self._store.unfinished_operations(account.id):
-            return await self._look(account)
+            return await self._look(account, also)
         async with self._locks.of(account.id):
             # A confirmation may have come in between, and its hedge is still empty.
             if await self._store.unfinished_operations(account.id):
-                return await self._look(account)
-            return await self._book_account(account)
+                return await self._look(account, also)
+            return await self._book_account(account, also)
 
     async def follow(
         self, account: Account, hedges: tuple[Hedge, ...], view: AccountView
     ) -> tuple[Hedge, ...]:
         """What a reader sees at the venue is in the ledger before it is shown; only looks while orders fly.
 
-        What was found here is told by the next ``bring_up_to_date``.
+        What was found here is told by the next ``bring_up_to_date``. Of a restored account that comes first.
         """
-        moved = any(differences(hedge, view) for hedge in hedges)
+        moved = account.restored_from is None and any(differences(hedge, view) for hedge in hedges)
         if not moved or self._locks.busy(account.id):
             return hedges
         async with self._locks.of(account.id):
@@ -151,34 +177,96 @@ class Bookkeeper:
             wanted = {hedge.id for hedge in hedges}
             for hedge in await self._store.live_hedges(account_id=account.id):
                 if hedge.id in wanted:
-                    _, changed = await self.settle(account, hedge, view)
+                    _, changed = await self.try_to_settle(account, hedge, view)
                     self._untold.setdefault(account.id, []).extend(changed)
         live = await self._store.live_hedges(account_id=account.id)
         return tuple(hedge for hedge in live if hedge.id in wanted)
 
-    async def _look(self, account: Account) -> Books:
+    async def _look(self, account: Account, also: Collection[Symbol]) -> Books:
         hedges = await self._store.live_hedges(account_id=account.id)
-        view = await self._venues.of(account).view({hedge.symbol for hedge in hedges})
+        view = await self._venues.of(account).view({hedge.symbol for hedge in hedges} | set(also))
         return Books(account, view, hedges, (), busy=True)
 
-    async def _book_account(self, account: Account) -> Books:
-        seen = await self._look(account)
+    async def _book_account(self, account: Account, also: Collection[Symbol]) -> Books:
+        seen = await self._look(account, also)
         hedges: list[Hedge] = []
         changes = list(self._untold.get(account.id, ()))
         for hedge in seen.hedges:
-            booked, changed = await self.settle(account, hedge, seen.view)
+            booked, changed = await self.try_to_settle(account, hedge, seen.view)
             hedges.append(booked)
             changes.extend(changed)
         live = tuple(hedge for hedge in hedges if hedge.live)
+        changes += await self._priced_since_closed(account, seen.view)
         self._untold.pop(account.id, None)  # not before: a venue that fails on the way loses nothing
-        return Books(account, seen.view, live, tuple(changes))
+        unread = next((self._unread[h.id] for h in live if h.id in self._unread), None)
+        return Books(account, seen.view, live, tuple(changes), unread=unread)
+
+    async def try_to_settle(
+        self, account: Account, hedge: Hedge, view: AccountView
+    ) -> tuple[Hedge, tuple[LegChange, ...]]:
+        """As ``settle``; what fails fails for this hedge alone, and freezes it where it goes on failing."""
+        hedge, _ = await self._price_late(account, hedge, view)
+        settled = await attempt(self.settle(account, hedge, view))
+        if isinstance(settled, Exception):
+            return await self._after_failure(hedge, view, settled), ()
+        self._forget_failure(hedge.id)
+        return settled
+
+    async def _price_late(
+        self, account: Account, hedge: Hedge, view: AccountView
+    ) -> tuple[Hedge, tuple[BookedFill, ...]]:
+        """Nothing but a result depends on it."""
+        try:
+            return await self._late.seek(account, hedge, view.at)
+        except (VenueError, Conflict) as error:
+            log.warning("late fills of hedge %s could not be booked: %s", hedge.id, type(error).__name__)
+            return hedge, ()
+
+    async def _priced_since_closed(self, account: Account, view: AccountView) -> list[LegChange]:
+        """A live hedge whose leg is gone tells by itself how it went."""
+        changes: list[LegChange] = []
+        for hedge in await self._late.of_closed(account):
+            priced, rows = await self._price_late(account, hedge, view)
+            changes += [_late_change(priced, role, rows) for role in {row.leg: None for row in rows}]
+        return changes
+
+    def why_not_booked(self, hedge_id: HedgeId) -> str:
+        """Of the last try; empty: it went well."""
+        if hedge_id in self._unread:
+            return "the exchange does not tell its history"
+        return UNBOOKABLE if hedge_id in self._failing else ""
+
+    async def _after_failure(self, hedge: Hedge, view: AccountView, error: Exception) -> Hedge:
+        """As stored. An operation of ours may have been quicker, which the next look sees."""
+        known = hedge.id in self._failing or isinstance(error, VenueError)
+        log.error("hedge %s could not be booked", hedge.id, exc_info=None if known else error)
+        stored = await self._store.hedge(hedge.id) or hedge
+        lasting = self._clock.now() - self._failing.setdefault(hedge.id, self._clock.now())
+        self._unread.pop(hedge.id, None)
+        if isinstance(error, VenueError):
+            self._unread[hedge.id] = error
+        if stored.status is not HedgeStatus.OPEN or lasting < _patience(error):
+            return stored
+        if isinstance(error, VenueError) and not differences(stored, view):
+            return stored  # what it lacks of its history is told as the venue's silence
+        return await self._freeze(stored, _why_unbookable(error))
+
+    async def _freeze(self, hedge: Hedge, reason: str) -> Hedge:
+        log.error("hedge %s is frozen: %s", hedge.id, reason)
+        await self._store.commit(Changes(hedges=(replace(hedge, status=HedgeStatus.FROZEN, reason=reason),)))
+        return replace(hedge, status=HedgeStatus.FROZEN, reason=reason, version=hedge.version + 1)
+
+    def _forget_failure(self, hedge_id: HedgeId) -> None:
+        self._failing.pop(hedge_id, None)
+        self._unread.pop(hedge_id, None)
 
     async def settle(
         self, account: Account, hedge: Hedge, view: AccountView
     ) -> tuple[Hedge, tuple[LegChange, ...]]:
         """Booked, and closed where nothing is left of it; for when no operation works on it."""
-        booked, changes = await self.book(account, hedge, view)
-        return await self._settle_flat(account, booked, view), changes
+        with about(hedge=hedge.id):
+            booked, changes = await self.book(account, hedge, view)
+            return await self._settle_flat(account, booked, view), changes
 
     async def book(
         self, account: Account, hedge: Hedge, view: AccountView
@@ -211,19 +299,32 @@ class Bookkeeper:
     async def _book_what_fits(self, page: _Page, view: AccountView, venue: Venue) -> _Page:
         """A history that cannot have happened to this leg explains nothing: the difference stays."""
         try:
-            told = await self._book_history(page, venue)
-            return await self._book_fired_stops(told, venue) if differences(told.hedge, view) else told
+            told = await self._book_history(page, venue, page.hedge.fills_seen_at or page.hedge.opened_at)
+            if differences(told.hedge, view):
+                told = await self._book_fired_stops(told, venue)
+            return await self._book_overlooked(told, view, venue) if differences(told.hedge, view) else told
         except InvariantBroken as error:
             log.warning("the history of hedge %s does not fit its ledger: %s", page.hedge.id, error.message)
             return replace(page, fits=False)
 
-    async def _book_history(self, page: _Page, venue: Venue) -> _Page:
+    async def _book_overlooked(self, page: _Page, view: AccountView, venue: Venue) -> _Page:
+        """Orders and fills may be stamped by different clocks: older fills count if they explain it all."""
+        hedge = page.hedge
+        if hedge.unread_until is not None or any(leg.adopted for leg in hedge.legs):
+            return page  # what came before was taken over
+        try:
+            told = await self._book_history(page, venue, hedge.opened_at - CLOCKS_DIFFER)
+        except InvariantBroken:
+            return page
+        return page if differences(told.hedge, view) else told
+
+    async def _book_history(self, page: _Page, venue: Venue, since: datetime) -> _Page:
         hedge = page.hedge
         instrument = (await venue.instruments())[hedge.symbol]
-        known = await self._store.booked_fill_keys(hedge.account_id)
+        known = await self._store.booked_fill_keys(hedge.account_id) | {row.key for row in page.fills}
         intents = {i.client_order_id: i for i in await self._store.intents(hedge_id=hedge.id)}
-        page = replace(page, intents=intents)
-        fills = await venue.fills(hedge.symbol, hedge.fills_seen_at or hedge.opened_at)
+        page = replace(page, intents={**intents, **page.intents})
+        fills = await venue.fills(hedge.symbol, since)
         for fill in fills:
             intent = page.intents.get(fill.client_order_id or "")
             if intent is not None:
@@ -285,6 +386,8 @@ class Bookkeeper:
         if not differences(hedge, view) and page.fits:
             self._unexplained.pop(hedge.id, None)
             return replace(page, hedge=_thawed(hedge))
+        if hedge.reason.startswith(FROM_A_COPY) and differences(hedge, view):
+            return replace(page, hedge=frozen(hedge, view))
         since = self._unexplained.setdefault(hedge.id, self._clock.now())
         if hedge.status is HedgeStatus.FROZEN or self._clock.now() - since < STALE_READ:
             return page
@@ -341,13 +444,31 @@ class Bookkeeper:
         return tuple(canceled)
 
     async def adopt(self, account: Account, hedge: Hedge) -> Hedge:
-        """The user chose to believe the venue, of its orders too; under the account's lock."""
+        """The user chose to believe the venue; under the account's lock."""
         if hedge.status is not HedgeStatus.FROZEN:
             raise NotFound(f"#{hedge.number} agrees with the exchange: there is nothing to adopt.")
+        return await self._take_over(account, hedge, await self._venues.of(account).view({hedge.symbol}))
+
+    async def accept_losses(self, account: Account, hedge: Hedge, view: AccountView) -> Hedge:
+        """Its owner acts on what is left: a leg that is gone at the venue is gone, whatever became of it.
+
+        Raises Busy where the venue may only be slow to show what was just traded.
+        """
+        gone, left = missing(hedge, view), any(venue_quantity(view, hedge, role) for role in LegRole)
+        if hedge.status is not HedgeStatus.OPEN or not (gone and left):
+            return hedge
+        if traded_lately(await self._store.intents(hedge_id=hedge.id), self._clock.now()):
+            raise Busy(
+                f"The exchange does not show all of #{hedge.number} yet. "
+                "Nothing was sent; try again in a moment."
+            )
+        return await self._take_over(account, hedge, view)
+
+    async def _take_over(self, account: Account, hedge: Hedge, view: AccountView) -> Hedge:
+        """What the venue says of its orders, too."""
         venue = self._venues.of(account)
-        view = await venue.view({hedge.symbol})
         ended = await self._ends_of_orders(venue, hedge, view)
-        taken = replace(take_over(hedge, view), fills_seen_at=view.at)
+        taken = _taken_over_blindly(hedge, view) if UNBOOKABLE in hedge.reason else take_over(hedge, view)
         now = self._clock.now()
         await self._store.commit(
             Changes(
@@ -358,7 +479,11 @@ class Bookkeeper:
             )
         )
         self._unexplained.pop(hedge.id, None)
-        return replace(taken, version=taken.version + 1)
+        self._forget_failure(hedge.id)
+        adopted = replace(taken, version=taken.version + 1)
+        self._late.remember(adopted)
+        settled = await attempt(self._settle_flat(account, adopted, view))
+        return adopted if isinstance(settled, Exception) else settled  # else the next look does it
 
     async def _ends_of_orders(self, venue: Venue, hedge: Hedge, view: AccountView) -> tuple[OrderIntent, ...]:
         """What the venue says of them is in the position that is taken over: it is not booked again."""
@@ -370,6 +495,19 @@ class Bookkeeper:
             report = await venue.order(intent.symbol, intent.client_order_id)
             ended.append(_taken_over(intent, report))
         return tuple(ended)
+
+
+def traded_lately(intents: Iterable[OrderIntent], now: datetime) -> bool:
+    """A read may be from before."""
+    orders = [intent.created_at for intent in intents if not intent.purpose.protective]
+    return bool(orders) and now - max(orders) < STALE_READ
+
+
+def _taken_over_blindly(hedge: Hedge, view: AccountView) -> Hedge:
+    """Funding of that time, too: what could not be booked is not tried again."""
+    taken = take_over(hedge, view)
+    since = taken.unread_from or hedge.fills_seen_at or hedge.opened_at
+    return replace(taken, funding_seen_at=view.at, unread_from=since, unread_until=view.at)
 
 
 def _taken_over(intent: OrderIntent, report: OrderReport | None) -> OrderIntent:
@@ -384,6 +522,20 @@ def _taken_over(intent: OrderIntent, report: OrderReport | None) -> OrderIntent:
         return told.after(event_of(report), reason=ADOPTED)
     event = IntentEvent.CANCELED if intent.status is IntentStatus.OPEN else IntentEvent.PROVEN_ABSENT
     return intent.after(event, reason=ADOPTED)
+
+
+def _patience(error: Exception) -> timedelta:
+    """A contradiction does not go away; a conflict with whoever was quicker does, and venues come back."""
+    if isinstance(error, InvariantBroken):
+        return timedelta(0)
+    return UNREAD_FOR if isinstance(error, VenueError) else STALE_READ
+
+
+def _why_unbookable(error: Exception) -> str:
+    if isinstance(error, VenueError):
+        return "the exchange does not tell what happened to it"
+    told = isinstance(error, Conflict | InvariantBroken)
+    return f"{UNBOOKABLE}: {error if told else 'something went wrong on my side'}"
 
 
 def _thawed(hedge: Hedge) -> Hedge:
@@ -419,14 +571,24 @@ def _changes(before: Hedge, after: Hedge, page: _Page, view: AccountView) -> tup
     return tuple(_change(before, after, page, role, cause) for role, cause in page.causes.items())
 
 
+def _late_change(hedge: Hedge, role: LegRole, rows: Sequence[BookedFill]) -> LegChange:
+    fills = [row.fill for row in rows if row.leg is role]
+    change = _change_by(fills, hedge, role, _CAUSES.get(fills[-1].cause, ChangeCause.BY_HAND))
+    return replace(change, before=sum((f.quantity for f in fills), ZERO), after=ZERO, late=True)
+
+
 def _change(before: Hedge, after: Hedge, page: _Page, role: LegRole, cause: ChangeCause) -> LegChange:
     fills = [row.fill for row in page.fills if row.leg is role]
+    return replace(_change_by(fills, after, role, cause), before=before.leg(role).quantity)
+
+
+def _change_by(fills: Sequence[Fill], after: Hedge, role: LegRole, cause: ChangeCause) -> LegChange:
     quantity = sum((f.quantity for f in fills), ZERO)
     value = sum((f.quantity * f.price for f in fills), ZERO)
     return LegChange(
         hedge=after,
         role=role,
-        before=before.leg(role).quantity,
+        before=quantity,
         after=after.leg(role).quantity,
         cause=cause,
         at=fills[-1].at,

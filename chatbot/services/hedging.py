@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 
 from chatbot.chat import ChatRef, OutboxMessage
@@ -181,7 +181,7 @@ class HedgeService:
         quote = tap.quote
         symbols = set(symbols_of(quote))
         desk = await self._offers.desk(tap.user, symbols, follow=False, account=account)
-        desk = await self._booked(desk, quote.kind)
+        desk = await self._booked(desk, quote.kind, symbols)
         why = plan_unchanged(quote, desk.view)
         fresh = self._offers.quote(
             desk, tap.chat, quote.kind, quote.request
@@ -193,21 +193,27 @@ class HedgeService:
         await self._prepare_legs(desk, plans)
         operations = await self._journal(desk, tap, plans)
         for operation in operations:
-            self._supervisor.start(operation.id)
+            self._supervisor.start(operation.id, operation.hedge_id)
         return Started(operations)
 
-    async def _booked(self, desk: Desk, kind: QuoteKind) -> Desk:
+    async def _booked(self, desk: Desk, kind: QuoteKind, symbols: Collection[Symbol]) -> Desk:
         """Where the venue has moved a leg meanwhile, the ledger follows before anything is planned on it."""
         hedges = [await self._as_it_is(desk, hedge, kind) for hedge in desk.hedges]
+        hedges = [await self._acted_on(desk, h) if h.symbol in symbols else h for h in hedges]
         return replace(desk, hedges=tuple(hedge for hedge in hedges if hedge.live))
 
     async def _as_it_is(self, desk: Desk, hedge: Hedge, kind: QuoteKind) -> Hedge:
         if differences(hedge, desk.view) or not any(leg.quantity for leg in hedge.legs):
-            hedge, _ = await self._bookkeeper.settle(desk.account, hedge, desk.view)
+            hedge, _ = await self._bookkeeper.try_to_settle(desk.account, hedge, desk.view)
         if hedge.status is HedgeStatus.FROZEN and kind is QuoteKind.CLOSE_ALL:
             # Everything that the venue holds is to go, which is what its owner was shown.
             return await self._bookkeeper.adopt(desk.account, hedge)
         return hedge
+
+    async def _acted_on(self, desk: Desk, hedge: Hedge) -> Hedge:
+        if hedge.status is HedgeStatus.OPEN and (why := self._bookkeeper.why_not_booked(hedge.id)):
+            raise Busy(f"#{hedge.number} cannot be traded just now: {why}. Nothing was sent; try again soon.")
+        return await self._bookkeeper.accept_losses(desk.account, hedge, desk.view)
 
     async def _own_quote(self, user: User, chat: ChatRef, quote_id: QuoteId) -> Quote:
         quote = await self._store.quote(quote_id)

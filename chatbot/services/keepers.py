@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import zlib
 from collections.abc import Awaitable, Callable, Collection
@@ -50,19 +51,23 @@ class Keeper(Generic[Kept]):
 
     @property
     def missing_for(self) -> timedelta:
-        """Zero while it lives, and before it ever did."""
+        """Since it was lost, or since it was first wanted. Zero while it lives and where there is none."""
         return timedelta(0) if self._lost_at is None else self._clock.now() - self._lost_at
 
     async def run(self) -> None:
         """Until it is canceled; ends by itself where there is no such stream, or no key for it."""
+        self._lost_at = self._clock.now()
+        with contextlib.suppress(NotConnected):
+            await self._keep_open()
+        self._lost_at = None  # nothing is missed that there cannot be
+
+    async def _keep_open(self) -> None:
         while True:
             try:
                 stream = await self._open()
                 if stream is None:
                     return
                 await self._hear(stream)
-            except NotConnected:
-                return
             except VenueError as error:
                 await self._rest(error)
 
@@ -125,6 +130,10 @@ class Shelf(Generic[Kept]):
 
     def get(self, name: str) -> Keeper[Kept] | None:
         return self._keepers.get(name)
+
+    def states(self) -> list[tuple[str, bool]]:
+        """The name of each keeper, and whether its stream lives."""
+        return [(keeper.name, keeper.alive) for keeper in self._keepers.values()]
 
     def put(self, name: str, keeper: Keeper[Kept]) -> None:
         self._keepers[name] = keeper

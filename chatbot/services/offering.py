@@ -39,6 +39,7 @@ from chatbot.ports import Account, Changes, Clock, IdSource, Store, User, Venue,
 from chatbot.services.bookkeeping import Bookkeeper
 from chatbot.services.key_rules import why_closed
 from chatbot.services.people import People
+from chatbot.services.waiting import why_waiting
 
 PAUSED = "New openings are paused by /panic. `/panic off` resumes; /close works as always."
 
@@ -180,7 +181,8 @@ class Offers:
             raise NotFound("There is nothing to close: no position is open.")
         return CloseAllQuote(
             tuple(
-                quote_close(CloseRequest(s), desk.hedge_on(s), desk.view, desk.instrument(s)) for s in symbols
+                quote_close(CloseRequest(s), desk.hedge_on(s), desk.view, desk.instrument(s), whole=True)
+                for s in symbols
             )
         )
 
@@ -194,6 +196,8 @@ def _why_stopped(desk: Desk) -> str:
     """Why nothing may be opened on this account just now; empty: it may."""
     if desk.user.preferences.paused:
         return PAUSED
+    if waiting := why_waiting(desk.account):
+        return waiting
     if desk.account.frozen:
         return why_closed(desk.account)
     stuck = next((hedge for hedge in desk.hedges if hedge.status is HedgeStatus.FROZEN), None)

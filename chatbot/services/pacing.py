@@ -9,9 +9,12 @@ their liquidation come first, a few at a time, without waiting for room.
 from __future__ import annotations
 
 import asyncio
+import heapq
+import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from chatbot.domain.hedge import AccountId
 from chatbot.domain.instrument import Symbol
@@ -23,6 +26,16 @@ AT_ONCE = 4  # routine looks at one exchange
 MOST_ROUNDS = 10
 GAP = timedelta(seconds=1)  # between two looks at an account that its stream keeps waking
 ACCOUNTS_ARE_FRESH_FOR = timedelta(seconds=1)
+
+
+class _Rank(NamedTuple):
+    account: Account
+    lateness: float  # 1: due
+    gravity: float
+
+
+def _urgency(rank: _Rank) -> tuple[float, float]:
+    return rank.lateness * rank.gravity, rank.gravity
 
 
 class Pacer:
@@ -63,37 +76,38 @@ class Pacer:
     async def look_at_due(self, venue: str) -> None:
         """The scheduler's job. The order is made anew after every few: danger moves with the prices."""
         for _ in range(MOST_ROUNDS):
-            due = await self._due(venue)
-            hurried = [account for account in due[:AT_ONCE] if account.id in self._hurried]
+            due = await self._first_due(venue)
+            hurried = [account for account in due if account.id in self._hurried]
             if not due or not (hurried or self._room(venue)):
                 return
             before = ROUTINE.set(not hurried)
             try:
-                await self._look(hurried or due[:AT_ONCE])
+                await self._look(hurried or due)
             finally:
                 ROUTINE.reset(before)
 
-    async def _due(self, venue: str) -> list[Account]:
-        """Those first that wait longest, in terms of how long they may wait; danger counts for more."""
+    async def _first_due(self, venue: str) -> list[Account]:
+        """Those that wait longest, in terms of how long they may wait; danger counts for more."""
         now, prices = self._clock.now(), self._prices(venue)
-        late = {a: self._lateness(a, now) for a in await self.accounts() if a.venue == venue}
-        graver = {a: self._gravity(a, prices) for a in late if late[a] >= 1}
-        return sorted(graver, key=lambda a: (-late[a] * graver[a], -graver[a]))
+        ranked = (self._rank(each, now, prices) for each in await self.accounts() if each.venue == venue)
+        first = heapq.nlargest(AT_ONCE, (one for one in ranked if one.lateness >= 1), key=_urgency)
+        return [one.account for one in first]
 
-    def _gravity(self, account: Account, prices: Mapping[Symbol, Decimal]) -> float:
+    def _rank(self, account: Account, now: datetime, prices: Mapping[Symbol, Decimal]) -> _Rank:
         sight = self._watching.sight(account.id)
-        return 1.0 if sight is None else sight.gravity(prices)
+        gravity = 1.0 if sight is None else sight.gravity(prices)
+        return _Rank(account, self._lateness(account, sight, now), gravity)
 
     def hurry(self, account_id: AccountId) -> None:
         """Its next turn is now: orders of ours have come to an end, so there may be more or less to watch."""
         self._hurried.add(account_id)
 
-    def _lateness(self, account: Account, now: datetime) -> float:
+    def _lateness(self, account: Account, sight: Sight | None, now: datetime) -> float:
         if account.id in self._hurried:
-            return float("inf")
-        sight, begun = self._watching.sight(account.id), self._begun.get(account.id)
-        looked = [at for at in (begun, sight.at if sight else None) if at is not None]
-        return (now - max(looked)) / self._interval(account, sight) if looked else float("inf")
+            return math.inf
+        begun = self._begun.get(account.id)
+        looked = begun if sight is None or (begun is not None and begun > sight.at) else sight.at
+        return math.inf if looked is None else (now - looked) / self._interval(account, sight)
 
     def _interval(self, account: Account, sight: Sight | None) -> timedelta:
         if sight is None:  # it could not be looked at

@@ -13,7 +13,7 @@ from chatbot.errors import VenueError
 from chatbot.ports import Changes, Clock, IdSource, IntentNote, Store, Venues
 from chatbot.services.locks import AccountLocks
 from chatbot.services.planning import fired_pair, rest_of_pair
-from chatbot.services.recovery import Supervisor
+from chatbot.services.recovery import Supervisor, attempt
 
 log = logging.getLogger(__name__)
 
@@ -44,10 +44,12 @@ class PairWatch:
             if not await self._may_have_fired(hedge):
                 continue  # without the lock: who finds it taken only looks
             async with self._locks.of(hedge.account_id):
-                try:
-                    await self._finish_fired_pair(hedge.id)
-                except VenueError as error:
-                    log.warning("a pair of hedge %s is looked at again later: %s", hedge.id, error.message)
+                failure = await attempt(self._finish_fired_pair(hedge.id))
+                if isinstance(failure, VenueError):
+                    extra = {"reason": failure.message}
+                    log.warning("a pair is looked at again later", extra=extra)
+                elif failure is not None:
+                    log.error("a pair could not be finished", exc_info=failure)
 
     async def _may_have_fired(self, hedge: Hedge) -> bool:
         if hedge.offset is None or self._locks.busy(hedge.account_id):
@@ -58,7 +60,10 @@ class PairWatch:
         hedge = await self._store.hedge(hedge_id)
         if hedge is None or hedge.status is not HedgeStatus.OPEN:
             return
-        if await self._store.unfinished_operations(hedge.account_id):
+        account = await self._store.account(hedge.account_id)
+        if account is None or account.restored_from is not None:
+            return
+        if await self._store.unfinished_operations(account.id):
             return
         left = fired_pair(hedge, await self._store.intents(hedge_id=hedge.id))
         origin = None if left is None else await self._store.operation(left.operation_id)
@@ -72,7 +77,7 @@ class PairWatch:
         )
         note = IntentNote(canceled.client_order_id, self._clock.now(), canceled.status, canceled.reason)
         await self._store.commit(Changes(operations=(operation,), intents=(canceled,), notes=(note,)))
-        self._supervisor.start(operation.id)
+        self._supervisor.start(operation.id, operation.hedge_id)
 
     async def _may_follow(self, origin: Operation) -> bool:
         """Once it was done never again; where it failed, not at every look."""

@@ -5,18 +5,38 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import Protocol, TypeVar
 
-from chatbot.domain.hedge import AccountId
+from chatbot.domain.hedge import AccountId, HedgeId
 from chatbot.domain.intent import OperationId
-from chatbot.errors import InvariantBroken
+from chatbot.errors import HedgerowError, InvariantBroken, VenueError
+from chatbot.log import about
 from chatbot.ports import Clock, Store
-from chatbot.services.driving import Driver
 
 log = logging.getLogger(__name__)
 
 FIRST_PAUSE = 2.0
 LONGEST_PAUSE = 60.0
+STUMBLES = 5  # over the same: another try will not mend it
+
+
+T = TypeVar("T")
+
+
+async def attempt(doing: Awaitable[T]) -> T | Exception:
+    """What goes wrong with one hedge or account holds up no other: whoever asks decides what comes of it."""
+    try:
+        return await doing
+    except Exception as error:  # noqa: BLE001 (logged by whoever asked)
+        return error
+
+
+class Drives(Protocol):
+    async def drive(self, operation_id: OperationId) -> None: ...
+
+    async def halt(self, operation_id: OperationId, reason: str) -> None: ...
 
 
 class Supervisor:
@@ -25,7 +45,7 @@ class Supervisor:
     def __init__(
         self,
         store: Store,
-        driver: Driver,
+        driver: Drives,
         clock: Clock,
         *,
         ended: Callable[[AccountId], None] = lambda _: None,
@@ -36,10 +56,11 @@ class Supervisor:
         self._ended = ended
         self._tasks: dict[OperationId, asyncio.Task[None]] = {}
 
-    def start(self, operation_id: OperationId) -> None:
+    def start(self, operation_id: OperationId, hedge_id: HedgeId) -> None:
         if operation_id in self._tasks:
             return
-        task = asyncio.create_task(self._supervise(operation_id), name=f"operation {operation_id}")
+        with about(hedge=hedge_id, operation=operation_id):  # the task inherits it
+            task = asyncio.create_task(self._supervise(operation_id), name=f"operation {operation_id}")
         self._tasks[operation_id] = task
         task.add_done_callback(lambda _: self._tasks.pop(operation_id, None))
 
@@ -47,8 +68,9 @@ class Supervisor:
         """At start: whatever the journal holds as unfinished goes on. Returns how many."""
         unfinished = await self._store.unfinished_operations()
         for operation in unfinished:
-            log.warning("resuming operation %s of hedge %s", operation.id, operation.hedge_id)
-            self.start(operation.id)
+            extra = {"hedge": operation.hedge_id, "operation": operation.id}
+            log.warning("resuming operation %s of hedge %s", operation.id, operation.hedge_id, extra=extra)
+            self.start(operation.id, operation.hedge_id)
         return len(unfinished)
 
     @property
@@ -69,22 +91,28 @@ class Supervisor:
                 await task
 
     async def _supervise(self, operation_id: OperationId) -> None:
-        pause = FIRST_PAUSE
+        pause, stumbled = FIRST_PAUSE, Counter[str]()
         while True:
             try:
-                await self._drive_or_halt(operation_id)
+                await self._drive_or_halt(operation_id, stumbled)
                 operation = await self._store.operation(operation_id)
                 if operation is not None:
                     self._ended(operation.account_id)
                 return
-            except Exception:
+            except Exception as error:
                 log.exception("operation %s stumbled; it is tried again in %.0f s", operation_id, pause)
+                if not isinstance(error, VenueError):  # an exchange comes back, however late
+                    stumbled[repr(error)] += 1
             await self._clock.sleep(pause)
             pause = min(LONGEST_PAUSE, pause * 2)
 
-    async def _drive_or_halt(self, operation_id: OperationId) -> None:
+    async def _drive_or_halt(self, operation_id: OperationId, stumbled: Counter[str]) -> None:
         try:
             await self._driver.drive(operation_id)
-        except InvariantBroken as error:
-            log.error("operation %s is halted: %s", operation_id, error.message)
-            await self._driver.halt(operation_id, error.message)
+        except Exception as error:
+            broken = isinstance(error, InvariantBroken)
+            if not broken and stumbled[repr(error)] < STUMBLES:
+                raise
+            reason = error.message if isinstance(error, HedgerowError) else "something went wrong on my side"
+            log.error("operation %s is halted: %s", operation_id, reason)
+            await self._driver.halt(operation_id, reason)

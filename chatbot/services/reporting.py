@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from chatbot.domain.account import AccountView, Balance, Position
+from chatbot.domain.ending import lacking
 from chatbot.domain.funding import eaten_at, outlook
 from chatbot.domain.hedge import Hedge, HedgeId, HedgeStatus, Leg, LegRole
 from chatbot.domain.instrument import ZERO, Instrument, MarginMode, PositionSide, Symbol
@@ -77,6 +78,7 @@ class HedgeReport:
     alerts: tuple[tuple[str, datetime], ...]  # kind, since
     currency: str
     protected: PositionSide  # the primary's side
+    lacking: str = ""  # what the figures do not know
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,7 @@ class PositionReport:
     margin_ratio: Decimal | None
     stops: tuple[StopReport, ...]
     alerts: tuple[tuple[str, datetime], ...]
+    lacking: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +176,12 @@ class Reporting:
         desk = _Desk(view, await venue.instruments(), episodes, levels)
         return _report(account, desk, hedges, self._clock.now(), symbol)
 
+    async def mark_price(self, user: User, symbol: Symbol) -> Decimal:
+        """Where the user's orders would go. Raises what a read of the venue raises."""
+        account = await self._people.trading_account(user)
+        view = await self._venues.of(account).view({symbol}, depth=1)
+        return view.markets[symbol].mark_price
+
 
 def _numbered(hedges: tuple[Hedge, ...], number: int) -> tuple[Hedge, ...]:
     found = tuple(hedge for hedge in hedges if hedge.number == number)
@@ -237,6 +246,7 @@ def _hedge_report(hedge: Hedge, desk: _Desk) -> HedgeReport:
         alerts=tuple(each for each in desk.alerts(hedge.id) if _holds(each[0], held)),
         currency=instrument.settle,
         protected=hedge.leg(hedge.protected).side,
+        lacking=lacking(hedge, instrument),
     )
 
 
@@ -331,4 +341,5 @@ def _position_report(position: Position, hedge: Hedge | None, desk: _Desk) -> Po
         margin_ratio=_margin_ratio((position,), desk),
         stops=_stops(position.symbol, desk.view.open_orders),
         alerts=() if hedge is None else desk.alerts(hedge.id),
+        lacking="" if hedge is None else lacking(hedge, instrument),
     )

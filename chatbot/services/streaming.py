@@ -5,6 +5,7 @@ Where one is missing, accounts are polled as if there were none (``pacing.py``).
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -48,11 +49,16 @@ class StreamService:
         return all(keeper is not None and keeper.alive for keeper in self._keepers(account))
 
     def missing_for(self, account: Account) -> timedelta:
-        """How long a stream that lived has been missing; zero: none is."""
+        """How long a stream has been missing, whether it ever lived or not; zero: none is."""
         return max(keeper.missing_for if keeper else timedelta(0) for keeper in self._keepers(account))
 
     def _keepers(self, account: Account) -> tuple[Keeper[AccountStream] | None, Keeper[PriceStream] | None]:
         return self._accounts.get(account.id), self._prices.get(account.venue)
+
+    def states(self) -> Counter[tuple[str, bool]]:
+        """How many streams there are of each venue, those that live and those that do not."""
+        states = [*self._accounts.states(), *self._prices.states()]
+        return Counter((name.partition(" ")[0], alive) for name, alive in states)
 
     # --- keeping --------------------------------------------------------------------------------
 
@@ -63,12 +69,15 @@ class StreamService:
         for account in wanted:
             if self._accounts.get(account.id) is None:
                 self._accounts.put(account.id, self._of_account(account))
-        self._tend_prices({account.venue for account in wanted})
+        self._tend_prices()
 
     def prices(self, venue: str) -> Mapping[Symbol, Decimal]:
         """The newest that a stream tells; none once it is lost, for they would be old."""
         keeper = self._prices.get(venue)
         return self._arming.prices(venue) if keeper is not None and keeper.alive else {}
+
+    def passed(self, account: Account) -> Mapping[Symbol, Sequence[Decimal]]:
+        return self._arming.passed(account.id)
 
     def seen(self, account: Account, sight: Sight) -> None:
         """After each look."""
@@ -106,7 +115,8 @@ class StreamService:
 
     # --- prices ---------------------------------------------------------------------------------
 
-    def _tend_prices(self, venues: set[str]) -> None:
+    def _tend_prices(self) -> None:
+        venues = self._arming.venues()
         wanted = {venue: symbols for venue in venues if (symbols := self._arming.symbols(venue))}
         self._prices.keep_only(list(wanted))
         for venue, symbols in wanted.items():

@@ -11,33 +11,40 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from decimal import Decimal
 
 from chatbot.chat import AsOf, OutboxMessage, Part, Priority, Reply
 from chatbot.domain.account import AccountView
 from chatbot.domain.causes import (
+    VENUE_CAUSES,
     Intents,
+    average_price,
     deliberate,
     end_of_hedge,
     exposure_of,
+    gone_roles,
     lost_leg,
-    lost_role,
     without_answer,
 )
-from chatbot.domain.changes import change_alert
+from chatbot.domain.changes import change_alert, forced_alert
 from chatbot.domain.dangers import NAKED_AFTER, find, venue_finding
 from chatbot.domain.episodes import MEMORY, Episode, Standing, Step, step
-from chatbot.domain.hedge import AccountId, Hedge, HedgeId, HedgeStatus, UserId
+from chatbot.domain.hedge import AccountId, Hedge, HedgeId, HedgeStatus, LegRole, UserId
+from chatbot.domain.instrument import ZERO, Symbol
 from chatbot.domain.operation import Operation
 from chatbot.domain.order import Fill
-from chatbot.domain.risk import ALWAYS_ON, Alert, AlertKind, AlertPhase, Finding, Gravity, LegCause
+from chatbot.domain.risk import ALWAYS_ON, Alert, AlertKind, AlertPhase, Finding, Gravity, LegCause, Silence
 from chatbot.domain.scene import LegEvidence, Scene, Watched, account_suffix
 from chatbot.domain.sight import Sight, sight_of, stream_finding
 from chatbot.errors import BadCredentials, MissingPermission, RateLimited, VenueError
+from chatbot.log import about
 from chatbot.ports import Account, AlertEpisode, Changes, Clock, Presenter, Store, User, Venues
-from chatbot.services.bookkeeping import Bookkeeper, Books, ChangeCause, LegChange
+from chatbot.services.bookkeeping import Bookkeeper, Books, ChangeCause, LegChange, traded_lately
+from chatbot.services.recovery import attempt
+from chatbot.services.strangers import ForcedClose, Strangers
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +60,11 @@ _PRIORITIES = {
     Gravity.INFO: Priority.INFO,
 }
 _PARTS = {AlertPhase.RISE: Part.BEGINS, AlertPhase.WORSE: Part.GOES_ON, AlertPhase.CLEAR: Part.ENDS}
-_REASONS: tuple[tuple[type[VenueError], str], ...] = (
+_REASONS: tuple[tuple[type[Exception], str], ...] = (
     (RateLimited, "it asks us to slow down"),
     (BadCredentials, "it does not accept the key"),
     (MissingPermission, "the key may not read the account"),
+    (VenueError, "it does not answer"),
 )
 
 
@@ -66,6 +74,10 @@ def _nobody() -> None:
 
 def _nowhere(_: Account, __: Sight) -> None:
     """Nobody wants to know when to look again."""
+
+
+async def _nothing(_: Account) -> None:
+    """Nothing comes first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +98,8 @@ class WatchService:
     """``notify`` is called after messages were written.
 
     ``unstreamed``: how long the stream of an account has been missing. ``seen`` gets what each look saw.
+    ``passed``: prices that concerned an account since it was asked for last.
+    ``first`` comes before each look.
     """
 
     def __init__(
@@ -99,6 +113,8 @@ class WatchService:
         *,
         unstreamed: Callable[[Account], timedelta] = lambda _: timedelta(0),
         seen: Callable[[Account, Sight], None] = _nowhere,
+        passed: Callable[[Account], Mapping[Symbol, Sequence[Decimal]]] = lambda _: {},
+        first: Callable[[Account], Awaitable[object]] = _nothing,
     ) -> None:
         self._store = store
         self._bookkeeper = bookkeeper
@@ -108,8 +124,11 @@ class WatchService:
         self._notify = notify
         self._unstreamed = unstreamed
         self._seen = seen
+        self._passed = passed
+        self._first = first
         self._gates: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(PARALLEL))
         self._locks: dict[AccountId, asyncio.Lock] = {}
+        self._strangers = Strangers(store, venues, clock)
         # Cleared lately. Lost with the process: then a figure that trembles is told once more.
         self._recent: dict[UserId, dict[str, Episode]] = {}
         self._down_since: dict[AccountId, datetime] = {}
@@ -142,26 +161,35 @@ class WatchService:
             return await self.look_at(account)
 
     async def look_at(self, account: Account) -> tuple[Alert, ...]:
-        """What was told. Nobody is told anything whose chat takes no messages."""
+        """What was told. Nobody is told anything whose chat takes no messages.
+
+        Whatever goes wrong is of this account alone, and told where it lasts.
+        """
         user = await self._store.user(account.user_id)
         if user is None or not user.reachable:
+            self._sights.pop(account.id, None)  # nobody is told, so nothing grows old
             return ()
-        async with self._locks.setdefault(account.id, asyncio.Lock()):
-            try:
-                return await self._look_and_tell(user, account)
-            except VenueError as error:
-                return await self._tell(user, await self._judge_silence(user, account, error))
+        with about(account=account.id):
+            async with self._locks.setdefault(account.id, asyncio.Lock()):
+                told = await attempt(self._look_and_tell(user, account))
+                if isinstance(told, Exception):
+                    return await self._tell(user, await self._judge_silence(user, account, told))
+                return told
 
     async def _look_and_tell(self, user: User, account: Account) -> tuple[Alert, ...]:
+        await self._first(account)
         before = self._live.get(account.id)
         begun = await self._store.unfinished_operations(account.id)
-        books = await self._bookkeeper.bring_up_to_date(account)
+        marked = {Symbol(m.symbol) for m in user.preferences.alerts.prices if m.account == account.id}
+        books = await self._bookkeeper.bring_up_to_date(account, marked)
         # Read after the books, too: what ends in between must not look stuck, and its hedge not calm.
         running = await self._store.unfinished_operations(account.id)
         traded = {operation.hedge_id for operation in (*begun, *running)}
         told = await self._tell(user, await self._judge(user, books, running, traded, before))
+        self._strangers.done(account.id)
         self._live[account.id] = frozenset(hedge.id for hedge in books.hedges)
-        self._down_since.pop(account.id, None)
+        if books.unread is None:
+            self._down_since.pop(account.id, None)
         return told
 
     # --- judging --------------------------------------------------------------------------------
@@ -180,22 +208,34 @@ class WatchService:
         self._seen(books.account, sight)
         ended = await self._ended(user, books, before)
         happened = await self._happened(user, scene, books, ended)
-        back = venue_finding(books.account.id, books.account.venue, timedelta(0), "")
+        heard = self._heard(books)
         streaming = stream_finding(books.account.id, books.account.venue, self._unstreamed(books.account))
-        findings = (*find(scene, limits), back, streaming)
+        findings = (*find(scene, limits), heard, streaming)
         told_otherwise = {f"#{alert.number}:{AlertKind.IMBALANCE}" for alert in happened}
         episodes = await self._episodes(user, books)
         told = self._step(user, findings, episodes, told_otherwise=told_otherwise)
         return _telling(told, happened)
 
-    async def _judge_silence(self, user: User, account: Account, error: VenueError) -> _Telling:
-        """The venue cannot be read: a concern for those who have something there."""
-        since = self._down_since.setdefault(account.id, self._clock.now())
+    def _heard(self, books: Books) -> Finding:
+        """The venue answers, but perhaps not to everything that was asked."""
+        account, error = books.account, books.unread
+        if error is None:
+            return venue_finding(account.id, account.venue, timedelta(0), "")
+        return venue_finding(
+            account.id, account.venue, self._down_for(account), _reason(error), Silence.HISTORY
+        )
+
+    def _down_for(self, account: Account) -> timedelta:
+        return self._clock.now() - self._down_since.setdefault(account.id, self._clock.now())
+
+    async def _judge_silence(self, user: User, account: Account, error: Exception) -> _Telling:
+        """The account cannot be looked at: a concern for those who have something there."""
+        _log_failure(account, error)
+        lasting = self._down_for(account)
         if not await self._store.live_hedges(account_id=account.id):
             return _Telling()
-        lasting = self._clock.now() - since
-        finding = venue_finding(account.id, account.venue, lasting, _reason(error))
-        log.warning("venue unreachable", extra={"account": account.id, "error": type(error).__name__})
+        whose = Silence.VENUE if isinstance(error, VenueError) else Silence.OURS
+        finding = venue_finding(account.id, account.venue, lasting, _reason(error), whose)
         known = await self._store.active_episodes(user.id)
         told = self._step(user, (finding,), [_episode(e) for e in known if e.key == finding.key])
         return _telling(told)
@@ -240,32 +280,37 @@ class WatchService:
         account = books.account
         instruments = await self._venues.of(account).instruments()
         hedges = [hedge for hedge in books.hedges if hedge.symbol in books.view.markets]
-        watched = [
-            replace(await self._watched(hedge, books, running), busy=hedge.id in traded) for hedge in hedges
-        ]
-        return Scene(account.id, account.label, books.view, instruments, tuple(watched))
+        watched = [await self._watched(hedge, books, running, traded=hedge.id in traded) for hedge in hedges]
+        passed = self._passed(account)
+        return Scene(account.id, account.label, books.view, instruments, tuple(watched), passed)
 
-    async def _watched(self, hedge: Hedge, books: Books, running: Sequence[Operation]) -> Watched:
+    async def _watched(
+        self, hedge: Hedge, books: Books, running: Sequence[Operation], *, traded: bool
+    ) -> Watched:
         operation = next((o for o in running if o.hedge_id == hedge.id), None)
-        watched = (
-            Watched(hedge) if operation is None else await self._in_operation(hedge, operation, books.view)
-        )
-        role = lost_role(hedge, books.view)
-        if role is None and not (hedge.paired and hedge.net_exposure):
+        watched = Watched(hedge, busy=traded)
+        if operation is not None:
+            watched = await self._in_operation(hedge, operation, books.view)
+        gone = gone_roles(hedge, books.view)
+        if not gone and not (hedge.paired and hedge.net_exposure):
             return watched
         fills, intents = await self._history(hedge)
-        lost = None if role is None else lost_leg(hedge, role, fills, intents)
+        lost = [e for role in gone if (e := lost_leg(hedge, role, fills, intents)) is not None]
+        stale = traded_lately(intents.values(), self._clock.now())
+        if watched.busy or (stale and hedge.status is HedgeStatus.OPEN):
+            lost = [each for each in lost if each.cause is not LegCause.UNEXPLAINED]
         return replace(
-            watched, deliberate=deliberate(hedge, fills, intents), lost=self._if_it_lasts(hedge, lost)
+            watched, deliberate=deliberate(hedge, fills, intents), lost=self._those_that_last(hedge, lost)
         )
 
-    def _if_it_lasts(self, hedge: Hedge, lost: LegEvidence | None) -> LegEvidence | None:
+    def _those_that_last(self, hedge: Hedge, lost: Sequence[LegEvidence]) -> tuple[LegEvidence, ...]:
         """Where the other leg is to be closed at the same price, it gets the time to be."""
-        if lost is None or not lost.one_of_two:
+        if not any(each.one_of_two for each in lost):
             self._half_closed.pop(hedge.id, None)
-            return lost
+            return tuple(lost)
         now = self._clock.now()
-        return lost if now - self._half_closed.setdefault(hedge.id, now) >= NAKED_AFTER else None
+        waited = now - self._half_closed.setdefault(hedge.id, now)
+        return tuple(lost) if waited >= NAKED_AFTER else ()
 
     async def _in_operation(self, hedge: Hedge, operation: Operation, view: AccountView) -> Watched:
         now = self._clock.now()
@@ -279,19 +324,24 @@ class WatchService:
         )
 
     async def _history(self, hedge: Hedge) -> tuple[list[Fill], Intents]:
+        """Fills in their order; those of one instant as they were booked."""
         fills = [booked.fill for booked in await self._store.booked_fills(hedge.id)]
         intents = await self._store.intents(hedge_id=hedge.id)
-        return sorted(fills, key=lambda fill: fill.at), {i.client_order_id: i for i in intents}
+        return fills, {i.client_order_id: i for i in intents}
 
     # --- what happened once ---------------------------------------------------------------------
 
     async def _happened(self, user: User, scene: Scene, books: Books, ended: Sequence[Hedge]) -> list[Alert]:
-        ends = [await self._end(scene, hedge) for hedge in ended]
+        ends = [await self._end(scene, hedge, books) for hedge in ended]
         told = {alert.number for alert in ends if alert is not None}
-        moves = [await self._move(scene, change, books) for change in books.changes if change.hedge.live]
+        moved = [change for change in books.changes if change.hedge.live or change.late]
+        moves = [await self._move(scene, change, books) for change in moved]
         moves = [alert for alert in moves if alert is not None and alert.number not in told]
+        forced = [_forced(scene, each) for each in await self._strangers.forced(books)]
         off = user.preferences.alerts.disabled
-        return [alert for alert in (*ends, *moves) if alert is not None and not _switched_off(alert, off)]
+        return [
+            alert for alert in (*ends, *moves, *forced) if alert is not None and not _switched_off(alert, off)
+        ]
 
     async def _move(self, scene: Scene, change: LegChange, books: Books) -> Alert | None:
         """The hedge may have been closed since, and another be live on its market."""
@@ -299,10 +349,13 @@ class WatchService:
         now = now or await self._store.hedge(change.hedge.id) or change.hedge
         return change_alert(scene, now, _evidence(change))
 
-    async def _end(self, scene: Scene, hedge: Hedge) -> Alert | None:
+    async def _end(self, scene: Scene, hedge: Hedge, books: Books) -> Alert | None:
         fills, intents = await self._history(hedge)
         evidence = end_of_hedge(hedge, scene.instruments[hedge.symbol], fills, intents)
-        return None if evidence is None else change_alert(scene, hedge, evidence)
+        if evidence is None:
+            return None
+        now = {change.role for change in books.changes if change.hedge.id == hedge.id}
+        return change_alert(scene, hedge, replace(evidence, together=now == set(LegRole)))
 
     async def _ended(self, user: User, books: Books, before: frozenset[HedgeId] | None) -> Sequence[Hedge]:
         """Hedges that were closed since the last look, by whomever."""
@@ -386,8 +439,16 @@ class WatchService:
         return {k: e for k, e in known.items() if e.cleared_at is not None and now - e.cleared_at < MEMORY}
 
 
-def _reason(error: VenueError) -> str:
-    return next((reason for kind, reason in _REASONS if isinstance(error, kind)), "it does not answer")
+def _log_failure(account: Account, error: Exception) -> None:
+    if isinstance(error, VenueError):
+        log.warning("venue unreachable", extra={"account": account.id, "error": type(error).__name__})
+    else:
+        log.error("a look failed", exc_info=error, extra={"account": account.id})
+
+
+def _reason(error: Exception) -> str:
+    mine = "something goes wrong on my side"
+    return next((reason for kind, reason in _REASONS if isinstance(error, kind)), mine)
 
 
 def _topic(user: User, key: str) -> str:
@@ -427,6 +488,19 @@ def _evidence(change: LegChange) -> LegEvidence:
         realized=change.realized,
         one_of_two=at_price,
     )
+
+
+def _forced(scene: Scene, close: ForcedClose) -> Alert:
+    evidence = LegEvidence(
+        LegRole.PRIMARY,
+        VENUE_CAUSES[close.fills[-1].cause],
+        after=close.after,
+        before=close.before,
+        at=close.fills[-1].at,
+        price=average_price(close.fills),
+        realized=sum((fill.realized_pnl for fill in close.fills), ZERO),
+    )
+    return forced_alert(scene, evidence, close.symbol, close.side)
 
 
 def _episode(row: AlertEpisode) -> Episode:

@@ -60,6 +60,8 @@ def _people(changes: Changes) -> Iterator[Step]:
             ACCOUNT.encode(account),
             f"account {account.label} belongs to somebody else",
         )
+    for account_id in changes.reconciled:
+        yield Step(statements.RECONCILED, {"id": account_id})
 
 
 def _user(user: User) -> Iterator[Step]:
@@ -170,6 +172,8 @@ def _episodes(episodes: Iterable[AlertEpisode]) -> Iterator[Step]:
 def owe(messages: Iterable[OutboxMessage]) -> Iterator[Step]:
     for message in messages:
         cells = outbox_cells(message)
+        if message.reply.slot is not None:
+            yield Step(statements.HOLD_SLOT, cells)
         yield Step(statements.OWE, cells)
         if message.reply.slot is not None:
             yield Step(statements.INHERIT_CARD, cells)

@@ -11,17 +11,20 @@ from pathlib import Path
 
 from chatbot.errors import InUse, StorageError
 from chatbot.storage.admission import SqlInvites, SqlTickets
+from chatbot.storage.census import SqlCensus
 from chatbot.storage.connection import DirectConnection, connect, in_words, open_reader, open_writer
+from chatbot.storage.copies import SqlCopies
 from chatbot.storage.mailbox import SqlMailbox
 from chatbot.storage.master_key import MasterKeys
 from chatbot.storage.ownership import Ownership
 from chatbot.storage.schema import create_in, prepare, require_current
-from chatbot.storage.session import Session
+from chatbot.storage.session import Session, SqliteReader
 from chatbot.storage.store import SqlStore
 from chatbot.storage.vault import SqlVault, forget_all
 from chatbot.storage.writer import DirectWriter, GroupWriter
 
 _SCHEMES = ("sqlite+aiosqlite://", "sqlite://")
+_SERVER = "postgresql+asyncpg://"
 _IN_MEMORY = ("", ":memory:")
 
 
@@ -33,23 +36,32 @@ class Database:
         self.mailbox = SqlMailbox(session)
         self.tickets = SqlTickets(session)
         self.invites = SqlInvites(session)
+        self.census = SqlCensus(session)
+        self.copies = SqlCopies(session)
         self._session = session
         self._resources = resources
         self._held = AsyncExitStack()
 
     @classmethod
     async def open(cls, url: str) -> Database:
-        """``sqlite+aiosqlite:///PATH``; without a path: in memory. Raises ``StorageError``."""
+        """``sqlite+aiosqlite:///PATH``; without a path: in memory. ``postgresql+asyncpg://…``: on a server.
+
+        Raises ``StorageError``.
+        """
+        if is_server(url):
+            return await _open_server(url)
         path = database_path(url)
         return _open_in_memory() if path is None else await _open_file(path)
 
     @classmethod
     async def open_beside(cls, url: str) -> Database:
         """As ``open``, and also while the bot runs: for one small transaction from the command line."""
-        path = database_path(url)
         try:
             return await cls.open(url)
         except InUse:
+            if is_server(url):
+                return await _open_server(url, beside=True)
+            path = database_path(url)
             if path is None:
                 raise
         return await _connect(path.resolve(), require_current)
@@ -85,6 +97,10 @@ async def upgrade(url: str) -> None:
         pass
 
 
+def is_server(url: str) -> bool:
+    return url.startswith(_SERVER)
+
+
 def database_path(url: str) -> Path | None:
     """``None`` for a database in memory. The address is not repeated in an error: it may hold a password."""
     scheme = next((scheme for scheme in _SCHEMES if url.startswith(scheme)), None)
@@ -100,7 +116,7 @@ def _open_in_memory() -> Database:
     resources = AsyncExitStack()
     resources.callback(memory.close)
     connection = DirectConnection(memory)
-    return Database(Session(connection, DirectWriter(connection), None), resources)
+    return Database(Session(SqliteReader(connection, None), DirectWriter(connection)), resources)
 
 
 async def _open_file(name: Path) -> Database:
@@ -112,6 +128,15 @@ async def _open_file(name: Path) -> Database:
         return database
 
 
+async def _open_server(url: str, *, beside: bool = False) -> Database:
+    from chatbot.storage.postgres import opening  # noqa: PLC0415 (its driver: only where it is used)
+
+    async with AsyncExitStack() as stack:
+        opened = opening.open_beside(url) if beside else opening.open_owned(url)
+        session = await stack.enter_async_context(opened)
+        return Database(session, stack.pop_all())
+
+
 async def _connect(path: Path, first: Callable[[Path], None]) -> Database:
     async with AsyncExitStack() as stack:
         try:
@@ -120,7 +145,7 @@ async def _connect(path: Path, first: Callable[[Path], None]) -> Database:
             reader = await stack.enter_async_context(open_reader(path))
         except sqlite3.Error as error:
             raise in_words(error, path) from None
-        return Database(Session(reader, GroupWriter(writer, path), path), stack.pop_all())
+        return Database(Session(SqliteReader(reader, path), GroupWriter(writer, path)), stack.pop_all())
 
 
 def _take(name: Path) -> tuple[Path, Ownership]:

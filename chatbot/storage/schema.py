@@ -6,16 +6,16 @@ there is not.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from pathlib import Path
 
 from chatbot.errors import StorageError
 from chatbot.storage import creation
 from chatbot.storage.connection import connect, in_words
+from chatbot.storage.copying import copy_file, new_file
 from chatbot.storage.sql import compiled
 
-REVISIONS = ("0001", "0002", "0003")  # ascending; a test holds this against the scripts
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")  # ascending; a test holds this against the scripts
 HEAD = REVISIONS[-1]
 
 
@@ -25,20 +25,34 @@ def prepare(path: Path) -> None:
         revision = _revision(path)
     except sqlite3.Error as error:
         raise in_words(error, path) from None
-    if revision == HEAD:
-        return
     if revision is None:
         create(path)
         return
-    if revision not in REVISIONS:
-        raise StorageError(
-            f"the database {path} was written by a newer Hedgerow (its schema is {revision}, this one knows "
-            f"up to {HEAD}): install that version, or go back to the backup that it made"
-        )
-    backup(path, path.with_name(f"{path.name}.bak-{revision}"))
-    from chatbot.storage.migration import migrate  # noqa: PLC0415 (imports Alembic)
+    if not is_old(revision, path):
+        return
+    with new_file(path.with_name(f"{path.name}.bak-{revision}"), replaces=True) as partial:
+        copy_file(path, partial)
+    migrate_if_older(path)
 
-    migrate(path)
+
+def migrate_if_older(path: Path) -> None:
+    """Without a copy of it. Raises ``StorageError``."""
+    if is_old(known_revision(path), path):
+        from chatbot.storage.migration import migrate  # noqa: PLC0415 (imports Alembic)
+
+        migrate(path)
+
+
+def known_revision(path: Path) -> str:
+    """Of a database of ours that this program can read. Raises ``StorageError``."""
+    try:
+        revision = _revision(path)
+    except sqlite3.Error as error:
+        raise in_words(error, path) from None
+    if revision is None:
+        raise StorageError(f"the database {path} is empty; name another file")
+    is_old(revision, path)
+    return revision
 
 
 def require_current(path: Path) -> None:
@@ -48,7 +62,21 @@ def require_current(path: Path) -> None:
     except sqlite3.Error as error:
         raise in_words(error, path) from None
     if revision != HEAD:
-        raise StorageError(f"the database {path} is run by another version of Hedgerow; use that one")
+        raise another_version(path)
+
+
+def is_old(revision: str, name: Path | str) -> bool:
+    """Whether it is to be upgraded. ``StorageError``: it is newer than this program."""
+    if revision not in REVISIONS:
+        raise StorageError(
+            f"the database {name} was written by a newer Hedgerow (its schema is {revision}, this one knows "
+            f"up to {HEAD}): install that version, or go back to the backup that it made"
+        )
+    return revision != HEAD
+
+
+def another_version(name: Path | str) -> StorageError:
+    return StorageError(f"the database {name} is run by another version of Hedgerow; use that one")
 
 
 def _revision(path: Path) -> str | None:
@@ -65,6 +93,16 @@ def _revision(path: Path) -> str | None:
     if len(versions) != 1:
         raise StorageError(f"the database {path} belongs to another program; name another file")
     return str(versions[0][0])
+
+
+def create_at(revision: str, path: Path) -> None:
+    """As an older program would have: for rows of that time. Raises ``StorageError``."""
+    if is_old(revision, path):
+        from chatbot.storage.migration import migrate  # noqa: PLC0415 (imports Alembic)
+
+        migrate(path, target=revision)
+    else:
+        create(path)
 
 
 def create(path: Path) -> None:
@@ -84,20 +122,3 @@ def create_in(connection: sqlite3.Connection) -> None:
         connection.execute(statement)
     connection.execute(compiled(creation.SET_REVISION), {"version_num": HEAD})
     connection.execute("COMMIT")
-
-
-def backup(source: Path, target: Path) -> None:
-    """A consistent copy, complete under its name or not there at all."""
-    partial = target.with_name(f"{target.name}.part")
-    partial.unlink(missing_ok=True)
-    original, copy = connect(source), connect(partial)
-    try:
-        original.backup(copy)
-    except sqlite3.Error as error:
-        raise in_words(error, partial) from None
-    finally:
-        copy.close()
-        original.close()
-    with partial.open("rb") as written:
-        os.fsync(written.fileno())
-    partial.replace(target)

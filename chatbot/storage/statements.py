@@ -71,15 +71,16 @@ _USERS = sa.select(*columns(USERS, USER_COLUMNS), CHATS.c.private).join_from(USE
 
 
 def _put_account() -> Statement:
-    """An account stays with its user."""
+    """An account stays with its user, and waits until it is reconciled, whatever else is written of it."""
     new = insert(ACCOUNTS, ACCOUNT.fields)
-    changing = [name for name in ACCOUNT.fields if name not in ("id", "user_id")]
+    changing = [name for name in ACCOUNT.fields if name not in ("id", "user_id", "restored_from")]
     return Statement(or_update(new, changing, key=["id"], where=ACCOUNTS.c.user_id == new.excluded.user_id))
 
 
 PUT_CHAT = Statement(upsert(CHATS, CHAT_COLUMNS, key=["id"]))
 PUT_USER = Statement(upsert(USERS, USER_COLUMNS, key=["id"]))
 PUT_ACCOUNT = _put_account()
+RECONCILED = Statement(sa.update(ACCOUNTS).values(restored_from=sa.null()).where(*equal(ACCOUNTS, ["id"])))
 USER = Statement(_USERS.where(*equal(USERS, ["id"])))
 USER_BY_REF = Statement(_USERS.where(*equal(USERS, ["platform", "platform_id"])))
 ALL_USERS = Statement(_USERS.order_by(USERS.c.created_at, USERS.c.id))
@@ -253,6 +254,18 @@ _PENDING = OUTBOX.c.state == constant(OutboxState.PENDING)
 _ROW = OUTBOX.c.id == parameter("row_id")
 _SLOT = ("chat", "slot")
 
+# Of two that owe to one slot at once, the second sees what the first owes, and its row comes later.
+HOLD_SLOT = Statement(
+    sa.select(
+        sa.func.pg_advisory_xact_lock(
+            sa.func.hashtextextended(
+                sa.func.concat(parameter("chat", sa.Text), constant(" "), parameter("slot", sa.Text)),
+                constant(0),
+            )
+        )
+    ),
+    among_many=True,
+)
 OWE = Statement(insert_new(OUTBOX, OUTBOX_COLUMNS, state=OutboxState.PENDING, tries=0, reason=""))
 
 
@@ -274,7 +287,9 @@ INHERIT_CARD = _put_slot_from(
     sa.select(*columns(OUTBOX, [*_SLOT, "replaces"])).where(_older(), OUTBOX.c.replaces.is_not(None))
 )
 SLOT_OF_ROW = _put_slot_from(
-    sa.select(*columns(OUTBOX, _SLOT), parameter("message_id")).where(_ROW, OUTBOX.c.slot.is_not(None))
+    sa.select(*columns(OUTBOX, _SLOT), parameter("message_id", sa.Text)).where(
+        _ROW, OUTBOX.c.slot.is_not(None)
+    )
 )
 PUT_SLOT = Statement(upsert(MESSAGE_SLOTS, [*_SLOT, "message_id"], key=_SLOT))
 

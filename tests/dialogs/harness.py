@@ -117,12 +117,19 @@ class Screen:
 class Dialog:
     """One conversation after another with one bot."""
 
-    def __init__(self, bot: Bot, clock: VirtualClock, feed: ScriptedFeed, screen: Screen) -> None:
+    def __init__(
+        self,
+        bot: Bot,
+        clock: VirtualClock,
+        feed: ScriptedFeed,
+        screen: Screen,
+        updates: itertools.count[int],
+    ) -> None:
         self.bot = bot
         self.clock = clock
         self.feed = feed
         self.screen = screen
-        self._updates = itertools.count(1)
+        self._updates = updates
         self._messages = 0
 
     @property
@@ -196,20 +203,39 @@ class Dialog:
         await self.settle()
 
 
+@dataclass(slots=True)
+class Life:
+    """The world around the bot. ``pause``: how long it takes until a bot that was opened is started."""
+
+    clock: VirtualClock = field(default_factory=lambda: VirtualClock(NOON))
+    feed: ScriptedFeed = field(default_factory=lambda: ScriptedFeed(START))
+    screen: Screen = field(default_factory=Screen)
+    ids: CountingIds = field(default_factory=CountingIds)
+    updates: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    pause: float = 0.0
+
+
 @asynccontextmanager
-async def a_dialog(*, exchanges: Exchanges | None = None, **settings: object) -> AsyncIterator[Dialog]:
-    """``settings`` are of ``chatbot.settings.Settings``; Ann and Bob may speak, nobody else."""
+async def a_dialog(
+    *, exchanges: Exchanges | None = None, life: Life | None = None, **settings: object
+) -> AsyncIterator[Dialog]:
+    """``settings`` are of ``chatbot.settings.Settings``; Ann and Bob may speak, nobody else.
+
+    ``life``: what goes on when another bot takes over.
+    """
     chosen = Settings.model_validate(
         {"database_url": "sqlite+aiosqlite://", "allowed_users": frozenset({ANN, BOB}), **settings}
     )
-    clock, feed, screen = VirtualClock(NOON), ScriptedFeed(START), Screen()
+    life = life or Life()
+    clock, feed, screen = life.clock, life.feed, life.screen
     async with open_bot(
-        chosen, clock=clock, ids=CountingIds(), feed=feed, exchanges=exchanges, messengers=(screen,)
+        chosen, clock=clock, ids=life.ids, feed=feed, exchanges=exchanges, messengers=(screen,)
     ) as bot:
         if isinstance(exchanges, ScriptedExchanges):
             exchanges.floor = bot.exchange
+        await clock.advance(life.pause)
         await bot.start()
         try:
-            yield Dialog(bot, clock, feed, screen)
+            yield Dialog(bot, clock, feed, screen, life.updates)
         finally:
             await bot.stop()

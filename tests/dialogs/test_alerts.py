@@ -118,7 +118,7 @@ async def test_a_level_is_set_in_plain_words(command: str, field: str, value: ob
 @pytest.mark.parametrize(
     ("command", "complaint", "example"),
     [
-        ("liquidation", "one to 3 percentages", "/alerts liquidation 25 15 8"),
+        ("liquidation 1 2 3 4", "one to 3 percentages", "/alerts liquidation 25 15 8"),
         ("liquidation 8 15 25", "each lower than the last", "/alerts liquidation 25 15 8"),
         ("liquidation 25 25 8", "each lower than the last", "/alerts liquidation 25 15 8"),
         ("liquidation 120", "over 0 and under 100", "/alerts liquidation 25 15 8"),
@@ -127,7 +127,7 @@ async def test_a_level_is_set_in_plain_words(command: str, field: str, value: ob
         ("imbalance -1", "over 0 and under 100", "/alerts imbalance 1"),
         ("imbalance 1 2", "one percentage", "/alerts imbalance 1"),
         ("target 1e400", "without an exponent", "/alerts target 5"),
-        ("funding", "a time before the settlement", "/alerts funding 15m 0.5"),
+        ("funding 1 2 3", "a time before the settlement", "/alerts funding 15m 0.5"),
         ("funding 3d", "between 1m and 8h", "/alerts funding 15m 0.5"),
         ("funding 15x", "is not a duration", "/alerts funding 15m 0.5"),
         ("quiet 25:00-07:00", "not a time of day", "/alerts quiet 23:00-07:00"),
@@ -168,7 +168,6 @@ async def test_a_hedge_that_is_not_mine_cannot_be_snoozed() -> None:
 @pytest.mark.parametrize(
     ("words", "key"),
     [
-        ("", "*"),
         ("1h", "*"),
         ("1h liquidation", "liquidation"),
         ("1h #1", "#1"),
@@ -190,8 +189,8 @@ async def test_quiet_hours_and_snoozes_are_ended() -> None:
     async with a_world() as world:
         await says(world, "/alerts quiet 23:00-07:00")
         saved = await says(world, "/alerts snooze 2h")
-        await taps(world, saved, "Quiet off")
-        await says(world, "/alerts snooze off")
+        await taps(world, await taps(world, saved, "Quiet hours"), "None")
+        await taps(world, await taps(world, saved, "Snooze"), "End all")
 
         assert await levels(world) == AlertPreferences()
 
@@ -233,6 +232,134 @@ async def test_every_kind_that_can_be_switched_off_is_listed(kind: AlertKind) ->
         reply = await says(world, f"/alerts off {kind}")
 
         assert [line.split()[-1] for line in lines_of(reply) if line.startswith(kind.value)] == ["off"]
+
+
+# --- everything by buttons ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("menu", "choice", "field", "value"),
+    [
+        ("Liquidation", "15 8 4 %", "liquidation_distances", percents("15", "8", "4")),
+        ("Margin", "70 85 %", "margin_ratios", percents("70", "85")),
+        ("Imbalance", "2 %", "imbalance", Decimal("0.02")),
+        ("Funding", "1 h", "funding_before", timedelta(hours=1)),
+        ("Funding", "Over 10", "funding_net_cost", Decimal(10)),
+        ("Lock eaten", "50 75 %", "funding_eaten", percents("50", "75")),
+        ("Target", "20 %", "profit_target", Decimal("0.2")),
+        ("Rate", "0.1 %", "funding_rate", Decimal("0.001")),
+        ("Quiet hours", "22–06", "quiet_until", time(6)),
+        ("Digest", "20:00", "digest_at", time(20)),
+        ("Target", "Switch off", "disabled", frozenset({"target"})),
+        ("On and off", "☑ venue", "disabled", frozenset({"venue"})),
+    ],
+)
+async def test_a_level_is_chosen_with_two_taps(menu: str, choice: str, field: str, value: object) -> None:
+    async with a_world() as world:
+        opened = await taps(world, await says(world, "/alerts"), menu)
+        saved = await taps(world, opened, choice)
+
+        assert getattr(await levels(world), field) == value
+        assert "Saved" in text_of(saved)
+        assert all(len(line) <= WIDTH for line in (*lines_of(opened), *lines_of(saved)))
+
+
+async def test_a_menu_leads_back_without_changing_anything() -> None:
+    async with a_world() as world:
+        opened = await taps(world, await says(world, "/alerts"), "Margin")
+        assert "50 70 85 %" in text_of(opened)
+        back = await taps(world, opened, "Back")
+        assert "No alert is active" in text_of(back)
+        assert await levels(world) == AlertPreferences()
+
+
+# --- prices -------------------------------------------------------------------------------------
+
+
+def told(world: World, words: str) -> list[Reply]:
+    return [reply for reply in world.phone.seen if words in text_of(reply)]
+
+
+async def test_a_price_is_told_once_when_it_is_reached_and_then_it_has_done_its_work() -> None:
+    async with a_world() as world:
+        saved = await says(world, "/alerts eth 2100 1900")
+        assert "ETH over                     2,100" in list(lines_of(saved))
+        for price in ("2050", "2100", "2000", "2150"):
+            world.price(ETH, price)
+            await world.bot.watching.look_at(world.account)
+        await world.bot.outbox.idle()
+        assert ["ETH rose to 2,100.00" in text_of(card) for card in told(world, "🔔")] == [True]
+
+        assert "ETH over             2,100 reached" in list(lines_of(await says(world, "/alerts")))
+        again = await says(world, "/alerts eth 2500")
+        assert [line for line in lines_of(again) if line.startswith(("ETH over", "ETH under"))] == [
+            "ETH under                    1,900",
+            "ETH over                     2,500",
+        ]
+
+
+async def test_a_price_is_removed_by_its_button_or_by_words() -> None:
+    async with a_world() as world:
+        await says(world, "/alerts eth 2100")
+        saved = await says(world, "/alerts btc 120000 90000")
+        menu = await taps(world, saved, "Prices")
+        await taps(world, menu, "Remove ETH 2,100")
+        assert [mark.price for mark in (await levels(world)).prices] == [Decimal(120_000), Decimal(90_000)]
+        await says(world, "/alerts btc off")
+        assert (await levels(world)).prices == ()
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ("eth", "I need a price"),
+        ("eth soon", "is not a number"),
+        ("eth -5", "price"),
+        ("eth 2000", "It is there now"),
+        ("eth 5 off", "no such price"),
+        ("doge 5", "nothing I can set"),
+    ],
+)
+async def test_a_slip_with_a_price_changes_nothing(words: str, complaint: str) -> None:
+    async with a_world() as world:
+        assert complaint in text_of(await says(world, f"/alerts {words}"))
+        assert (await levels(world)).prices == ()
+
+
+# --- levels of one hedge ------------------------------------------------------------------------
+
+
+async def test_one_hedge_has_levels_of_its_own_until_they_are_given_up() -> None:
+    async with a_world() as world:
+        await world.open(margin_mode=MarginMode.ISOLATED)
+        saved = await says(world, "/alerts #1 liquidation 4 2")
+        assert "#1 liquidation               4 2 %" in list(lines_of(saved))
+        world.price(ETH, "1950")  # 8 % away
+        await world.bot.watching.look_at(world.account)
+        await world.bot.outbox.idle()
+        assert told(world, "from liquidation") == []
+
+        await says(world, "/alerts #1 off")
+        await world.bot.watching.look_at(world.account)
+        await world.bot.outbox.idle()
+        assert len(told(world, "from liquidation")) == 1
+        assert (await levels(world)).hedges == {}
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ("#1", "For one hedge I can set"),
+        ("#1 margin 50", "For one hedge I can set"),
+        ("#1 liquidation", "one to 3 percentages"),
+        ("#9 liquidation 5", "no hedge #9"),
+    ],
+)
+async def test_a_slip_with_a_hedge_changes_nothing(words: str, complaint: str) -> None:
+    async with a_world() as world:
+        await world.open()
+        assert complaint in text_of(await says(world, f"/alerts {words}"))
+        assert (await levels(world)).hedges == {}
 
 
 # --- /risk --------------------------------------------------------------------------------------
@@ -301,6 +428,41 @@ async def test_a_wrong_cap_is_refused_and_changes_nothing(command: str, complain
         assert form.startswith("Form: `/risk")
         assert example.startswith("Example: `/risk")
         assert await caps(world) == RiskCaps()
+
+
+# --- a leg that nobody can account for ----------------------------------------------------------
+
+
+async def test_the_cards_of_a_frozen_pair_with_a_leg_gone_promise_no_lock(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        await world.open(margin_mode=MarginMode.ISOLATED)
+        world.price(ETH, "2100")
+        await world.hedge()
+        await world.clock.advance(30)
+
+        async def nothing(*_: object) -> tuple[()]:
+            return ()
+
+        monkeypatch.setattr(type(world.bot.venues.of(world.account)), "fills", nothing)
+        world.price(ETH, "2400")
+        for _ in range(7):
+            await world.bot.watching.look_at(world.account)
+            await world.clock.advance(2)
+
+        status = text_of(await says(world, "/status"))
+        assert "🛑 #1 ETH · short leg gone, nothing locked" in status.replace("**", "")
+        assert "net lock" not in status
+        assert "(short)" in text_of(await says(world, "/alerts"))
+
+        adopted = text_of(await says(world, "/adopt #1"))
+        lacking = "The exchange has not told at what price 1 ETH of the short closed: that gain or loss"
+        assert "is now what the exchange says: long 1 ETH" in adopted
+        assert lacking in adopted
+        assert "I go on asking for a day" in adopted
+        assert lacking in text_of(await says(world, "/status"))
+        assert lacking in text_of(await says(world, "/close #1"))
 
 
 # --- anything else ------------------------------------------------------------------------------

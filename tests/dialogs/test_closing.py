@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.dialogs.harness import a_dialog
+from tests.dialogs.harness import ETH, a_dialog
 from tests.dialogs.test_adjust import a_pair
 
 
@@ -71,3 +71,24 @@ async def test_prices_far_beyond_any_market_are_refused_wherever_they_are_typed(
             assert "more than 10 times the mark price" in card.text, typed
             assert "Check the typing." in card.text
             assert "Confirm" not in card.labels
+
+
+async def test_one_order_that_rests_at_a_price_is_not_called_a_pair() -> None:
+    async with a_dialog() as dialog:
+        await dialog.does("/open ETH long 1")
+
+        card = await dialog.does("/close #1 at 2600", button="At 2,600.00")
+
+        assert "The order rests on the exchange and only reduces; I watch it." in card.text
+        assert "pair" not in card.text
+
+
+async def test_close_everything_says_nothing_of_ways_that_it_does_not_offer() -> None:
+    async with a_dialog() as dialog:
+        await dialog.does("/open ETH long 1")
+        await dialog.price(ETH, 2300)
+        await dialog.does("/hedge ETH")
+        await dialog.does("/close #1 at 2600", button="At 2,600.00")
+        assert "Only the offset: the closing order" in await dialog.reads("/close #1")
+
+        assert "offset:" not in (await dialog.reads("/panic")).replace("offset first", "")

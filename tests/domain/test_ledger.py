@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chatbot.domain.hedge import Hedge, HedgeStatus, LegRole
-from chatbot.domain.instrument import ZERO, Instrument, PositionSide
+from chatbot.domain.instrument import ZERO, Instrument, OrderSide, PositionSide
 from chatbot.domain.intent import IntentStatus, OperationId, OrderIntent, Purpose
 from chatbot.domain.ledger import (
     Booked,
@@ -23,6 +23,7 @@ from chatbot.domain.ledger import (
     closed_if_flat,
     differences,
     fill_by_position,
+    price_late,
     report_of_fills,
     take_over,
 )
@@ -391,10 +392,40 @@ def test_a_leg_that_agrees_is_not_marked_as_taken_over() -> None:
     assert taken.leg(OFFSET).quantity == 0
 
 
-def test_taking_over_nothing_closes_the_hedge() -> None:
+def test_taking_over_nothing_leaves_an_empty_hedge_whose_orders_may_still_rest() -> None:
     frozen = replace(a_pair(), status=HedgeStatus.FROZEN)
     taken = take_over(frozen, a_view())
-    assert (taken.status, taken.closed_at) == (HedgeStatus.CLOSED, NOW)
+    assert taken.status is HedgeStatus.OPEN
+    assert not any(leg.quantity for leg in taken.legs)
+    assert closed_if_flat(taken, NOW).closed_at == NOW
+
+
+def test_what_was_taken_over_as_closed_is_priced_when_its_fill_arrives() -> None:
+    taken = take_over(a_pair(entry=2_000), a_view(a_position(LONG, 1, 2_000)))
+    short = taken.leg(OFFSET)
+    assert short.quantity == 0
+    assert short.unpriced == 1
+    assert short.unpriced_entry == 2_300
+    assert taken.unread_until == NOW
+    part = replace(a_closing_fill(), quantity=Decimal("0.4"))
+
+    half = price_late(taken, OFFSET, part, ETH_USDT)
+    assert half.leg(OFFSET).unpriced == Decimal("0.6")
+    assert half.leg(OFFSET).realized_pnl - short.realized_pnl == -40
+    assert half.unread_until == NOW
+    with pytest.raises(InvariantBroken):
+        price_late(half, OFFSET, replace(part, quantity=Decimal(1)), ETH_USDT)
+
+    whole = price_late(half, OFFSET, replace(part, quantity=Decimal("0.6")), ETH_USDT)
+    assert whole.leg(OFFSET).realized_pnl - short.realized_pnl == -100
+    assert not whole.unpriced
+    assert (whole.unread_from, whole.unread_until) == (None, None)
+
+
+def a_closing_fill() -> Fill:
+    """Of the short leg."""
+    price, none = Decimal(2_400), Decimal(0)
+    return Fill("late", ETH_USDT.symbol, OrderSide.BUY, SHORT, Decimal(1), price, Decimal(1), none, NOW)
 
 
 def test_a_frozen_hedge_is_not_closed_because_the_ledger_is_empty() -> None:

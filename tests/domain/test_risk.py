@@ -185,7 +185,7 @@ def widow(cause: LegCause = LegCause.LIQUIDATED) -> Watched:
     evidence = LegEvidence(
         LegRole.OFFSET, cause, before=D(1), at=NOW, price=D("2516.4"), realized=D("-216.6")
     )
-    return Watched(gone, lost=evidence)
+    return Watched(gone, lost=(evidence,))
 
 
 def test_a_lost_leg_is_critical_and_tells_the_naked_exposure() -> None:

@@ -165,11 +165,9 @@ def test_the_leg_that_the_venue_holds_nothing_of_is_the_lost_one() -> None:
     assert lost_role(a_pair(), a_view()) is None
 
 
-def test_a_leg_that_the_ledger_still_holds_is_unexplained_once_the_hedge_is_frozen() -> None:
-    frozen = replace(a_pair(), status=HedgeStatus.FROZEN)
+def test_a_leg_that_the_ledger_still_holds_is_gone_for_a_reason_that_is_not_known_yet() -> None:
+    evidence = lost_leg(a_pair(), OFFSET, [], INTENTS)
 
-    assert lost_leg(a_pair(), OFFSET, [], INTENTS) is None
-    evidence = lost_leg(frozen, OFFSET, [], INTENTS)
     assert evidence is not None
     assert (evidence.cause, evidence.before) == (LegCause.UNEXPLAINED, D(1))
 

@@ -248,7 +248,7 @@ async def test_version_and_help_need_no_settings(tmp_path: Path) -> None:
     )
     assert version.code == help_.code == 0
     assert version.out.startswith("hedgerow ")
-    assert all(command in help_.out for command in ("run", "demo", "check", "invite", "rotate-key"))
+    assert all(command in help_.out for command in ("run", "demo", "check", "backup", "restore", "invite"))
 
 
 async def test_an_unknown_command_is_refused_with_the_usage(tmp_path: Path) -> None:

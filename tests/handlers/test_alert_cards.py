@@ -218,7 +218,7 @@ def test_a_leg_that_is_gone_offers_the_way_back_and_the_way_out() -> None:
     [
         (LegCause.AUTO_DELEVERAGED, "auto-deleveraged at 2,516.40"),
         (LegCause.BY_HAND, "outside the bot at 2,516.40"),
-        (LegCause.UNEXPLAINED, "nothing on the exchange explains it"),
+        (LegCause.UNEXPLAINED, "the exchange has not told why yet"),
     ],
 )
 def test_why_a_leg_is_gone_is_told(cause: LegCause, words: str) -> None:
@@ -226,7 +226,9 @@ def test_why_a_leg_is_gone_is_told(cause: LegCause, words: str) -> None:
 
 
 def test_a_leg_that_nothing_explains_is_adopted_not_hedged_again() -> None:
-    reply = card(AlertKind.LOST, replace(LOST, cause=LegCause.UNEXPLAINED, price=None, realized=None))
+    reply = card(
+        AlertKind.LOST, replace(LOST, cause=LegCause.UNEXPLAINED, price=None, realized=None, frozen=True)
+    )
 
     assert commands(reply)["Adopt"] == "/adopt #3"
     assert "Restore the hedge" not in commands(reply)

@@ -138,6 +138,8 @@ class Storm:
         rng, faults = self.rng, self.faults
         self.calm()
         if rng.random() < 0.25:
+            # With an order lost as well, the position alone could not tell whose hand moved it.
+            faults.hide_history = rng.random() < 0.5
             return
         faults.on_orders(*(self._order_fault() for _ in range(rng.randint(1, 5))))
         if rng.random() < 0.3:
@@ -158,7 +160,7 @@ class Storm:
         faults._writes.clear()
         faults._reads.clear()
         faults.delay = faults.hide_orders_for = 0.0
-        faults.hide_fills = False
+        faults.hide_fills = faults.hide_history = False
         faults._hidden_until.clear()
         self.mortality.left = None
         self.mortality.turns = 0

@@ -56,7 +56,13 @@ async def arrives(world: World, line: Line) -> list[str]:
     line.mend()
     await world.clock.advance(20)
     await world.bot.outbox.idle()
-    return [_text(reply) for reply in world.phone.seen if reply.slot is None]
+    return alerts(world)
+
+
+def alerts(world: World) -> list[str]:
+    """Neither cards of operations nor the digest."""
+    texts = [_text(reply) for reply in world.phone.seen if reply.slot is None]
+    return [text for text in texts if not text.startswith("**📰")]
 
 
 def _text(reply: Reply) -> str:
@@ -88,7 +94,7 @@ async def test_a_figure_that_changed_without_a_level_is_told_as_it_is_now() -> N
 
         (told,) = await arrives(world, line)
 
-        (waited,) = before.values()
+        (waited,) = (card for topic, card in before.items() if topic.startswith("alert:"))
         assert _text(waited).splitlines()[0] != told.splitlines()[0]
         assert "Mark 2,450" in told
 
@@ -148,7 +154,7 @@ async def test_what_became_less_grave_is_told_as_what_it_is_and_again_when_it_is
         await world.bot.outbox.idle()
 
         assert less.startswith("⚠️ **#1 ETH: short leg")
-        grave = [_text(reply) for reply in world.phone.seen if reply.slot is None][1:]
+        grave = alerts(world)[1:]
         assert [text.splitlines()[0] for text in grave] == ["🛑 **#1 ETH: short leg 4.0 % from liquidation**"]
 
 

@@ -152,9 +152,20 @@ async def test_a_change_wakes_the_account_it_is_about_and_no_other(rig: Rig) -> 
     assert rig.of(mine) is not rig.of(other)
 
 
+async def test_streams_are_counted_by_venue_and_whether_they_live(rig: Rig) -> None:
+    mine = rig.holds("mine")
+    rig.holds("other", venue="okx")
+    await rig.live(mine)
+    rig.of(mine).tell(CUT)
+    await rig.pass_time(0)
+
+    assert rig.service.states() == {("binance", True): 1, ("binance", False): 1, ("okx", False): 2}
+
+
 async def test_an_account_that_holds_nothing_has_no_stream(rig: Rig) -> None:
     account = rig.holds("mine")
     rig.sights[account.id] = Sight(START)
+    rig.service.seen(account, rig.sights[account.id])
     await rig.tend()
 
     assert rig.streams.accounts == {}
@@ -336,3 +347,45 @@ async def test_an_account_without_a_key_is_left_alone(rig: Rig) -> None:
     await rig.pass_time(3_600)
 
     assert rig.streams.asked == 1
+
+
+async def test_one_that_never_came_up_is_missing_since_it_was_first_wanted(rig: Rig) -> None:
+    account = rig.holds("mine")
+    rig.streams.refusals.extend([CUT] * 10_000)
+    await rig.tend()
+    await with_prices(rig, 300)
+    assert rig.service.missing_for(account) == timedelta(minutes=5)
+
+    rig.streams.refusals.clear()
+    while not rig.streams.accounts:
+        await with_prices(rig, 3)
+    rig.of(account).pong()
+    await rig.pass_time(2)
+
+    assert rig.service.missing_for(account) == timedelta(0)
+
+
+async def with_prices(rig: Rig, seconds: int) -> None:
+    """Only the account's own stream may be missing."""
+    for _ in range(seconds // 3):
+        rig.prices().pong()
+        await rig.pass_time(3)
+
+
+@pytest.mark.parametrize("refusal", [BadCredentials("no"), RuntimeError("a bug")])
+async def test_one_that_is_refused_or_fails_is_missing(rig: Rig, refusal: Exception) -> None:
+    account = rig.holds("mine")
+    rig.streams.refusals.append(refusal)
+    await rig.tend()
+    await rig.pass_time(300)
+
+    assert rig.service.missing_for(account) == timedelta(minutes=5)
+
+
+async def test_one_that_cannot_be_is_not_missing(rig: Rig) -> None:
+    account = rig.holds("mine")
+    rig.streams.refusals.append(NotConnected())
+    await rig.tend()
+    await with_prices(rig, 300)
+
+    assert rig.service.missing_for(account) == timedelta(0)

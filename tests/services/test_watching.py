@@ -12,14 +12,15 @@ import pytest
 
 from chatbot.chat import ChatRef, OutboxMessage, Platform, Priority, Reply, Table, Text, UserRef
 from chatbot.clock import VirtualClock
-from chatbot.domain.hedge import AccountId, LegRole
+from chatbot.domain.account import AccountView, LegSetting
+from chatbot.domain.hedge import AccountId, HedgeStatus, LegRole
 from chatbot.domain.instrument import MarginMode, PositionSide
 from chatbot.domain.intent import IntentStatus
 from chatbot.domain.order import OrderRequest, OrderType
 from chatbot.domain.pnl import totals
 from chatbot.domain.quote import CloseRequest, CloseWay
 from chatbot.domain.risk import Alert, AlertKind, AlertPhase, Gravity, LegCause, LegChanged
-from chatbot.errors import Conflict, VenueUnavailable
+from chatbot.errors import Busy, Conflict, InvariantBroken, LimitExceeded, VenueUnavailable
 from chatbot.ports import Account, Changes, Venue
 from chatbot.services.bookkeeping import Bookkeeper, Books
 from chatbot.services.locks import AccountLocks
@@ -27,7 +28,7 @@ from chatbot.services.watching import WatchService
 from chatbot.venues.paper.faults import Late, LostReply, Refuse, Unavailable
 from handlers.buttons import Buttons
 from handlers.presenter import CardPresenter
-from tests.services.world import BEGIN, CHAT, ETH, World, a_world, prices
+from tests.services.world import BEGIN, BTC, CHAT, ETH, World, a_world, prices
 
 LONG, SHORT = PositionSide.LONG, PositionSide.SHORT
 ISOLATED = MarginMode.ISOLATED
@@ -810,3 +811,509 @@ async def test_what_a_look_saw_says_how_soon_the_next_is() -> None:
         assert holding is not None
         assert (empty.holds, holding.holds) == (False, True)
         assert {trigger.symbol for trigger in holding.triggers} == {ETH}
+
+
+# --- an account that cannot be booked -----------------------------------------------------------
+
+
+async def two_pairs(world: World) -> None:
+    """#1 on ETH, #2 on BTC."""
+    await a_pair(world)
+    await world.open(BTC, quantity="0.05", margin_mode=ISOLATED)
+    await world.hedge(BTC)
+    await looks(world)
+
+
+def refuses_to_book(world: World, error: Exception, patch: pytest.MonkeyPatch) -> None:
+    """What is filled on ETH cannot be written."""
+    store, commit = world.bot.store, world.bot.store.commit
+
+    async def fails(changes: Changes) -> None:
+        if any(row.fill.symbol == ETH for row in changes.fills):
+            raise error
+        await commit(changes)
+
+    patch.setattr(store, "commit", fails)
+
+
+async def looks_for(world: World, seconds: int) -> list[str]:
+    """What is told over several looks, by subject."""
+    told = []
+    for _ in range(seconds // 2):
+        alerts = await world.bot.watching.look_at(world.account)
+        told += [f"#{a.number} {a.kind} {a.phase}" for a in alerts]
+        await world.clock.advance(2)
+    return told
+
+
+async def test_a_hedge_that_cannot_be_booked_for_ten_seconds_is_frozen_and_told_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        await two_pairs(world)
+        await world.elsewhere(SHORT, "0.4", opens=False)
+        refuses_to_book(world, Conflict("fill 17 is booked already"), monkeypatch)
+
+        told = await looks_for(world, 30)
+
+        assert told.count("#1 frozen rise") == 1
+        hedge = await world.hedge_number(1)
+        assert hedge.status is HedgeStatus.FROZEN
+        assert hedge.reason == "what the exchange tells of it cannot be booked: fill 17 is booked already"
+        await world.bot.outbox.idle()
+        (card,) = [reply for reply in world.phone.seen if "is frozen" in text_of(reply)]
+        assert hedge.reason in text_of(card)
+        assert "Adopt" in [button.label for row in card.buttons for button in row]
+
+
+async def test_a_conflict_with_whoever_was_quicker_is_tried_again_by_the_next_look(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        await two_pairs(world)
+        await world.elsewhere(SHORT, "0.4", opens=False)
+        with monkeypatch.context() as patch:
+            refuses_to_book(world, Conflict("hedge #1 was changed meanwhile"), patch)
+            assert await looks(world) == []
+
+        assert "shrunk rise 0" in await looks(world)
+        assert (await world.hedge_number(1)).status is HedgeStatus.OPEN
+
+
+async def test_a_contradiction_freezes_at_the_first_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with a_world() as world:
+        await two_pairs(world)
+        await world.elsewhere(SHORT, "0.4", opens=False)
+        refuses_to_book(world, InvariantBroken("order HR1 has become less filled"), monkeypatch)
+
+        assert "frozen rise 0" in await looks(world)
+
+
+async def test_what_cannot_be_booked_of_one_hedge_silences_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with a_world() as world:
+        await two_pairs(world)
+        await world.elsewhere(SHORT, "0.4", opens=False)
+        refuses_to_book(world, KeyError("a bug"), monkeypatch)
+        world.price(BTC, "109000")
+
+        told = await looks_for(world, 30)
+
+        assert "#2 liquidation worse" in told
+        assert told.count("#1 frozen rise") == 1
+        assert "something went wrong on my side" in (await world.hedge_number(1)).reason
+        assert "KeyError" not in "\n".join(text_of(reply) for reply in world.phone.seen)
+
+
+async def test_commands_on_what_cannot_be_booked_say_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with a_world() as world:
+        await two_pairs(world)
+        quote = await world.bot.hedging.offer_close(world.user, CHAT, CloseRequest(ETH))
+        await world.elsewhere(SHORT, "0.4", opens=False)
+        refuses_to_book(world, Conflict("fill 17 is booked already"), monkeypatch)
+        with pytest.raises(Busy, match=r"#1 cannot be traded just now: .* cannot be booked"):
+            await world.tap(quote, CloseWay.OFFSET_FIRST)
+        await looks_for(world, 30)
+
+        with pytest.raises(LimitExceeded, match=r"#1 is frozen: .*fill 17 is booked already.*/adopt #1"):
+            await world.bot.hedging.offer_close(world.user, CHAT, CloseRequest(ETH))
+
+
+async def test_what_cannot_be_booked_is_adopted_and_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with a_world() as world:
+        await two_pairs(world)
+        await world.elsewhere(SHORT, "0.4", opens=False)
+        refuses_to_book(world, Conflict("fill 17 is booked already"), monkeypatch)
+        await looks_for(world, 30)
+        await world.bot.hedging.adopt(world.user, 1)
+
+        told = await looks_for(world, 30)
+
+        assert "#1 frozen rise" not in told
+        assert (await world.hedge_number(1)).status is HedgeStatus.OPEN
+        await world.require_ledger_equals_venue()
+
+
+async def test_a_history_that_cannot_be_read_is_told_while_the_rest_is_watched(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        await two_pairs(world)
+
+        async def garbled(*_: object) -> tuple[()]:
+            raise VenueUnavailable("paper: the fills have an odd field")
+
+        monkeypatch.setattr(type(world.bot.venues.of(world.account)), "funding_payments", garbled)
+        view = await world.view()
+        await world.clock.advance((view.markets[ETH].next_funding_at - view.at).total_seconds() + 1)
+        world.price(BTC, "109000")
+
+        told = await looks_for(world, 90)
+
+        assert "#2 liquidation worse" in told
+        assert told.count("#None venue rise") == 1
+        heads_told = await heads(world)
+        assert "⚠️ **paper has not told its history for 1 min**" in heads_told
+        assert (await world.hedge_number(1)).status is HedgeStatus.OPEN
+
+        monkeypatch.undo()
+        assert "venue clear 0" in await looks(world)
+
+
+async def test_a_leg_that_moved_while_its_history_cannot_be_read_is_frozen_after_a_minute(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        await two_pairs(world)
+        await world.elsewhere(SHORT, "0.4", opens=False)
+
+        async def garbled(*_: object) -> tuple[()]:
+            raise VenueUnavailable("paper: the fills have an odd field")
+
+        monkeypatch.setattr(type(world.bot.venues.of(world.account)), "fills", garbled)
+
+        assert "#1 frozen rise" not in await looks_for(world, 50)
+        assert "#1 frozen rise" in await looks_for(world, 20)
+
+
+async def test_an_account_that_cannot_be_looked_at_for_a_reason_of_ours_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        await two_pairs(world)
+
+        async def fails(account: Account) -> Books:
+            raise KeyError("a bug")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(world.bot.bookkeeper, "bring_up_to_date", fails)
+            assert (await looks_for(world, 80)).count("#None venue rise") == 1
+
+        assert "⚠️ **I cannot look at your account on paper for 1 min**" in await heads(world)
+        assert "venue clear 0" in await looks(world)
+
+
+# --- a history that comes late ------------------------------------------------------------------
+
+
+def hides_its_history(world: World, patch: pytest.MonkeyPatch) -> None:
+    async def nothing(*_: object) -> tuple[()]:
+        return ()
+
+    patch.setattr(type(world.bot.venues.of(world.account)), "fills", nothing)
+
+
+async def vanishes(world: World, patch: pytest.MonkeyPatch) -> None:
+    """The short is liquidated, and no fill tells of it."""
+    await a_pair(world)
+    await world.clock.advance(30)
+    hides_its_history(world, patch)
+    world.price(ETH, "2400")
+
+
+async def test_a_leg_that_vanished_is_told_at_once_and_its_cause_when_the_fills_arrive(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        with monkeypatch.context() as patch:
+            await vanishes(world, patch)
+            assert "lost rise 0" in await looks(world)
+            assert await looks(world) == []
+
+        assert "lost rise 0" in await looks(world)
+
+        gone = [head for head in await heads(world) if "is gone" in head]
+        assert gone == [
+            "🛑 **#1 ETH: the short leg is gone (the exchange has not told why yet)**",
+            "🛑 **#1 ETH: the short leg is gone (liquidated at 2,298.44)**",
+        ]
+        await world.require_ledger_equals_venue()
+
+
+async def test_the_rest_of_a_vanished_pair_is_not_offered_to_be_locked(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        await vanishes(world, monkeypatch)
+
+        told = await looks_for(world, 30)
+
+        assert told.count("#1 lost rise") == 1
+        assert told.count("#1 frozen rise") == 1
+        assert "#1 target rise" not in told
+
+
+async def test_a_leg_that_was_traded_a_moment_ago_may_only_be_missing_in_the_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        await world.open(margin_mode=ISOLATED)
+        world.price(ETH, "2100")
+        before = await world.view()
+        await world.hedge()
+        venue = type(world.bot.venues.of(world.account))
+
+        async def stale(*_: object, **__: object) -> AccountView:
+            return before
+
+        with monkeypatch.context() as patch:
+            patch.setattr(venue, "view", stale)
+            assert not [line for line in await looks_for(world, 8) if "lost" in line]
+
+        assert not [line for line in await looks_for(world, 8) if "lost" in line]
+
+
+async def test_a_position_that_vanished_is_told_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with a_world() as world:
+        await world.open(margin_mode=ISOLATED)
+        await world.clock.advance(30)
+        await looks(world)
+        with monkeypatch.context() as patch:
+            hides_its_history(world, patch)
+            world.price(ETH, "1700")
+            assert "lost rise 0" in await looks(world)
+
+        assert "lost rise 0" in await looks(world)
+        assert (await world.hedge_number(1)).status is HedgeStatus.CLOSED
+
+
+async def test_a_result_without_the_fills_of_a_leg_says_so_until_they_arrive(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        with monkeypatch.context() as patch:
+            await vanishes(world, patch)
+            await looks_for(world, 30)
+            await world.bot.hedging.adopt(world.user, 1)
+            await looks_for(world, 30)
+            await world.close(CloseWay.SINGLE)
+        await world.bot.outbox.idle()
+        card = text_of(world.phone.seen[-1])
+        assert "#1 ETH closed, its result is not known in full" in card
+        assert "not told at what price 1 ETH of the short closed: that gain or loss is not in here" in card
+
+        await world.clock.advance(12)
+        assert "lost rise 0" in await looks(world)
+
+        closed = await world.hedge_number(1)
+        assert not closed.unpriced
+        assert closed.leg_on(SHORT).realized_pnl == Decimal("-198.50")
+        assert "The hedge made +191.22 USDT in all" in text_of((await told_cards(world))[-1])
+
+
+async def told_cards(world: World) -> list[Reply]:
+    await world.bot.outbox.idle()
+    return [reply for reply in world.phone.seen if reply.slot is None]
+
+
+async def test_late_fills_are_asked_for_again_after_a_restart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = VirtualClock(BEGIN)
+    async with a_world(clock=clock, database=tmp_path) as world:
+        with monkeypatch.context() as patch:
+            await vanishes(world, patch)
+            await looks_for(world, 30)
+            await world.bot.hedging.adopt(world.user, 1)
+            await world.close(CloseWay.SINGLE)
+
+    async with a_world(prices("2400"), clock=clock, database=tmp_path, ids=8) as again:
+        await looks(again)
+        assert not (await again.hedge_number(1)).unpriced
+
+
+@pytest.mark.parametrize("restores", [True, False])
+async def test_whoever_acts_on_what_is_left_of_a_vanished_pair_is_not_held_up(
+    restores: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with a_world() as world:
+        with monkeypatch.context() as patch:
+            await vanishes(world, patch)
+            await looks(world)
+            await (world.hedge() if restores else world.close(CloseWay.SINGLE))
+            await world.require_ledger_equals_venue()
+            assert not [line for line in await looks_for(world, 30) if "frozen" in line]
+
+        await world.clock.advance(12)
+        await looks(world)
+
+        hedge = await world.hedge_number(1)
+        assert not hedge.unpriced
+        assert hedge.leg_on(SHORT).realized_pnl == Decimal("-198.50")
+        await world.require_ledger_equals_venue()
+
+
+async def test_a_fill_with_an_older_stamp_than_the_last_order_still_explains_its_leg(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        await a_pair(world)
+        await world.clock.advance(30)
+        hedge = await world.live()
+        ahead = world.clock.now() + timedelta(minutes=5)
+        await world.bot.store.commit(Changes(hedges=(replace(hedge, fills_seen_at=ahead),)))
+        world.price(ETH, "2400")
+
+        assert "lost rise 0" in await looks(world)
+
+        assert (await world.live()).leg_on(SHORT).realized_pnl == Decimal("-198.50")
+
+
+async def test_a_day_later_nobody_asks_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with a_world() as world:
+        await vanishes(world, monkeypatch)
+        await looks_for(world, 30)
+        await world.bot.hedging.adopt(world.user, 1)
+        await world.clock.advance(timedelta(days=1, minutes=1).total_seconds())
+        monkeypatch.undo()
+        await looks_for(world, 30)
+
+        assert (await world.hedge_number(1)).unpriced
+
+
+# --- what the bot did not open ------------------------------------------------------------------
+
+
+async def opened_elsewhere(world: World, side: PositionSide) -> None:
+    """One ETH, isolated at tenfold leverage."""
+    await world.bot.venues.of(world.account).set_leg(ETH, side, LegSetting(Decimal(10), ISOLATED))
+    await world.elsewhere(side, "1", opens=True)
+
+
+async def test_the_liquidation_of_a_position_that_the_bot_did_not_open_is_told() -> None:
+    async with a_world() as world:
+        await opened_elsewhere(world, SHORT)
+        await looks(world)
+        world.price(ETH, "2300")
+
+        told = [line for _ in range(3) for line in await looks(world)]
+
+        assert told.count("lost rise 0") == 1
+        (card,) = [card for card in await told_cards(world) if "is gone" in _head(card)]
+        assert (
+            _head(card)
+            == "🛑 **ETH on paper: the short that I did not open is gone (liquidated at 2,188.98)**"
+        )
+        assert [button.label for row in card.buttons for button in row] == ["Status", "Settings"]
+
+
+async def test_the_liquidation_of_a_strange_leg_tells_what_stands_alone_now() -> None:
+    async with a_world() as world:
+        await opened_elsewhere(world, LONG)
+        await opened_elsewhere(world, SHORT)
+        await looks(world)
+        world.price(ETH, "2300")
+
+        assert "lost rise 0" in await looks(world)
+
+        card = next(card for card in await told_cards(world) if "did not open" in _head(card))
+        assert "You are long 1 ETH unhedged at 2,300.00" in text_of(card)
+        assert [button.label for row in card.buttons for button in row][:2] == ["Hedge now", "Close…"]
+
+
+async def test_a_position_that_its_owner_closed_elsewhere_is_no_news() -> None:
+    async with a_world() as world:
+        await opened_elsewhere(world, SHORT)
+        await looks(world)
+        await world.elsewhere(SHORT, "1", opens=False)
+
+        assert await looks_for(world, 80) == []
+
+
+async def test_the_liquidation_of_a_strange_position_is_told_when_its_fill_arrives(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        await opened_elsewhere(world, SHORT)
+        await looks(world)
+        with monkeypatch.context() as patch:
+            hides_its_history(world, patch)
+            world.price(ETH, "2300")
+            assert await looks_for(world, 20) == []
+
+        assert "lost rise 0" in await looks(world)
+
+
+# --- while the bot was down ---------------------------------------------------------------------
+
+
+async def test_two_legs_closed_by_hand_while_the_bot_was_down_are_both_told(tmp_path: Path) -> None:
+    clock = VirtualClock(BEGIN)
+    async with a_world(clock=clock, database=tmp_path) as world:
+        await two_pairs(world)
+        for symbol, quantity in ((ETH, "1"), (BTC, "0.05")):
+            for side in (LONG, SHORT):
+                await clock.advance(60)
+                await world.elsewhere(side, quantity, opens=False, symbol=symbol)
+
+    async with a_world(prices("2100"), clock=clock, database=tmp_path, ids=8) as again:
+        await looks(again)
+
+        assert [head for head in await heads(again) if "gone" in head] == [
+            "🛑 **#1 ETH: both legs are gone "
+            "(short outside the bot at 2,100.06, long outside the bot at 2,099.94)**",
+            "🛑 **#2 BTC: both legs are gone "
+            "(short outside the bot at 100,002.0, long outside the bot at 99,998.0)**",
+        ]
+
+
+async def test_the_end_of_a_hedge_names_the_leg_that_went_before() -> None:
+    async with a_world() as world:
+        await liquidate_the_short(world)
+        await looks(world)
+        await world.clock.advance(30)
+        await world.elsewhere(LONG, "1", opens=False)
+
+        await looks(world)
+
+        card = text_of((await told_cards(world))[-1])
+        assert "#1 ETH: the long leg is gone (outside the bot at 2,399.93)" in card
+        assert "The short leg was gone before (liquidated at 2,298.44)." in card
+
+
+async def test_funding_that_cannot_be_booked_does_not_freeze_again_what_was_adopted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        await two_pairs(world)
+        store, commit = world.bot.store, world.bot.store.commit
+
+        async def fails(changes: Changes) -> None:
+            if any(row.payment.symbol == ETH for row in changes.funding):
+                raise Conflict("funding payment 9 is booked already")
+            await commit(changes)
+
+        monkeypatch.setattr(store, "commit", fails)
+        view = await world.view()
+        await world.clock.advance((view.markets[ETH].next_funding_at - view.at).total_seconds() + 1)
+        assert (await looks_for(world, 30)).count("#1 frozen rise") == 1
+        await world.bot.hedging.adopt(world.user, 1)
+
+        assert "#1 frozen rise" not in await looks_for(world, 30)
+        await world.close()
+        await world.bot.outbox.idle()
+        card = text_of(world.phone.seen[-1])
+        assert "What was filled and paid while it could not be booked may be missing here." in card
+
+
+async def test_whoever_trades_elsewhere_does_not_accept_the_loss_of_a_leg(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with a_world() as world:
+        await vanishes(world, monkeypatch)
+        await looks(world)
+        await world.open(BTC, quantity="0.01")
+
+        assert (await world.hedge_number(1)).leg_on(SHORT).quantity == 1
+
+
+async def test_stops_of_what_was_taken_over_as_gone_are_canceled(monkeypatch: pytest.MonkeyPatch) -> None:
+    async with a_world() as world:
+        await world.open(margin_mode=ISOLATED, stop_loss="1950")
+        await world.clock.advance(30)
+        await world.elsewhere(LONG, "1", opens=False)
+        hides_its_history(world, monkeypatch)
+        await looks_for(world, 30)
+        await world.bot.hedging.adopt(world.user, 1)
+
+        assert (await world.view()).open_orders == ()
+        assert (await world.hedge_number(1)).status is HedgeStatus.CLOSED

@@ -119,6 +119,8 @@ def leg(role: LegRole = LegRole.PRIMARY, side: PositionSide = PositionSide.LONG)
         funding=D("-0.23"),
         realized_pnl=D("1E-8"),
         adopted=True,
+        unpriced=D("0.25"),
+        unpriced_entry=D("2100.5"),
     )
 
 
@@ -144,6 +146,8 @@ def full_hedge() -> Hedge:
         attempt=7,
         fills_seen_at=NOW,
         funding_seen_at=LATER,
+        unread_from=NOW,
+        unread_until=LATER,
     )
 
 

@@ -37,7 +37,7 @@ class ConnectRig:
 async def a_connect_rig(public_url: str = PUBLIC_URL, **settings: object) -> AsyncIterator[ConnectRig]:
     exchanges = ScriptedExchanges()
     chosen = {"telegram": {"token": TOKEN}, "http": {"public_url": public_url}, **settings}
-    async with a_dialog(exchanges=exchanges, **chosen) as dialog:
+    async with a_dialog(exchanges=exchanges, life=None, **chosen) as dialog:
         server = HttpServer("127.0.0.1", 0)
         assert dialog.bot.keys.page is not None
         server.add_routes(dialog.bot.keys.page.routes())

@@ -18,7 +18,7 @@ from chatbot.clock import VirtualClock
 from chatbot.domain import sight
 from chatbot.domain.instrument import MarginMode, PositionSide
 from chatbot.domain.order import OrderType
-from chatbot.domain.quote import HedgeRequest, OpenRequest, Quote, Size, SizeUnit
+from chatbot.domain.quote import CloseRequest, CloseWay, HedgeRequest, OpenRequest, Quote, Size, SizeUnit
 from chatbot.ids import SeededIds
 from chatbot.ports import Account, Credentials, User
 from chatbot.services.connecting import Connected
@@ -83,13 +83,13 @@ class Live:
             await self.clock.advance(1)
             passed += 1
 
-    async def carry_out(self, quote: Quote) -> None:
-        confirming = self.bot.hedging.confirm(self.user, CHAT, quote.id, "confirm", request_id=quote.id)
+    async def carry_out(self, quote: Quote, choice: str = "confirm") -> None:
+        confirming = self.bot.hedging.confirm(self.user, CHAT, quote.id, choice, request_id=quote.id)
         started = await self.ticking(confirming)
         assert isinstance(started, Started), started
         await self.until(lambda: not self.bot.supervisor.running, step=0.05)
 
-    async def lock(self) -> None:
+    async def lock(self, *, later: float = 5) -> None:
         """One ETH long, isolated at tenfold leverage, and its hedge."""
         size = Size(SizeUnit.BASE, Decimal(1))
         request = OpenRequest(ETH, PositionSide.LONG, size, Decimal(10), MarginMode.ISOLATED)
@@ -98,7 +98,7 @@ class Live:
         await self.carry_out(await self.ticking(self.bot.hedging.offer_hedge(self.user, CHAT, hedge)))
         view = await self.holder.view()
         assert {p.side for p in view.positions} == set(PositionSide)
-        await self.server.market.pass_time(5)  # what comes is later than this by the exchange's clock, too
+        await self.server.market.pass_time(later)  # what comes is so much later by the exchange's clock, too
 
     def listens(self) -> bool:
         return any(s.account is self.holder and self._subscribed(s.topics) for s in self.server.streams)
@@ -170,6 +170,32 @@ async def test_a_liquidation_of_one_leg_is_told_before_any_polling(venue_id: str
         await live.connected()
         await live.server.market.price(ETH, "1750")
         await live.until_soon(lambda: live.told("liquidated"))
+
+
+@pytest.mark.usefixtures("unpolled")
+@pytest.mark.parametrize("venue_id", MAJORS)
+async def test_a_liquidation_stamped_earlier_than_our_last_order_is_told_as_one(venue_id: str) -> None:
+    async with a_live_bot(venue_id) as live:
+        await live.lock(later=0)
+        await live.connected()
+        await live.server.market.price(ETH, "1750")
+        await live.until_soon(lambda: live.told("liquidated"))
+        assert not live.told("lock it?")
+
+
+@pytest.mark.parametrize("venue_id", MAJORS)
+async def test_a_lost_leg_is_not_told_again_once_the_rest_is_closed(venue_id: str) -> None:
+    """By the exchange's clock, which stands still, nothing comes after anything."""
+    async with a_live_bot(venue_id) as live:
+        await live.lock(later=0)
+        await live.connected()
+        await live.server.market.price(ETH, "1750")
+        await live.until(lambda: live.told("liquidated"), step=0.002)
+        offer = await live.ticking(live.bot.hedging.offer_close(live.user, CHAT, CloseRequest(ETH)))
+        await live.carry_out(offer, CloseWay.SINGLE)
+        await live.pass_time(20)
+
+        assert len([line for line in live.lines() if "is gone" in line]) == 1
 
 
 @pytest.mark.usefixtures("unpolled")

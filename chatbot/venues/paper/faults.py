@@ -56,13 +56,15 @@ class FaultPlan:
     """Each list is used up in order, one entry for each order, write or read; ``None`` lets one pass.
 
     ``delay`` is the round trip in seconds of every call; ``hide_orders_for`` seconds an order accepted from
-    now on is not found by ``order()``; ``hide_fills``: its fills are missing from the history as well.
+    now on is not found by ``order()``; ``hide_fills``: its fills are missing from the history as well,
+    ``hide_history``: all are.
     """
 
     def __init__(self, *, delay: float = 0.0, hide_orders_for: float = 0.0) -> None:
         self.delay = delay
         self.hide_orders_for = hide_orders_for
         self.hide_fills = False
+        self.hide_history = False
         self._orders: deque[OrderFault | None] = deque()
         self._writes: deque[WriteFault | None] = deque()
         self._reads: deque[Unavailable | None] = deque()

@@ -83,7 +83,9 @@ class PaperVenue:
         return await self._read(lambda: self._engine.price_history(symbol, since, points=points))
 
     def _hidden(self, fill: Fill) -> bool:
-        return self.faults.hide_fills and self.faults.hides(fill.client_order_id or "", self._clock.now())
+        faults = self.faults
+        late = faults.hide_fills and faults.hides(fill.client_order_id or "", self._clock.now())
+        return faults.hide_history or late
 
     # --- writes ---------------------------------------------------------------------------------
 

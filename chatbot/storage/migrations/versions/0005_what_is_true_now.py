@@ -5,20 +5,23 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+from chatbot.storage.kinds import TEXT
+
+revision = "0005"
+down_revision = "0004"
 
 
 def upgrade() -> None:
-    op.add_column("outbox", sa.Column("topic", sa.Text(), nullable=True))
-    op.add_column("outbox", sa.Column("part", sa.Text(), nullable=False, server_default="begins"))
-    op.add_column("outbox", sa.Column("expires_at", sa.Text(), nullable=True))
+    op.add_column("outbox", sa.Column("topic", TEXT, nullable=True))
+    op.add_column("outbox", sa.Column("part", TEXT, nullable=False, server_default="begins"))
+    op.add_column("outbox", sa.Column("expires_at", TEXT, nullable=True))
     op.create_index(
         "ix_outbox_sent",
         "outbox",
         ["delivered_at"],
         unique=False,
         sqlite_where=sa.text("state = 'delivered'"),
+        postgresql_where=sa.text("state = 'delivered'"),
     )
     op.create_index(
         "ix_outbox_topic",
@@ -26,4 +29,5 @@ def upgrade() -> None:
         ["chat", "topic", "id"],
         unique=False,
         sqlite_where=sa.text("topic IS NOT NULL"),
+        postgresql_where=sa.text("topic IS NOT NULL"),
     )
