@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from bench import accounts, legs, orders, startup, storage, triggers, updates, watching
+from bench import accounts, delivery, legs, orders, startup, storage, triggers, updates, watching
 from bench.tables import Table
 
 
@@ -28,6 +28,7 @@ PARTS = {
     "accounts": Part(lambda: accounts.measure(accounts.Plan()), lambda: accounts.measure(accounts.QUICK)),
     "triggers": Part(lambda: triggers.measure(triggers.Plan()), lambda: triggers.measure(triggers.QUICK)),
     "watching": Part(lambda: watching.measure(watching.Plan()), lambda: watching.measure(watching.QUICK)),
+    "delivery": Part(lambda: delivery.measure(delivery.Plan()), lambda: delivery.measure(delivery.QUICK)),
     "storage": Part(lambda: storage.measure(storage.Plan()), lambda: storage.measure(storage.QUICK)),
     "start": Part(lambda: startup.measure(startup.Plan()), lambda: startup.measure(startup.QUICK)),
 }

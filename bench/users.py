@@ -81,8 +81,10 @@ def chat_of(user: int) -> ChatRef:
     return ChatRef(Platform.TELEGRAM, str(user))
 
 
-async def open_long(bot: Bot, user: User, symbol: Symbol, margin_mode: MarginMode) -> None:
-    wanted = OpenRequest(symbol, PositionSide.LONG, NOTIONAL, Decimal(10), margin_mode)
+async def open_long(
+    bot: Bot, user: User, symbol: Symbol, margin_mode: MarginMode, *, leverage: int = 10
+) -> None:
+    wanted = OpenRequest(symbol, PositionSide.LONG, NOTIONAL, Decimal(leverage), margin_mode)
     quote = await bot.hedging.offer_open(user, user.home, wanted)
     await confirm(bot, user, quote)
 

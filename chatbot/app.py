@@ -28,8 +28,8 @@ from chatbot.ports import (
     Store,
 )
 from chatbot.pushing.inbox import InboxProcessor, replies_to_outbox
-from chatbot.pushing.limits import Limits
-from chatbot.pushing.outbox import DEFAULT_LIMITS, Outbox
+from chatbot.pushing.limits import Limits, telegram_limits
+from chatbot.pushing.outbox import Outbox
 from chatbot.pushing.scheduler import Scheduler
 from chatbot.routing import PAPER, RoutedStreams, RoutedVenues
 from chatbot.services.accounts import AccountService
@@ -167,10 +167,10 @@ async def open_bot(
     feed: PriceFeed | None = None,
     exchanges: Exchanges | None = None,
     messengers: Sequence[Messenger] = (),
-    limits: Mapping[Platform, Limits] = DEFAULT_LIMITS,
+    limits: Mapping[Platform, Limits] | None = None,
     only_look: bool = False,
 ) -> AsyncIterator[Bot]:
-    """``limits``: how fast each platform may be sent to; a benchmark lifts them to see the bot itself.
+    """``limits``: how fast each platform may be sent to, in place of what is set; a benchmark lifts them.
 
     ``only_look``: a paper exchange that does not exist yet is not founded, since it belongs to one market,
     and a restored database stays as it is.
@@ -195,10 +195,14 @@ async def open_bot(
             ids,
             exchanges=exchanges,
             messengers=messengers,
-            limits=limits,
+            limits=limits_of(settings) if limits is None else limits,
         )
         stack.push_async_callback(bot.watch.stop)
         yield bot
+
+
+def limits_of(settings: Settings) -> Mapping[Platform, Limits]:
+    return {Platform.TELEGRAM: telegram_limits(settings.telegram.messages_per_second)}
 
 
 def open_feed(settings: Settings, clock: Clock) -> PriceFeed:
@@ -246,7 +250,9 @@ async def _wire(
     buttons = Buttons(await mailbox.secret("buttons"))
     presenter = CardPresenter(buttons, settings.quote.band)
     bookkeeper = Bookkeeper(store, venues, clock, locks)
-    outbox = Outbox(mailbox, [ears.messenger(each) for each in messengers], clock, limits)
+    outbox = Outbox(
+        mailbox, [ears.messenger(each) for each in messengers], clock, limits, aged=presenter.aged
+    )
     driver = Driver(
         store=store,
         venues=venues,

@@ -116,6 +116,14 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
+class AsOf:
+    """When what a card says was true. ``zone`` is that of whoever reads it."""
+
+    at: datetime
+    zone: str = "UTC"
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
     """One card. The first line of ``blocks`` carries the number that decides.
 
@@ -123,6 +131,7 @@ class Reply:
     where the platform can. ``edit`` puts the reply in place of the card whose button was tapped.
     ``toast`` is the short answer to a tap (at most 200 characters); a reply with no blocks is only that.
     With a ``picture`` the blocks are its caption: a few lines, as some platforms take 1,024 characters only.
+    With ``as_of`` it tells its age where it arrives late.
     """
 
     blocks: tuple[Block, ...] = ()
@@ -132,6 +141,7 @@ class Reply:
     edit: bool = False
     toast: str | None = None
     picture: Picture | None = None
+    as_of: AsOf | None = None
 
 
 class Priority(IntEnum):
@@ -144,12 +154,21 @@ class Priority(IntEnum):
     INFO = 40
 
 
+class Part(StrEnum):
+    """Of what is told on a topic."""
+
+    BEGINS = "begins"
+    GOES_ON = "goes_on"
+    ENDS = "ends"  # no news to a chat in which the rest never arrived
+
+
 @dataclass(frozen=True, slots=True)
 class OutboxMessage:
     """A message owed to a chat. ``dedupe_key`` is unique for ever: the same message is never owed twice.
 
     ``replaces`` is the platform's id of the message to edit; without it ``reply.slot`` decides. Of several
-    undelivered messages with one slot in one chat only the newest is delivered.
+    undelivered messages with one slot in one chat only the newest is delivered, and so with one ``topic``;
+    but what is told on a topic never edits what was told before. From ``expires_at`` on it is not delivered.
     """
 
     dedupe_key: str
@@ -158,3 +177,6 @@ class OutboxMessage:
     priority: Priority
     not_before: datetime
     replaces: str | None = None
+    topic: str | None = None
+    part: Part = Part.BEGINS
+    expires_at: datetime | None = None

@@ -20,7 +20,8 @@
     │   └─ Conflict                   a row changed under us, or a token was used already
     ├─ DeliveryError                  a message did not get to its chat
     │   ├─ ChatUnreachable            blocked, deleted, kicked: stop sending there
-    │   └─ DeliverLater               carries retry_after and whether it holds one chat or all
+    │   └─ DeliverLater               carries retry_after; holds one chat
+    │       └─ PlatformAway           holds all chats of the platform
     └─ InvariantBroken                a bug or corrupt state: halt that hedge, alert, never continue
 """
 
@@ -184,6 +185,10 @@ class DeliverLater(DeliveryError):
     def __init__(self, message: str | None = None, *, retry_after: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class PlatformAway(DeliverLater):
+    """The platform cannot be reached: nothing can be delivered there now, to nobody."""
 
 
 class InvariantBroken(HedgerowError):

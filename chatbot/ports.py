@@ -539,7 +539,8 @@ class Changes:
     (version 0 and unknown id: insert). ``spend_quote`` marks the quote used by a request, ``Conflict`` when
     it was used before. ``reconciled`` accounts are no longer restored ones.
     ``handled`` marks inbox updates done. Fills and funding whose key is known already raise ``Conflict``.
-    Outbox messages whose dedupe key is known already are skipped.
+    Outbox messages whose dedupe key is known already are skipped. What waits on the topic of one of
+    ``restated`` is put in its words; what waits on a topic in a chat in ``withdrawn`` is not delivered.
     """
 
     users: tuple[User, ...] = ()
@@ -554,6 +555,8 @@ class Changes:
     spend_quote: tuple[QuoteId, str, str, datetime] | None = None  # id, request id, choice, at
     episodes: tuple[AlertEpisode, ...] = ()
     outbox: tuple[OutboxMessage, ...] = ()
+    restated: tuple[OutboxMessage, ...] = ()
+    withdrawn: tuple[tuple[ChatRef, str], ...] = ()
     handled: tuple[str, ...] = ()
     audit: tuple[AuditEntry, ...] = ()
     reconciled: tuple[AccountId, ...] = ()
@@ -616,6 +619,10 @@ class Store(Protocol):
 
     async def active_episodes(self, user_id: UserId) -> tuple[AlertEpisode, ...]: ...
 
+    async def waiting(self, chat: ChatRef) -> Mapping[str, Reply]:
+        """By topic, the cards that are owed to a chat and not delivered yet."""
+        ...
+
     async def prune(self, before: datetime) -> None:
         """Forgets quotes, delivered messages and handled updates older than this. Never money."""
         ...
@@ -646,12 +653,19 @@ class Copies(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Owed:
-    """An outbox row on its way: ``message_id`` of the card to edit, if there is one."""
+    """An outbox row on its way: ``message_id`` of the card to edit, if there is one.
+
+    ``moot``: it tells the end of something whose beginning never arrived.
+    """
 
     row_id: int
     message: OutboxMessage
     tries: int
     edits: str | None
+    moot: bool = False
+
+    def too_late(self, now: datetime) -> bool:
+        return self.message.expires_at is not None and self.message.expires_at <= now
 
 
 @dataclass(frozen=True, slots=True)
@@ -680,6 +694,10 @@ class Mailbox(Protocol):
         ...
 
     async def next_due_at(self) -> datetime | None: ...
+
+    async def sent_since(self, at: datetime) -> tuple[tuple[ChatRef, datetime], ...]:
+        """Where to and when what was delivered went, in that order; read at start."""
+        ...
 
     async def delivered(self, results: Sequence[Delivered], now: datetime) -> None:
         """Marked; a slot remembers its message id."""

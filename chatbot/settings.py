@@ -209,6 +209,7 @@ class TelegramSettings(Section):
         None, validate_default=True, examples=["a-long-random-word-of-yours"]
     )
     show_balances_in_groups: bool = Field(False, examples=["true"])
+    messages_per_second: int = Field(30, ge=1, le=1000, examples=["30"])
 
     @field_validator("webhook_secret")
     @classmethod

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
-from chatbot.chat import Reply
+from chatbot.chat import Reply, Text
 from chatbot.domain.risk import Alert
 from chatbot.ports import Account, Progress, User
 from chatbot.services.connecting import Connected, Doubtful
@@ -19,6 +19,9 @@ from handlers.digest_cards import digest_card
 from handlers.look import Look
 from handlers.progress_cards import progress_card
 from handlers.restore_cards import restored_card
+from handlers.text import clock_time, duration
+
+LATE = timedelta(minutes=1)
 
 
 class CardPresenter:
@@ -37,6 +40,14 @@ class CardPresenter:
 
     def alert(self, user: User, alert: Alert) -> Reply:
         return alert_card(user, alert, self._buttons)
+
+    def aged(self, reply: Reply, now: datetime) -> Reply:
+        """What arrives late says when it was true."""
+        if reply.as_of is None or now - reply.as_of.at < LATE:
+            return reply
+        at, zone = reply.as_of.at, reply.as_of.zone
+        age = Text(f"As of {clock_time(at, zone)}, {duration(now - at)} ago.")
+        return replace(reply, blocks=(*reply.blocks, age))
 
     def digest(self, user: User, digest: Digest) -> Reply:
         return digest_card(replace(self._home(user), balances=user.home.private), digest)

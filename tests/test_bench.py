@@ -10,7 +10,7 @@ from decimal import Decimal
 import aiohttp
 import pytest
 
-from bench import accounts, legs, orders, startup, storage, triggers, updates, watching
+from bench import accounts, delivery, legs, orders, startup, storage, triggers, updates, watching
 from bench.__main__ import PARTS, main
 from bench.crowd import QUESTION, Answer, Crowd
 from bench.figures import figure, median, quantile, times
@@ -71,6 +71,17 @@ async def test_the_endangered_are_seen_sooner_than_in_turn_at_the_same_cost() ->
     assert ours[0] == theirs[0] > 0
     assert ours[1] * watching.SOONER <= theirs[1]
     assert ours[-2] < theirs[-2]  # fewer looks
+
+
+async def test_a_crowd_is_told_at_the_limit_and_one_alert_at_once() -> None:
+    table = await delivery.measure(delivery.Plan(users=120, ticks=3, accounts=3))
+    rows = {row[0]: row for row in table.rows}
+    ours, together = rows[delivery.OURS], rows[delivery.TOGETHER]
+    assert ours[4:7] == ("0", "0", "0")
+    assert float(ours[3]) < float(together[3])
+    assert int(together[4]) > 0
+    assert [aim.met for aim in table.aims[:2]] == [True, True]
+    assert "of 3," in table.aims[2].words
 
 
 @pytest.mark.slow

@@ -41,6 +41,7 @@ DISTRIBUTIONS = {
 # Which document explains a setting, by the beginning of its name.
 EXPLAINED_IN = {
     "HEDGEROW_TELEGRAM__SHOW_BALANCES_IN_GROUPS": "docs/adr/0004-platform-neutral-replies.md",
+    "HEDGEROW_TELEGRAM__MESSAGES_PER_SECOND": "docs/alerts.md",
     "HEDGEROW_TELEGRAM__": "docs/adr/0005-own-ingress-for-updates.md",
     "HEDGEROW_HTTP__": "docs/keys.md",
     "HEDGEROW_MASTER_KEY": "docs/keys.md",

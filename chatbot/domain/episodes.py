@@ -51,11 +51,29 @@ class Episode:
 
 
 @dataclass(frozen=True, slots=True)
+class Standing:
+    """What was told before and still holds, as it would be told now."""
+
+    alert: Alert
+    episode: Episode
+
+    @property
+    def as_told_now(self) -> Episode:
+        """Where this takes the place of what was told: a level that was left is news when it comes back."""
+        return replace(self.episode, told_level=self.alert.level)
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
-    """``alerts`` to tell, gravest first; ``episodes`` that changed."""
+    """``alerts`` to tell, gravest first; ``episodes`` that changed.
+
+    Of what was told before and may not have arrived yet: ``standing`` holds, ``over`` does not, by key.
+    """
 
     alerts: tuple[Alert, ...] = ()
     episodes: tuple[Episode, ...] = ()
+    standing: tuple[Standing, ...] = ()
+    over: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +100,32 @@ def step(
     """
     context = _Context(preferences, now, told_otherwise, {e.key: e for e in recent})
     active = {episode.key: episode for episode in episodes}
-    judged = [_judge(finding, active.pop(finding.key, None), context) for finding in findings]
+    looked_at = [(finding, active.pop(finding.key, None)) for finding in findings]
+    judged = [(finding, before, *_judge(finding, before, context)) for finding, before in looked_at]
     gone = [replace(episode, cleared_at=now) for episode in active.values()]
-    alerts = sorted((alert for _, alert in judged if alert is not None), key=urgency)
-    return Step(tuple(alerts), tuple(episode for episode, _ in judged if episode is not None) + tuple(gone))
+    silent = [(finding, after or before) for finding, before, after, alert in judged if alert is None]
+    told = [(finding, episode) for finding, episode in silent if episode is not None and _was_told(episode)]
+    return Step(
+        tuple(sorted((alert for *_, alert in judged if alert is not None), key=urgency)),
+        (*(after for _, _, after, _ in judged if after is not None), *gone),
+        tuple(_standing(finding, episode) for finding, episode in told if _holds(finding, episode)),
+        frozenset(episode.key for finding, episode in told if not _holds(finding, episode))
+        | {episode.key for episode in gone if _was_told(episode)},
+    )
+
+
+def _was_told(episode: Episode) -> bool:
+    return episode.told_level >= 0
+
+
+def _holds(finding: Finding, episode: Episode) -> bool:
+    """An episode whose end may not be told yet is over all the same."""
+    return episode.cleared_at is None and max(finding.level, min(episode.level, finding.holding)) >= 0
+
+
+def _standing(finding: Finding, episode: Episode) -> Standing:
+    level = min(episode.level, episode.told_level)
+    return Standing(_alert(finding, AlertPhase.WORSE, episode, level), episode)
 
 
 def urgency(alert: Alert) -> tuple[int, bool, int, int, str]:

@@ -53,6 +53,11 @@ ALWAYS_ON = frozenset(
 )
 
 
+HAPPENED_ONCE = frozenset(
+    {AlertKind.LOST, AlertKind.STOPPED, AlertKind.SHRUNK, AlertKind.GROWN, AlertKind.PRICE}
+)
+
+
 class AlertPhase(StrEnum):
     RISE = "rise"
     WORSE = "worse"
@@ -373,3 +378,13 @@ class Alert:
     @property
     def symbol(self) -> Symbol | None:
         return self.figures.instrument.symbol if isinstance(self.figures, OnMarket) else None
+
+    @property
+    def lasts(self) -> bool:
+        """It tells of a condition, not of what happened once: newer news of it makes this one old."""
+        return self.kind not in HAPPENED_ONCE
+
+    @property
+    def matters_for(self) -> timedelta | None:
+        """``None``: for as long as it holds."""
+        return self.figures.settles_in if isinstance(self.figures, FundingSoon) else None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -24,17 +25,27 @@ class Limits:
     group_window: timedelta
 
 
-# The numbers of Telegram's Bots FAQ. The exact ones are unspecified: a 429 holds its chat as long as it says.
-TELEGRAM_LIMITS = Limits(
-    overall=30,
-    overall_reserve=3,
-    overall_window=timedelta(seconds=1),
-    private_burst=3,
-    private_interval=timedelta(seconds=1),
-    group=20,
-    group_reserve=2,
-    group_window=timedelta(seconds=60),
-)
+# What comes later on its way and what comes sooner must not meet in one window of the platform's.
+MARGIN = timedelta(milliseconds=50)
+
+
+def telegram_limits(per_second: int = 30) -> Limits:
+    """The numbers of Telegram's Bots FAQ. The exact ones are unspecified: a 429 holds its chat as long as it
+    says.
+    """
+    return Limits(
+        overall=per_second,
+        overall_reserve=math.ceil(per_second / 10) if per_second > 1 else 0,
+        overall_window=timedelta(seconds=1) + MARGIN,
+        private_burst=3,
+        private_interval=timedelta(seconds=1) + MARGIN,
+        group=20,
+        group_reserve=2,
+        group_window=timedelta(seconds=60) + MARGIN,
+    )
+
+
+TELEGRAM_LIMITS = telegram_limits()
 
 
 class _Window:
@@ -51,6 +62,10 @@ class _Window:
         # Instants from the future are left over from a clock that was set back.
         while self.sent and not now - self._length < self.sent[0] <= now:
             self.sent.popleft()
+
+    def room(self, now: datetime) -> int:
+        self.forget(now)
+        return self._size - len(self.sent)
 
     def free_at(self, now: datetime, *, reserve: int) -> datetime:
         """When the next one fits while ``reserve`` places stay free."""
@@ -72,8 +87,33 @@ class Pacer:
         self._full_at: dict[ChatRef, datetime] = {}
         self._groups: dict[ChatRef, _Window] = {}
         self._holds: dict[ChatRef, datetime] = {}
+        self._failures = 0  # since the platform was last heard of
+        self._away_until: datetime | None = None
+        self._probing = False
+
+    @property
+    def memory(self) -> timedelta:
+        """What was sent longer ago does not matter any more."""
+        limits = self._limits
+        if limits is None:
+            return timedelta(0)
+        return max(limits.overall_window, limits.group_window, limits.private_burst * limits.private_interval)
+
+    def away(self, now: datetime, pause: Callable[[int], float]) -> None:
+        """The platform cannot be reached: then one message at a time finds out whether it is back.
+
+        ``pause`` in seconds, after so many failures. What was on its way when it went counts once.
+        """
+        self._probing = False
+        if self._away_until is None or now >= self._away_until:
+            self._away_until = now + timedelta(seconds=pause(self._failures))
+            self._failures += 1
+
+    def reached(self) -> None:
+        self._failures, self._away_until, self._probing = 0, None, False
 
     def sent(self, chat: ChatRef, now: datetime) -> None:
+        self._probing = self._away_until is not None
         if self._limits is None or self._overall is None:
             return
         self._overall.sent.append(now)
@@ -91,9 +131,18 @@ class Pacer:
         return max(self._holds.get(chat, now), self._paced_until(chat, priority, now))
 
     def overall_free_at(self, priority: Priority, now: datetime) -> datetime:
+        back_at = now if self._away_until is None else max(now, self._away_until)
         if self._limits is None or self._overall is None:
-            return now
-        return self._overall.free_at(now, reserve=_reserve(self._limits.overall_reserve, priority))
+            return back_at
+        free_at = self._overall.free_at(now, reserve=_reserve(self._limits.overall_reserve, priority))
+        return max(back_at, free_at)
+
+    def room(self, now: datetime) -> int | None:
+        """How many may go now at most; ``None``: any number."""
+        if self._away_until is not None and (self._probing or now < self._away_until):
+            return 0
+        room = None if self._overall is None else self._overall.room(now)
+        return room if self._away_until is None or room == 0 else 1
 
     def closed(self, now: datetime) -> set[str]:
         """The chats to which not even a critical message may go now."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 
-from chatbot.chat import ChatRef, OutboxMessage, Request
+from chatbot.chat import ChatRef, OutboxMessage, Part, Request
 from chatbot.ports import Delivered, Owed
 
 
@@ -40,6 +40,7 @@ class MemoryMailbox:
         self._cursors: dict[str, int] = {}
         self._cards: dict[tuple[ChatRef, str], str] = {}
         self._secrets: dict[str, bytes] = {}
+        self._sent: list[tuple[ChatRef, datetime]] = []
 
     async def settle(self, *, handled: Sequence[str] = (), outbox: Sequence[OutboxMessage] = ()) -> None:
         """What ``Store.commit(Changes(handled=…, outbox=…))`` does, in one step too."""
@@ -70,30 +71,42 @@ class MemoryMailbox:
     async def due(self, now: datetime, *, limit: int, skip_chats: Collection[str] = ()) -> tuple[Owed, ...]:
         rows = [row for row in self._owed() if row.not_before <= now]
         rows = [row for row in rows if str(row.message.chat) not in skip_chats]
-        rows = [row for row in rows if not self._superseded(row, rows)]
+        rows = [row for row in rows if not self._superseded(row)]
         rows.sort(key=lambda row: (row.message.priority, row.row_id))
         return tuple(self._on_its_way(row) for row in rows[:limit])
 
     def _owed(self) -> list[OutboxRow]:
         return [row for row in self.rows.values() if row.state is RowState.OWED]
 
-    def _superseded(self, row: OutboxRow, rows: Sequence[OutboxRow]) -> bool:
-        newer = any(other.row_id > row.row_id and _same_card(other, row) for other in rows)
+    def _superseded(self, row: OutboxRow) -> bool:
+        newer = any(other.row_id > row.row_id and _same_subject(other, row) for other in self._owed())
         if newer:
             self._mark(row.row_id, RowState.SUPERSEDED)
         return newer
 
     def _on_its_way(self, row: OutboxRow) -> Owed:
         card = self._cards.get((row.message.chat, row.message.reply.slot or ""))
-        return Owed(row.row_id, row.message, row.tries, row.message.replaces or card)
+        return Owed(row.row_id, row.message, row.tries, row.message.replaces or card, self._moot(row))
+
+    def _moot(self, row: OutboxRow) -> bool:
+        """An end of which the chat knows no beginning."""
+        before = [each for each in self.rows.values() if each.row_id < row.row_id and _same_topic(each, row)]
+        heard = [each.message.part for each in before if each.state is RowState.DELIVERED]
+        unheard = [each for each in before if each.message.part is Part.BEGINS]
+        known = heard[-1] is not Part.ENDS if heard else not unheard
+        return row.message.part is Part.ENDS and not known
 
     async def next_due_at(self) -> datetime | None:
         return min((row.not_before for row in self._owed()), default=None)
+
+    async def sent_since(self, at: datetime) -> tuple[tuple[ChatRef, datetime], ...]:
+        return tuple((chat, sent) for chat, sent in self._sent if sent >= at)
 
     async def delivered(self, results: Sequence[Delivered], now: datetime) -> None:
         for result in results:
             self._mark(result.row_id, RowState.DELIVERED)
             message = self.rows[result.row_id].message
+            self._sent.append((message.chat, now))
             if result.message_id is not None and message.reply.slot is not None:
                 self._cards[message.chat, message.reply.slot] = result.message_id
 
@@ -118,6 +131,15 @@ class MemoryMailbox:
 
     def _mark(self, row_id: int, state: RowState, reason: str = "") -> None:
         self.rows[row_id] = replace(self.rows[row_id], state=state, reason=reason)
+
+
+def _same_subject(row: OutboxRow, other: OutboxRow) -> bool:
+    return _same_card(row, other) or _same_topic(row, other)
+
+
+def _same_topic(row: OutboxRow, other: OutboxRow) -> bool:
+    topic = row.message.topic
+    return topic is not None and topic == other.message.topic and row.message.chat == other.message.chat
 
 
 def _same_card(row: OutboxRow, other: OutboxRow) -> bool:

@@ -4,20 +4,20 @@ At least once. A row is marked after the platform confirmed; a process that dies
 that is lost on its way, has the message sent again (Telegram knows no idempotency key). An edit sent again
 changes nothing.
 
-Each message is chosen when it can leave, not before: what is more urgent and comes later goes first, and of
-several states of a card only the newest goes.
+Each message is chosen when it can leave, not before: what is more urgent and comes later goes first, of
+several states of a card or a topic only the newest goes, and what has no meaning any more goes nowhere.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from chatbot.chat import Platform
-from chatbot.errors import ChatUnreachable, DeliverLater, StorageError
+from chatbot.chat import Platform, Priority, Reply
+from chatbot.errors import ChatUnreachable, DeliverLater, PlatformAway, StorageError
 from chatbot.ports import Clock, Delivered, Mailbox, Messenger, Owed
 from chatbot.pushing.limits import TELEGRAM_LIMITS, Limits, Pacer
 from chatbot.pushing.waking import Waker
@@ -40,8 +40,15 @@ class _Attempt:
     error: Exception | None = None
 
 
+def _as_it_is(reply: Reply, _: datetime) -> Reply:
+    return reply
+
+
 class Outbox:
-    """``limits`` per platform; a platform without an entry is not paced."""
+    """``limits`` per platform; a platform without an entry is not paced.
+
+    ``aged``: a card as it is to be sent at an instant, which may be long after it was written.
+    """
 
     def __init__(
         self,
@@ -51,7 +58,9 @@ class Outbox:
         limits: Mapping[Platform, Limits] = DEFAULT_LIMITS,
         *,
         concurrency: int = 128,
+        aged: Callable[[Reply, datetime], Reply] = _as_it_is,
     ) -> None:
+        self._aged = aged
         self._mailbox = mailbox
         self._messengers = {messenger.platform: messenger for messenger in messengers}
         self._clock = clock
@@ -88,6 +97,7 @@ class Outbox:
     async def run(self) -> None:
         self._finished.clear()
         try:
+            await self._remember()
             while not self._stopping:
                 self._waker.clear()
                 await self._round()
@@ -105,6 +115,18 @@ class Outbox:
         self._stopping = True
         self._waker.wake()
         await self._finished.wait()
+
+    async def _remember(self) -> None:
+        """The platform still counts what an earlier run has sent."""
+        now = self._clock.now()
+        memory = max(pacer.memory for pacer in self._pacers.values())
+        if not memory:
+            return
+        try:
+            for chat, at in await self._mailbox.sent_since(now - memory):
+                self._pacers[chat.platform].sent(chat, min(at, now))
+        except StorageError:
+            log.exception("what was sent last cannot be read")
 
     async def _round(self) -> None:
         try:
@@ -130,9 +152,26 @@ class Outbox:
         now = self._clock.now()
         passed_over = self._closed_chats(now) | self._voiceless | self._in_flight.keys()
         more = True
-        while more and len(self._in_flight) < self._concurrency:
-            page = await self._mailbox.due(now, limit=PAGE, skip_chats=passed_over)
-            more = self._start_page(page, passed_over, now) and len(page) == PAGE
+        while more and (most := self._room(now)):
+            page = await self._mailbox.due(now, limit=most, skip_chats=passed_over)
+            still = await self._drop_meaningless(page, now)
+            more = self._start_page(still, passed_over, now) and len(page) == most
+
+    def _room(self, now: datetime) -> int:
+        """What cannot leave now need not be read now."""
+        rooms = [self._pacers[platform].room(now) for platform in self._messengers]
+        paced = sum(room for room in rooms if room is not None)
+        return min(PAGE, self._concurrency - len(self._in_flight), PAGE if None in rooms else paced)
+
+    async def _drop_meaningless(self, page: Sequence[Owed], now: datetime) -> Sequence[Owed]:
+        """The others are left."""
+        for reason, found in (
+            ("too late", [owed for owed in page if owed.too_late(now)]),
+            ("over before it was told", [owed for owed in page if owed.moot]),
+        ):
+            if found:
+                await self._mailbox.abandon([owed.row_id for owed in found], reason=reason)
+        return [owed for owed in page if not (owed.moot or owed.too_late(now))]
 
     def _closed_chats(self, now: datetime) -> set[str]:
         return set[str]().union(*(pacer.closed(now) for pacer in self._pacers.values()))
@@ -148,12 +187,16 @@ class Outbox:
                 self._voiceless.add(str(chat))
                 continue
             pacer = self._pacers[chat.platform]
-            if pacer.overall_free_at(priority, now) > now or len(self._in_flight) >= self._concurrency:
+            if not self._may_leave(pacer, priority, now):
                 return False
             passed_over.add(str(chat))
             if pacer.chat_free_at(chat, priority, now) <= now:
                 self._start(owed, now)
         return True
+
+    def _may_leave(self, pacer: Pacer, priority: Priority, now: datetime) -> bool:
+        room = pacer.overall_free_at(priority, now) <= now and pacer.room(now) != 0
+        return room and len(self._in_flight) < self._concurrency
 
     def _start(self, owed: Owed, now: datetime) -> None:
         chat = owed.message.chat
@@ -164,13 +207,11 @@ class Outbox:
         now = self._clock.now()
         if self._in_flight:
             return self._opening(now)
+        if await self._mailbox.due(now, limit=1, skip_chats=self._voiceless):
+            return self._opening(now)
+        self._rest()
         due_at = await self._mailbox.next_due_at()
-        if due_at is None or due_at > now:
-            self._rest()
-            return due_at
-        if not await self._mailbox.due(now, limit=1, skip_chats=self._voiceless):
-            self._rest()
-        return self._opening(now)
+        return self._opening(now) if due_at is not None and due_at <= now else due_at
 
     def _rest(self) -> None:
         if not self._waker.woken:
@@ -194,7 +235,8 @@ class Outbox:
     async def _send(self, owed: Owed) -> str | None:
         message = owed.message
         messenger = self._messengers[message.chat.platform]
-        return await messenger.deliver(message.chat, message.reply, edits=owed.edits)
+        reply = self._aged(message.reply, self._clock.now())
+        return await messenger.deliver(message.chat, reply, edits=owed.edits)
 
     # --- booking ----------------------------------------------------------------------------------
 
@@ -206,11 +248,20 @@ class Outbox:
         if delivered:
             await self._mailbox.delivered(delivered, now)
         for attempt in attempts:
-            if attempt.error is not None:
-                await self._book_failure(attempt.owed, attempt.error, now)
+            self._listen(attempt, now)
+        failed = [(attempt.owed, attempt.error) for attempt in attempts if attempt.error is not None]
+        await _all_of([self._book_failure(owed, error, now) for owed, error in failed])
         del self._attempts[: len(attempts)]
         for attempt in attempts:
             self._in_flight.pop(str(attempt.owed.message.chat), None)
+
+    def _listen(self, attempt: _Attempt, now: datetime) -> None:
+        """Whatever else went wrong, it was there to answer."""
+        pacer, error = self._pacers[attempt.owed.message.chat.platform], attempt.error
+        if isinstance(error, PlatformAway):
+            pacer.away(now, lambda failures: max(error.retry_after, pause_after(failures)))
+        else:
+            pacer.reached()
 
     async def _book_failure(self, owed: Owed, error: Exception, now: datetime) -> None:
         chat = owed.message.chat
@@ -241,6 +292,14 @@ class Outbox:
             return
         until = now + timedelta(seconds=pause_after(owed.tries))
         await self._mailbox.postpone(owed.row_id, until, reason=reason)
+
+
+async def _all_of(work: Sequence[Awaitable[None]]) -> None:
+    """Together, so that they share the way to the disk; raises the first failure when all have ended."""
+    outcomes = await asyncio.gather(*work, return_exceptions=True)
+    for outcome in outcomes:
+        if outcome is not None:
+            raise outcome
 
 
 def pause_after(tries: int) -> float:

@@ -14,7 +14,7 @@ from decimal import Decimal
 from typing import Protocol
 from zoneinfo import ZoneInfo
 
-from chatbot.chat import OutboxMessage, Priority, Reply
+from chatbot.chat import AsOf, OutboxMessage, Priority, Reply
 from chatbot.domain.account import AccountView
 from chatbot.domain.digest import Due, by_settlement, daily, until_told
 from chatbot.domain.episodes import EVERYTHING, is_quiet
@@ -149,12 +149,14 @@ class DigestService:
         return await self._venues.of(account).view(symbols, depth=1)
 
     async def _owe(self, user: User, due: Due, reply: Reply) -> None:
+        now = self._clock.now()
         message = OutboxMessage(
             dedupe_key=f"digest:{user.id}:{due.key}",
             chat=user.home,
-            reply=reply,
+            reply=replace(reply, as_of=AsOf(now, user.preferences.time_zone)),
             priority=Priority.INFO,
-            not_before=self._clock.now(),
+            not_before=now,
+            topic=f"digest:{user.id}",
         )
         await self._store.commit(Changes(outbox=(message,)))
         self._notify()

@@ -66,6 +66,7 @@ class Pacer:
         self._accounts_at: datetime | None = None
         self._begun: dict[AccountId, datetime] = {}
         self._hurried: set[AccountId] = set()
+        self._crowd: set[AccountId] = set()  # of those, the ones that a price concerns
         self._awake: dict[AccountId, asyncio.Task[None]] = {}
         self._again: set[AccountId] = set()
         self._woken_at: dict[AccountId, datetime] = {}
@@ -123,6 +124,7 @@ class Pacer:
         now = self._clock.now()
         self._begun.update((account.id, now) for account in accounts)
         self._hurried.difference_update(account.id for account in accounts)
+        self._crowd.difference_update(account.id for account in accounts)
         await self._watching.look_at_each(accounts)
 
     # --- woken ----------------------------------------------------------------------------------
@@ -137,10 +139,11 @@ class Pacer:
 
     def concern(self, venue: str, account_id: AccountId) -> None:
         """A price has reached what matters to it."""
-        alone = not self._hurried and len(self._awake) < AT_ONCE and self._room(venue)
+        alone = not self._crowd and len(self._awake) < AT_ONCE and self._room(venue)
         if alone or account_id in self._awake:
             self.wake(account_id)
         else:
+            self._crowd.add(account_id)
             self.hurry(account_id)
 
     async def stop(self) -> None:

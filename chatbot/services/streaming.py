@@ -130,12 +130,13 @@ class StreamService:
         async def listen(stream: PriceStream) -> None:
             stream.follow(self._arming.symbols(venue))
             while True:
-                self._wake_concerned(venue, await stream.moved())
+                self.moved(venue, await stream.moved())
 
         return Keeper(
             f"{venue} prices", self._clock, open=lambda: self._streams.of_prices(venue), listen=listen
         )
 
-    def _wake_concerned(self, venue: str, prices: Mapping[Symbol, Decimal]) -> None:
+    def moved(self, venue: str, prices: Mapping[Symbol, Decimal]) -> None:
+        """A stream tells of prices: whoever they concern is looked at."""
         for account_id in self._arming.concerned(venue, prices):
             self._concern(venue, account_id)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from chatbot.chat import OutboxMessage, Priority
+from chatbot.chat import AsOf, OutboxMessage, Part, Priority, Reply
 from chatbot.domain.account import AccountView
 from chatbot.domain.causes import (
     VENUE_CAUSES,
@@ -31,7 +31,7 @@ from chatbot.domain.causes import (
 )
 from chatbot.domain.changes import change_alert, forced_alert
 from chatbot.domain.dangers import NAKED_AFTER, find, venue_finding
-from chatbot.domain.episodes import MEMORY, Episode, Step, step
+from chatbot.domain.episodes import MEMORY, Episode, Standing, Step, step
 from chatbot.domain.hedge import AccountId, Hedge, HedgeId, HedgeStatus, LegRole, UserId
 from chatbot.domain.instrument import ZERO, Symbol
 from chatbot.domain.operation import Operation
@@ -52,12 +52,14 @@ log = logging.getLogger(__name__)
 CLOSED_WITHIN = timedelta(days=1)
 CLOSED_HEDGES = 10
 PARALLEL = 8  # accounts of one venue looked at in one go
+RESTATE_AFTER = timedelta(seconds=15)  # what waits to be delivered is put in the words of now
 
 _PRIORITIES = {
     Gravity.CRITICAL: Priority.CRITICAL,
     Gravity.WARNING: Priority.WARNING,
     Gravity.INFO: Priority.INFO,
 }
+_PARTS = {AlertPhase.RISE: Part.BEGINS, AlertPhase.WORSE: Part.GOES_ON, AlertPhase.CLEAR: Part.ENDS}
 _REASONS: tuple[tuple[type[Exception], str], ...] = (
     (RateLimited, "it asks us to slow down"),
     (BadCredentials, "it does not accept the key"),
@@ -82,8 +84,14 @@ async def _nothing(_: Account) -> None:
 class _Telling:
     """What one look leads to."""
 
-    alerts: tuple[Alert, ...]
-    episodes: tuple[Episode, ...]
+    alerts: tuple[Alert, ...] = ()
+    episodes: tuple[Episode, ...] = ()
+    standing: tuple[Standing, ...] = ()
+    over: frozenset[str] = frozenset()
+
+
+def _telling(step: Step, happened: Sequence[Alert] = ()) -> _Telling:
+    return _Telling((*happened, *step.alerts), step.episodes, step.standing, step.over)
 
 
 class WatchService:
@@ -206,7 +214,7 @@ class WatchService:
         told_otherwise = {f"#{alert.number}:{AlertKind.IMBALANCE}" for alert in happened}
         episodes = await self._episodes(user, books)
         told = self._step(user, findings, episodes, told_otherwise=told_otherwise)
-        return _Telling((*happened, *told.alerts), told.episodes)
+        return _telling(told, happened)
 
     def _heard(self, books: Books) -> Finding:
         """The venue answers, but perhaps not to everything that was asked."""
@@ -225,12 +233,12 @@ class WatchService:
         _log_failure(account, error)
         lasting = self._down_for(account)
         if not await self._store.live_hedges(account_id=account.id):
-            return _Telling((), ())
+            return _Telling()
         whose = Silence.VENUE if isinstance(error, VenueError) else Silence.OURS
         finding = venue_finding(account.id, account.venue, lasting, _reason(error), whose)
         known = await self._store.active_episodes(user.id)
         told = self._step(user, (finding,), [_episode(e) for e in known if e.key == finding.key])
-        return _Telling(told.alerts, told.episodes)
+        return _telling(told)
 
     def _step(
         self,
@@ -377,9 +385,14 @@ class WatchService:
 
     async def _tell(self, user: User, telling: _Telling) -> tuple[Alert, ...]:
         now = self._clock.now()
+        changed = {episode.key: episode for episode in telling.episodes}
+        restated, withdrawn = await self._overtaken(user, telling, now)
+        changed |= {each.episode.key: each.as_told_now for each in restated}
         changes = Changes(
-            episodes=tuple(_row(user.id, episode) for episode in telling.episodes),
+            episodes=tuple(_row(user.id, episode) for episode in changed.values()),
             outbox=tuple(self._message(user, alert, now) for alert in telling.alerts),
+            restated=tuple(self._message(user, each.alert, now) for each in restated),
+            withdrawn=tuple((user.home, topic) for topic in withdrawn),
         )
         if changes != Changes():
             await self._store.commit(changes)
@@ -388,14 +401,32 @@ class WatchService:
             self._notify()
         return telling.alerts
 
+    async def _overtaken(
+        self, user: User, telling: _Telling, now: datetime
+    ) -> tuple[list[Standing], list[str]]:
+        """Of what was told and waits to be delivered: what is to be said anew, and which topics are over."""
+        if not (telling.standing or telling.over):
+            return [], []
+        waiting = await self._store.waiting(user.home)
+        restated = [
+            each
+            for each in telling.standing
+            if (card := waiting.get(_topic(user, each.alert.key))) is not None and _is_old(card, now)
+        ]
+        return restated, [topic for key in telling.over if (topic := _topic(user, key)) in waiting]
+
     def _message(self, user: User, alert: Alert, now: datetime) -> OutboxMessage:
         since = alert.since.isoformat()
+        card = self._presenter.alert(user, alert)
         return OutboxMessage(
             dedupe_key=f"alert:{user.id}:{alert.key}:{since}:{alert.phase}:{alert.level}",
             chat=user.home,
-            reply=self._presenter.alert(user, alert),
+            reply=replace(card, as_of=AsOf(now, user.preferences.time_zone)),
             priority=_priority(alert),
             not_before=now,
+            topic=_topic(user, alert.key) if alert.lasts else None,
+            part=_PARTS[alert.phase],
+            expires_at=None if alert.matters_for is None else now + alert.matters_for,
         )
 
     def _remember(self, user_id: UserId, episodes: Iterable[Episode], now: datetime) -> None:
@@ -418,6 +449,14 @@ def _log_failure(account: Account, error: Exception) -> None:
 def _reason(error: Exception) -> str:
     mine = "something goes wrong on my side"
     return next((reason for kind, reason in _REASONS if isinstance(error, kind)), mine)
+
+
+def _topic(user: User, key: str) -> str:
+    return f"alert:{user.id}:{key}"
+
+
+def _is_old(card: Reply, now: datetime) -> bool:
+    return card.as_of is None or now - card.as_of.at >= RESTATE_AFTER
 
 
 def _priority(alert: Alert) -> Priority:

@@ -43,6 +43,8 @@ def steps_of(changes: Changes) -> list[Step]:
         *_journal(changes),
         *_money(changes),
         *_episodes(changes.episodes),
+        *(Step(statements.WITHDRAW, _topic(chat, topic)) for chat, topic in changes.withdrawn),
+        *(Step(statements.RESTATE, outbox_cells(message)) for message in changes.restated),
         *owe(changes.outbox),
         *(Step(statements.HANDLED, {"id": request_id}) for request_id in changes.handled),
         *(Step(statements.NEW_AUDIT, AUDIT.encode(entry)) for entry in changes.audit),
@@ -176,3 +178,9 @@ def owe(messages: Iterable[OutboxMessage]) -> Iterator[Step]:
         if message.reply.slot is not None:
             yield Step(statements.INHERIT_CARD, cells)
             yield Step(statements.SUPERSEDE, cells)
+        if message.topic is not None:
+            yield Step(statements.SUPERSEDE_TOPIC, cells)
+
+
+def _topic(chat: ChatRef, topic: str) -> dict[str, Cell]:
+    return {"chat": str(chat), "topic": topic}

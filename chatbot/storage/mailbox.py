@@ -12,7 +12,7 @@ from chatbot.errors import StorageError
 from chatbot.ports import Delivered, Owed
 from chatbot.storage import statements
 from chatbot.storage.codec import Cell, dump, instant_of, instant_text, load
-from chatbot.storage.records import owed_of
+from chatbot.storage.records import chat_of, owed_of
 from chatbot.storage.session import Session
 from chatbot.storage.sql import Step
 
@@ -25,10 +25,8 @@ class SqlMailbox:
 
     async def receive(self, requests: Sequence[Request], *, cursor: tuple[str, int] | None = None) -> None:
         steps = [_receive(request) for request in requests]
-        steps += [
-            Step(statements.HOME_IS_BACK, {"home": chat})
-            for chat in {str(request.chat) for request in requests}
-        ]
+        for chat, at in {str(request.chat): request.received_at for request in requests}.items():
+            steps += _back(chat, at)
         if cursor is not None:
             steps.append(Step(statements.PUT_CURSOR, {"name": cursor[0], "value": cursor[1]}))
         if steps:
@@ -53,6 +51,10 @@ class SqlMailbox:
     async def next_due_at(self) -> datetime | None:
         row = await self._session.first(statements.NEXT_DUE)
         return instant_of(row[0]) if row and row[0] else None
+
+    async def sent_since(self, at: datetime) -> tuple[tuple[ChatRef, datetime], ...]:
+        rows = await self._session.rows(statements.SENT_SINCE, {"at": instant_text(at)})
+        return tuple((chat_of(chat, private=bool(private)), instant_of(sent)) for chat, private, sent in rows)
 
     async def delivered(self, results: Sequence[Delivered], now: datetime) -> None:
         if results:
@@ -104,6 +106,14 @@ def _receive(request: Request) -> Step:
         "request": dump(Request, request),
     }
     return Step(statements.RECEIVE, cells)
+
+
+def _back(chat: str, at: datetime) -> list[Step]:
+    """Where it was written, one can write again."""
+    return [
+        Step(statements.FORGET_EPISODES, {"home": chat, "cleared_at": instant_text(at)}),
+        Step(statements.HOME_IS_BACK, {"home": chat}),
+    ]
 
 
 def _delivered(result: Delivered, now: datetime) -> dict[str, Cell]:

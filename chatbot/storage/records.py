@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from chatbot.chat import ChatRef, OutboxMessage, Platform, Priority, Reply, UserRef
+from chatbot.chat import ChatRef, OutboxMessage, Part, Platform, Priority, Reply, UserRef
 from chatbot.domain.hedge import Hedge, Leg
 from chatbot.domain.intent import OrderIntent
 from chatbot.domain.operation import Operation
@@ -190,9 +190,24 @@ OWED_COLUMNS = (
     "priority",
     "not_before",
     "replaces",
+    "topic",
+    "part",
+    "expires_at",
     "tries",
 )
-OUTBOX_COLUMNS = ("dedupe_key", "chat", "private", "slot", "reply", "priority", "not_before", "replaces")
+OUTBOX_COLUMNS = (
+    "dedupe_key",
+    "chat",
+    "private",
+    "slot",
+    "reply",
+    "priority",
+    "not_before",
+    "replaces",
+    "topic",
+    "part",
+    "expires_at",
+)
 
 
 def outbox_cells(message: OutboxMessage) -> dict[str, Cell]:
@@ -205,12 +220,16 @@ def outbox_cells(message: OutboxMessage) -> dict[str, Cell]:
         "priority": int(message.priority),
         "not_before": instant_text(message.not_before),
         "replaces": message.replaces,
+        "topic": message.topic,
+        "part": message.part.value,
+        "expires_at": None if message.expires_at is None else instant_text(message.expires_at),
     }
 
 
 def owed_of(row: Row) -> Owed:
-    """``OWED_COLUMNS``, then the message that the slot remembers."""
-    row_id, key, chat, private, reply, priority, not_before, replaces, tries, remembered = row
+    """``OWED_COLUMNS``, then the message that the slot remembers, and whether it is moot."""
+    row_id, key, chat, private, reply, priority, not_before, replaces, *rest = row
+    topic, part, expires_at, tries, remembered, moot = rest
     message = OutboxMessage(
         dedupe_key=key,
         chat=chat_of(chat, private=bool(private)),
@@ -218,5 +237,8 @@ def owed_of(row: Row) -> Owed:
         priority=Priority(priority),
         not_before=instant_of(not_before),
         replaces=replaces,
+        topic=topic,
+        part=Part(part),
+        expires_at=None if expires_at is None else instant_of(expires_at),
     )
-    return Owed(row_id, message, tries, edits=replaces or remembered)
+    return Owed(row_id, message, tries, edits=replaces or remembered, moot=bool(moot))

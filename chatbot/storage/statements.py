@@ -7,6 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from chatbot.chat import Part
 from chatbot.domain.hedge import HedgeStatus, LegRole
 from chatbot.domain.intent import FINAL, IntentStatus
 from chatbot.domain.operation import OperationStatus
@@ -224,6 +225,16 @@ ACTIVE_EPISODES = Statement(
     .order_by(EPISODES.c.since, EPISODES.c.seq)
 )
 
+# Who was away is told anew what still holds.
+FORGET_EPISODES = Statement(
+    update(EPISODES, ["cleared_at"]).where(
+        EPISODES.c.cleared_at.is_(None),
+        EPISODES.c.user_id.in_(
+            sa.select(USERS.c.id).where(*equal(USERS, ["home"]), USERS.c.reachable == constant(0))
+        ),
+    )
+)
+
 NEW_AUDIT = Statement(insert(AUDIT_TABLE, AUDIT.fields))
 
 # --- what came in -------------------------------------------------------------------------------
@@ -258,11 +269,11 @@ HOLD_SLOT = Statement(
 OWE = Statement(insert_new(OUTBOX, OUTBOX_COLUMNS, state=OutboxState.PENDING, tries=0, reason=""))
 
 
-def _older() -> sa.ColumnElement[bool]:
+def _older(of: tuple[str, str] = _SLOT) -> sa.ColumnElement[bool]:
     """What else of the slot still waits."""
     newest = OUTBOX.alias("newest")
     limit = sa.select(newest.c.id).where(*equal(newest, ["dedupe_key"])).scalar_subquery()
-    return sa.and_(*equal(OUTBOX, _SLOT), _PENDING, OUTBOX.c.id < limit)
+    return sa.and_(*equal(OUTBOX, of), _PENDING, OUTBOX.c.id < limit)
 
 
 def _put_slot_from(found: sa.Select[Any]) -> Statement:
@@ -282,8 +293,44 @@ SLOT_OF_ROW = _put_slot_from(
 )
 PUT_SLOT = Statement(upsert(MESSAGE_SLOTS, [*_SLOT, "message_id"], key=_SLOT))
 
+_TOPIC = ("chat", "topic")
+_WAITING = sa.and_(*equal(OUTBOX, _TOPIC), _PENDING)
+
+SUPERSEDE_TOPIC = Statement(update(OUTBOX, (), state=OutboxState.SUPERSEDED).where(_older(_TOPIC)))
+WITHDRAW = Statement(update(OUTBOX, (), state=OutboxState.SUPERSEDED).where(_WAITING))
+RESTATE = Statement(
+    update(OUTBOX, ["reply", "priority", "expires_at"]).where(_WAITING, OUTBOX.c.part != constant(Part.ENDS))
+)
+WAITING = Statement(
+    sa.select(OUTBOX.c.topic, OUTBOX.c.reply)
+    .where(*equal(OUTBOX, ["chat"]), OUTBOX.c.topic.is_not(None), _PENDING)
+    .order_by(OUTBOX.c.topic, OUTBOX.c.id)
+)
+
+
+def _moot() -> sa.ColumnElement[int]:
+    """An end of which the chat knows no beginning: what it heard last was an end, or it never heard of it."""
+    other = OUTBOX.alias("other")
+    ended = sa.case((other.c.part == constant(Part.ENDS), constant(1)), else_=constant(0))
+    last_heard = _before(other, ended).where(other.c.state == constant(OutboxState.DELIVERED))
+    unheard = _before(other, constant(1)).where(other.c.part == constant(Part.BEGINS))
+    moot = sa.func.coalesce(last_heard.scalar_subquery(), unheard.scalar_subquery(), constant(0))
+    return sa.case((OUTBOX.c.part == constant(Part.ENDS), moot), else_=constant(0))
+
+
+def _before(other: sa.FromClause, found: sa.ColumnElement[int]) -> sa.Select[Any]:
+    """Of the newest on the topic before this one."""
+    return (
+        sa.select(found)
+        .where(other.c.chat == OUTBOX.c.chat, other.c.topic == OUTBOX.c.topic, other.c.id < OUTBOX.c.id)
+        .order_by(other.c.id.desc())
+        .limit(constant(1))
+        .offset(constant(0))  # which Core would make a parameter
+    )
+
+
 _DUE = (
-    sa.select(*columns(OUTBOX, OWED_COLUMNS), MESSAGE_SLOTS.c.message_id)
+    sa.select(*columns(OUTBOX, OWED_COLUMNS), MESSAGE_SLOTS.c.message_id, _moot())
     .select_from(
         OUTBOX.outerjoin(
             MESSAGE_SLOTS,
@@ -298,6 +345,11 @@ _DUE = (
 DUE = Statement(_DUE)
 DUE_ELSEWHERE = Statement(_DUE.where(OUTBOX.c.chat.not_in(members("skipped"))))
 NEXT_DUE = Statement(sa.select(sa.func.min(OUTBOX.c.not_before)).where(_PENDING))
+SENT_SINCE = Statement(
+    sa.select(*columns(OUTBOX, ["chat", "private", "delivered_at"]))
+    .where(OUTBOX.c.state == constant(OutboxState.DELIVERED), OUTBOX.c.delivered_at >= parameter("at"))
+    .order_by(OUTBOX.c.delivered_at)
+)
 DELIVERED = Statement(update(OUTBOX, ["delivered_at", "message_id"], state=OutboxState.DELIVERED).where(_ROW))
 POSTPONE = Statement(
     update(OUTBOX, ["not_before", "reason"]).values(tries=OUTBOX.c.tries + constant(1)).where(_ROW, _PENDING)

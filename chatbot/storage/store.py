@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
-from chatbot.chat import UserRef
+from chatbot.chat import ChatRef, Reply, UserRef
 from chatbot.domain.hedge import AccountId, Hedge, HedgeId, UserId
 from chatbot.domain.intent import OperationId, OrderIntent
 from chatbot.domain.operation import Operation
@@ -12,7 +13,7 @@ from chatbot.domain.quote import Quote, QuoteId
 from chatbot.ports import Account, AlertEpisode, BookedFill, BookedFunding, Changes, IntentNote, User
 from chatbot.storage import key_statements, statements
 from chatbot.storage.changes import steps_of
-from chatbot.storage.codec import Cell, instant_text
+from chatbot.storage.codec import Cell, instant_text, load
 from chatbot.storage.records import (
     ACCOUNT,
     EPISODE,
@@ -139,6 +140,10 @@ class SqlStore:
     async def active_episodes(self, user_id: UserId) -> tuple[AlertEpisode, ...]:
         rows = await self._session.rows(statements.ACTIVE_EPISODES, {"user_id": user_id})
         return tuple(EPISODE.decode(row) for row in rows)
+
+    async def waiting(self, chat: ChatRef) -> Mapping[str, Reply]:
+        rows = await self._session.rows(statements.WAITING, {"chat": str(chat)})
+        return {topic: load(Reply, reply) for topic, reply in rows}
 
     async def prune(self, before: datetime) -> None:
         given = {"before": instant_text(before)}

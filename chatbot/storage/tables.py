@@ -336,6 +336,9 @@ OUTBOX = _table(
     _text("reason"),
     _maybe("delivered_at"),
     _maybe("message_id"),
+    _maybe("topic"),
+    sa.Column("part", TEXT, nullable=False, server_default="begins"),
+    _maybe("expires_at"),
     sa.UniqueConstraint("dedupe_key"),
     sa.Index("ix_outbox_pending", "priority", "id", **_where("state = 'pending'")),
     sa.Index(
@@ -344,6 +347,8 @@ OUTBOX = _table(
         "slot",
         **_where("state = 'pending' AND slot IS NOT NULL"),
     ),
+    sa.Index("ix_outbox_sent", "delivered_at", **_where("state = 'delivered'")),
+    sa.Index("ix_outbox_topic", "chat", "topic", "id", **_where("topic IS NOT NULL")),
 )
 
 MESSAGE_SLOTS = _table("message_slots", _key("chat"), _key("slot"), _text("message_id"), rowid=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from chatbot.chat import ChatRef, OutboxMessage, Picture, Platform, Priority
+from chatbot.chat import AsOf, ChatRef, OutboxMessage, Part, Picture, Platform, Priority
 from chatbot.ports import Changes, Delivered, Mailbox, Store
 from tests.storage import samples
 from tests.storage.samples import CHAT, LATER, NOW, USER_ID
@@ -23,6 +23,24 @@ async def keys(mailbox: Mailbox, limit: int = 10) -> list[str]:
 
 async def row_of(mailbox: Mailbox, key: str) -> int:
     return next(owed.row_id for owed in await mailbox.due(LATER, limit=100) if owed.message.dedupe_key == key)
+
+
+TOPIC = "liquidation of #1"
+
+
+def told(
+    key: str,
+    part: Part = Part.BEGINS,
+    *,
+    chat: ChatRef = CHAT,
+    topic: str = TOPIC,
+    priority: Priority = Priority.REPLY,
+) -> OutboxMessage:
+    return replace(samples.message(key, chat=chat, priority=priority), topic=topic, part=part)
+
+
+async def moot(mailbox: Mailbox) -> dict[str, bool]:
+    return {owed.message.dedupe_key: owed.moot for owed in await mailbox.due(LATER, limit=10)}
 
 
 class MailboxContract:
@@ -203,6 +221,114 @@ class MailboxContract:
         assert await store.user(USER_ID) == replace(samples.user(), reachable=False)
         await mailbox.receive([samples.request("tg:6")])
         assert await store.user(USER_ID) == samples.user()
+
+    # --- what is true now -----------------------------------------------------------------------
+
+    async def test_of_a_topic_only_the_newest_is_delivered_and_never_as_an_edit(
+        self, mailbox: Mailbox, store: Store
+    ) -> None:
+        await owe(store, told("near"))
+        await mailbox.delivered([Delivered(await row_of(mailbox, "near"), "9")], NOW)
+        await owe(store, told("nearer", Part.GOES_ON))
+        await owe(store, told("nearest", Part.GOES_ON), told("elsewhere", chat=OTHER))
+        due = await mailbox.due(LATER, limit=10)
+        assert [(owed.message.dedupe_key, owed.edits) for owed in due] == [
+            ("nearest", None),
+            ("elsewhere", None),
+        ]
+
+    async def test_the_topic_and_the_end_of_a_message_come_back(self, mailbox: Mailbox, store: Store) -> None:
+        message = replace(told("ends", Part.ENDS), expires_at=LATER)
+        message = replace(message, reply=replace(message.reply, as_of=AsOf(NOW, "Europe/Berlin")))
+        await owe(store, message)
+        (owed,) = await mailbox.due(NOW, limit=10)
+        assert owed.message == message
+        assert not owed.too_late(LATER - timedelta(microseconds=1))
+        assert owed.too_late(LATER)
+
+    async def test_the_end_of_what_nobody_heard_of_is_moot(self, mailbox: Mailbox, store: Store) -> None:
+        await owe(store, told("near"))
+        await owe(store, told("nearer", Part.GOES_ON))
+        await owe(store, told("safe", Part.ENDS))
+        assert await moot(mailbox) == {"safe": True}
+
+    async def test_the_end_of_what_was_heard_is_news(self, mailbox: Mailbox, store: Store) -> None:
+        await owe(store, told("near"))
+        await mailbox.delivered([Delivered(await row_of(mailbox, "near"), "9")], NOW)
+        await owe(store, told("nearer", Part.GOES_ON))
+        await owe(store, told("safe", Part.ENDS))
+        assert await moot(mailbox) == {"safe": False}
+
+    async def test_an_end_that_overtakes_the_mark_of_its_beginning_is_news(
+        self, mailbox: Mailbox, store: Store
+    ) -> None:
+        await owe(store, told("near"))
+        on_its_way = await row_of(mailbox, "near")
+        await owe(store, told("safe", Part.ENDS))
+        await mailbox.delivered([Delivered(on_its_way, "9")], NOW)
+        assert await moot(mailbox) == {"safe": False}
+
+    async def test_a_second_beginning_that_nobody_heard_of_does_not_hide_the_end_of_the_first(
+        self, mailbox: Mailbox, store: Store
+    ) -> None:
+        await owe(store, told("near"))
+        await mailbox.delivered([Delivered(await row_of(mailbox, "near"), "9")], NOW)
+        for message in (told("safe", Part.ENDS), told("near again"), told("safe again", Part.ENDS)):
+            await owe(store, message)
+        assert await moot(mailbox) == {"safe again": False}
+
+    async def test_after_an_end_that_was_heard_the_next_end_needs_a_beginning(
+        self, mailbox: Mailbox, store: Store
+    ) -> None:
+        for message in (told("near"), told("safe", Part.ENDS)):
+            await owe(store, message)
+            await mailbox.delivered([Delivered(await row_of(mailbox, message.dedupe_key), "9")], NOW)
+        await owe(store, told("near again"))
+        await owe(store, told("safe again", Part.ENDS))
+        assert await moot(mailbox) == {"safe again": True}
+
+    async def test_the_end_of_what_is_forgotten_here_is_news(self, mailbox: Mailbox, store: Store) -> None:
+        await owe(store, told("safe", Part.ENDS))
+        assert await moot(mailbox) == {"safe": False}
+
+    async def test_what_waits_is_restated_where_it_stands(self, mailbox: Mailbox, store: Store) -> None:
+        await owe(store, told("near", priority=Priority.CRITICAL), samples.message("other"))
+        newer = replace(told("now"), reply=samples.reply("as it is now"), expires_at=LATER)
+        assert set(await store.waiting(CHAT)) == {TOPIC}
+        await store.commit(Changes(restated=(newer, told("of nothing", topic="unknown"))))
+        first, _ = await mailbox.due(NOW, limit=10)
+        assert first.message == replace(newer, dedupe_key="near")
+        assert await store.waiting(CHAT) == {TOPIC: newer.reply}
+        await mailbox.delivered([Delivered(await row_of(mailbox, "near"), "9")], NOW)
+        assert await store.waiting(CHAT) == {}
+
+    async def test_an_end_is_not_restated(self, mailbox: Mailbox, store: Store) -> None:
+        await owe(store, told("safe", Part.ENDS))
+        await store.commit(Changes(restated=(replace(told("x"), reply=samples.reply("worse")),)))
+        (owed,) = await mailbox.due(NOW, limit=10)
+        assert owed.message == told("safe", Part.ENDS)
+
+    async def test_what_is_withdrawn_is_not_delivered(self, mailbox: Mailbox, store: Store) -> None:
+        await owe(store, told("near"), told("elsewhere", chat=OTHER), told("other topic", topic="b"))
+        await store.commit(Changes(withdrawn=((CHAT, TOPIC),)))
+        assert await keys(mailbox) == ["elsewhere", "other topic"]
+
+    async def test_where_and_when_was_written_is_known(self, mailbox: Mailbox, store: Store) -> None:
+        await owe(store, samples.message("m1"), samples.message("m2", chat=OTHER), samples.message("m3"))
+        for key, at in (("m1", NOW), ("m2", LATER)):
+            await mailbox.delivered([Delivered(await row_of(mailbox, key), "9")], at)
+        assert await mailbox.sent_since(NOW) == ((CHAT, NOW), (OTHER, LATER))
+        assert await mailbox.sent_since(LATER) == ((OTHER, LATER),)
+
+    async def test_who_comes_back_is_told_anew_what_still_holds(self, mailbox: Mailbox, store: Store) -> None:
+        await store.commit(samples.PEOPLE)
+        episode = replace(samples.episode(), hedge_id=None)
+        await store.commit(Changes(episodes=(episode,)))
+        await mailbox.receive([samples.request("tg:5")])
+        assert await store.active_episodes(USER_ID) == (episode,)
+        await mailbox.chat_unreachable(CHAT)
+        await mailbox.receive([samples.request("tg:6")])
+        assert await store.active_episodes(USER_ID) == ()
 
     # --- keeping --------------------------------------------------------------------------------
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chatbot.chat import ChatRef, Platform, Reply, Severity, Table, Text, UserRef
+from chatbot.chat import AsOf, ChatRef, Platform, Reply, Severity, Table, Text, UserRef
 from chatbot.domain.ending import Ending
 from chatbot.domain.hedge import UserId
 from chatbot.domain.quote import FundingOutlook, LegLiquidation, LiquidationSource
@@ -39,6 +39,7 @@ from chatbot.domain.risk import (
 from chatbot.ports import User
 from handlers.alert_cards import alert_card
 from handlers.buttons import MAX_BYTES, Buttons, Navigation
+from handlers.presenter import CardPresenter
 from tests.builders import BTC_COIN, ETH_USDT, LONG, NOW, SHORT
 
 D = Decimal
@@ -482,3 +483,13 @@ def test_extreme_figures_make_a_short_card(price: Decimal, quantity: Decimal, di
 
     assert len(text) < 400
     assert "E+" not in text
+
+
+def test_a_card_that_arrives_late_says_when_it_was_true_on_its_readers_clock() -> None:
+    presenter = CardPresenter(Buttons(bytes(32)))
+    at = datetime(2026, 1, 5, 13, 3, 30, tzinfo=UTC)
+    card = Reply((Text("near"),), as_of=AsOf(at, "Europe/Berlin"))
+    assert presenter.aged(card, at + timedelta(seconds=59)) == card
+    late = presenter.aged(card, at + timedelta(minutes=6))
+    assert late.blocks == (Text("near"), Text("As of 14:03, 6 min ago."))
+    assert presenter.aged(Reply((Text("an answer"),)), at + timedelta(days=1)).blocks == (Text("an answer"),)

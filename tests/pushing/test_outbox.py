@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 import pytest
 
-from chatbot.chat import ChatRef, OutboxMessage, Platform, Priority, Reply
+from chatbot.chat import ChatRef, OutboxMessage, Part, Platform, Priority, Reply, Text
 from chatbot.clock import VirtualClock
-from chatbot.errors import ChatUnreachable, DeliverLater, DeliveryError, StorageError
+from chatbot.errors import ChatUnreachable, DeliverLater, DeliveryError, PlatformAway, StorageError
 from chatbot.ports import Delivered
+from chatbot.pushing.limits import MARGIN
 from chatbot.pushing.memory import MemoryMailbox, RowState
 from chatbot.pushing.outbox import MAX_TRIES, Outbox
-from tests.pushing.mail import START, RecordingMessenger, group, owed, private
+from tests.pushing.mail import START, RecordingMessenger, group, owed, private, says
 
 
 @dataclass
@@ -109,7 +110,9 @@ async def test_within_a_chat_the_order_is_kept(office: Office) -> None:
 async def test_a_private_chat_gets_three_at_once_and_then_one_a_second(office: Office) -> None:
     await office.owe(*(owed(str(number), private(1)) for number in range(9)))
     await office.pass_time(8)
-    assert [round(sent.seconds, 3) for sent in office.messenger.sent] == [0, 0, 0, 1, 2, 3, 4, 5, 6]
+    step = 1 + MARGIN.total_seconds()
+    instants = [0, 0, 0, *(step * number for number in range(1, 7))]
+    assert [sent.seconds for sent in office.messenger.sent] == pytest.approx(instants, abs=0.051)
 
 
 async def test_a_group_gets_no_more_than_twenty_a_minute(office: Office) -> None:
@@ -353,3 +356,166 @@ async def test_at_a_graceful_stop_what_is_on_its_way_is_marked_and_nothing_more_
 
 async def test_a_stop_before_the_start_returns() -> None:
     await Office().outbox.stop()
+
+
+# --- what is true now -----------------------------------------------------------------------------
+
+
+def told(key: str, part: Part = Part.BEGINS, *, until: float | None = None) -> OutboxMessage:
+    message = replace(owed(key, private(1)), topic="liquidation", part=part)
+    return message if until is None else replace(message, expires_at=START + timedelta(seconds=until))
+
+
+@pytest.fixture
+async def cut_off() -> AsyncIterator[Office]:
+    """The platform takes nothing for a minute."""
+    office = Office()
+
+    def trouble(_: ChatRef, __: str) -> None:
+        if office.clock.now() < START + timedelta(minutes=1):
+            raise DeliverLater("away")
+
+    office.messenger.trouble = trouble
+    async with office.open():
+        yield office
+
+
+async def test_of_what_waited_only_the_newest_is_told(cut_off: Office) -> None:
+    await cut_off.owe(told("near"))
+    await cut_off.pass_time(20, step=1)
+    await cut_off.owe(told("nearer", Part.GOES_ON))
+    await cut_off.pass_time(60, step=1)
+    assert cut_off.messenger.texts == ["nearer"]
+
+
+async def test_what_was_over_before_it_could_be_told_is_not_told_at_all(cut_off: Office) -> None:
+    await cut_off.owe(told("near"))
+    await cut_off.pass_time(20, step=1)
+    await cut_off.owe(told("safe again", Part.ENDS))
+    await cut_off.pass_time(60, step=1)
+    assert cut_off.messenger.texts == []
+    assert cut_off.states() == {RowState.SUPERSEDED: 1, RowState.ABANDONED: 1}
+    await cut_off.outbox.idle()
+
+
+async def test_what_was_told_before_the_platform_went_away_is_told_to_be_over() -> None:
+    office = Office()
+    async with office.open():
+        await office.owe(told("near"))
+        await office.pass_time(2)
+        office.messenger.trouble = once(lambda text: True, DeliverLater("away"))
+        await office.owe(told("nearer", Part.GOES_ON))
+        await office.owe(told("safe again", Part.ENDS))
+        await office.pass_time(5)
+    assert office.messenger.texts == ["near", "safe again"]
+
+
+async def test_an_end_waits_until_its_beginning_that_is_on_its_way_has_arrived() -> None:
+    office = Office()
+    gate = office.use_gate()
+    async with office.open():
+        await office.owe(told("near"))
+        await office.owe(told("safe again", Part.ENDS))
+        gate.set()
+        await office.pass_time(2)
+    assert office.messenger.texts == ["near", "safe again"]
+
+
+async def test_what_has_no_meaning_any_more_is_dropped_and_holds_up_nothing(cut_off: Office) -> None:
+    await cut_off.owe(told("funding in 15 s", until=15), owed("a leg is lost", private(1)))
+    await cut_off.pass_time(80, step=1)
+    assert cut_off.messenger.texts == ["a leg is lost"]
+    assert cut_off.states() == {RowState.ABANDONED: 1, RowState.DELIVERED: 1}
+
+
+async def test_a_card_is_told_its_age_when_it_leaves() -> None:
+    clock, mailbox = VirtualClock(START), MemoryMailbox()
+    messenger = RecordingMessenger(clock)
+
+    def aged(reply: Reply, now: datetime) -> Reply:
+        return says(f"{text_of(reply)} at {(now - START).total_seconds():.0f} s")
+
+    office = Office(clock, mailbox)
+    office.messenger = messenger
+    office.outbox = Outbox(mailbox, [messenger], clock, aged=aged)
+    async with office.open():
+        messenger.trouble = lambda *_: away_until(clock, 30, DeliverLater())
+        await office.owe(owed("near", private(1)))
+        await office.pass_time(60, step=1)
+    assert messenger.texts == ["near at 30 s"]
+
+
+def away_until(clock: VirtualClock, seconds: float, trouble: Exception) -> None:
+    if clock.now() < START + timedelta(seconds=seconds):
+        raise trouble
+
+
+def text_of(reply: Reply) -> str:
+    block = reply.blocks[0]
+    assert isinstance(block, Text)
+    return block.text
+
+
+async def test_a_new_run_counts_what_an_earlier_one_has_sent() -> None:
+    earlier = Office()
+    async with earlier.open():
+        await earlier.owe(*(owed(f"{number}", group(1), priority=Priority.INFO) for number in range(18)))
+        await earlier.owe(*(owed(f"to {number}", private(number)) for number in range(9)))
+    later = Office(earlier.clock, earlier.mailbox)
+    await later.clock.advance(0.5)
+    async with later.open():
+        await later.owe(owed("one more", group(1), priority=Priority.INFO), owed("other", private(50)))
+        await later.pass_time(0.5)
+        assert later.messenger.texts == [], "the second is used up"
+        await later.pass_time(1)
+        assert later.messenger.texts == ["other"], "and the minute of the group"
+        await later.pass_time(60, step=1)
+    assert later.messenger.texts == ["other", "one more"]
+
+
+# --- a platform that is away ----------------------------------------------------------------------
+
+
+async def test_a_platform_that_is_away_is_asked_by_one_message_at_a_time_and_ever_more_seldom() -> None:
+    office = Office()
+    office.messenger.trouble = lambda *_: away_until(office.clock, 600, PlatformAway())
+    async with office.open():
+        await office.owe(*(owed(f"to {number}", private(number)) for number in range(200)))
+        await office.pass_time(590, step=1)
+        assert 27 <= len(office.messenger.tried) <= 80, "the first burst, then one in 15 s"
+        assert office.messenger.texts == []
+        await office.pass_time(25, step=0.5)
+    assert sorted(office.messenger.texts) == sorted(f"to {number}" for number in range(200))
+
+
+async def test_a_platform_that_is_back_gets_the_most_urgent_first() -> None:
+    office = Office()
+    office.messenger.trouble = lambda *_: away_until(office.clock, 60, PlatformAway())
+    async with office.open():
+        await office.owe(
+            *(owed(f"info {number}", private(number), priority=Priority.INFO) for number in range(100))
+        )
+        await office.pass_time(50, step=1)
+        await office.owe(
+            *(owed(f"critical {number}", private(number), priority=Priority.CRITICAL) for number in range(60))
+        )
+        await office.pass_time(30, step=0.5)
+    first = office.messenger.texts[: len(office.messenger.texts) // 2]
+    assert {text.split()[0] for text in first[:61]} - {"info"} == {"critical"}
+    assert sum(text.startswith("info") for text in first[:61]) <= 1, "the probe may have been an info"
+    assert len(office.messenger.texts) == 160
+
+
+async def test_an_answer_of_any_kind_ends_the_waiting() -> None:
+    office = Office()
+    troubles = iter([PlatformAway(), ChatUnreachable()])
+    office.messenger.trouble = lambda *_: raise_next(troubles)
+    async with office.open():
+        await office.owe(*(owed(f"to {number}", private(number)) for number in range(3)))
+        await office.pass_time(5)
+    assert len(office.messenger.texts) == 2
+
+
+def raise_next(troubles: Iterator[Exception]) -> None:
+    for trouble in troubles:
+        raise trouble

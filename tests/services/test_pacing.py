@@ -220,6 +220,17 @@ async def test_a_wake_leads_to_a_look_before_any_time_passes(crowd: Crowd) -> No
     assert crowd.exchange.looks == [(crowd.exchange.looks[0][0], accounts[1].id)]
 
 
+async def test_a_price_leads_to_a_look_at_once_though_orders_on_paper_have_just_ended(crowd: Crowd) -> None:
+    accounts = await crowd.add(3)
+    await crowd.pass_time(30, answering=True)
+    crowd.exchange.looks.clear()
+    crowd.bot.watch.pacer.hurry(AccountId("paper:somebody"))
+    crowd.bot.watch.pacer.concern("binance", accounts[1].id)
+    await crowd.pass_time(0.25)
+
+    assert [account_id for _, account_id in crowd.exchange.looks] == [accounts[1].id]
+
+
 async def test_an_empty_account_is_looked_at_as_soon_as_an_order_of_ours_has_ended(crowd: Crowd) -> None:
     (account,) = await crowd.add(1, quantity="0")
     await crowd.pass_time(10)

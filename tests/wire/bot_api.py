@@ -27,6 +27,8 @@ from urllib.parse import parse_qsl
 import aiohttp
 from aiohttp import web
 
+from tests.wire.flood import FloodControl
+
 TEXT_LIMIT, CAPTION_LIMIT = 4096, 1024
 PHOTO_SIDES, PHOTO_BYTES = 10_000, 10 * 1024 * 1024
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -34,6 +36,7 @@ BUTTONS_LIMIT = 100
 SECRET_HEADER = "X-Telegram-Bot-Api-Secret-Token"
 TOKEN = "110201543:AAHdqTcvCH1vGWJxfSeofSAs0K5PALDsaw0"
 
+_FILLS_A_CHAT = frozenset({"sendMessage", "sendPhoto", "editMessageText", "editMessageMedia"})
 NOT_MODIFIED = (
     "message is not modified: specified new message content and reply markup are exactly the same "
     "as a current content and reply markup of the message"
@@ -127,9 +130,24 @@ class WebhookSetting:
 
 
 class LoopbackBotApi:
-    """``delay`` seconds before each answer but those to polls. State is plain attributes: look at them."""
+    """``delay`` seconds before each answer but those to polls; ``way``: before a message is at the server.
 
-    def __init__(self, *, token: str = TOKEN, username: str = "LoopbackBot", delay: float = 0.0) -> None:
+    With a ``flood_control`` what it does not admit is answered with 429. State is plain attributes: look at
+    them.
+    """
+
+    def __init__(
+        self,
+        *,
+        token: str = TOKEN,
+        username: str = "LoopbackBot",
+        delay: float = 0.0,
+        way: Callable[[], float] | None = None,
+        flood_control: FloodControl | None = None,
+    ) -> None:
+        self.way = way
+        self.flood_control = flood_control
+        self.away = False  # every line is cut
         self.token = token
         self.username = username
         self.delay = delay
@@ -280,14 +298,29 @@ class LoopbackBotApi:
         try:
             if request.match_info["token"] != self.token:
                 raise Refusal(401, "Unauthorized")
-            call = Call(request.match_info["method"], await _parameters(request), time.monotonic())
+            call = Call(request.match_info["method"], await _parameters(request), _now())
             self.calls.append(call)
+            if self.away and request.transport is not None:
+                request.transport.abort()
+                return web.Response()
+            if call.method in _FILLS_A_CHAT:
+                await self._admit(call)
             result = await self._answer(call, request)
         except Refusal as refusal:
             return _json(refusal.body(), refusal.status)
         finally:
             self._touch()
         return _json({"ok": True, "result": result}, 200)
+
+    async def _admit(self, call: Call) -> None:
+        if self.way is not None:
+            await asyncio.sleep(self.way())
+        if self.flood_control is None or call.chat is None:
+            return
+        retry_after = self.flood_control.admit(call.chat, _now())
+        if retry_after is not None:
+            description = f"Too Many Requests: retry after {retry_after}"
+            raise Refusal(429, description, retry_after=retry_after)
 
     async def _answer(self, call: Call, request: web.Request) -> Any:
         fault = next((fault for fault in self._faults if fault.matches(call)), None)
@@ -334,8 +367,8 @@ class LoopbackBotApi:
         offset = int(parameters.get("offset", 0))
         # As Telegram's TQueue does: an offset from another world is ignored, and all that waits is served.
         self._confirm(offset if offset <= self._next_update_id + 10 else 0)
-        deadline = time.monotonic() + min(float(parameters.get("timeout", 0)), 50.0)
-        while not self._updates and (left := deadline - time.monotonic()) > 0 and poll == self._poll:
+        deadline = _now() + min(float(parameters.get("timeout", 0)), 50.0)
+        while not self._updates and (left := deadline - _now()) > 0 and poll == self._poll:
             await self._until_change(left)
         if poll != self._poll:
             raise Refusal(409, "Conflict: terminated by other getUpdates request")
@@ -477,7 +510,7 @@ class LoopbackBotApi:
         return self._next_message_id
 
     def _keep(self, message: ChatMessage) -> ChatMessage:
-        message.at = time.monotonic()
+        message.at = _now()
         self._messages.setdefault(message.chat, {})[message.id] = message
         return message
 
@@ -498,6 +531,14 @@ class LoopbackBotApi:
         if chat in self.unknown_chats:
             raise bad_request("chat not found")
         return chat
+
+
+def _now() -> float:
+    """Monotonic seconds, of the loop if one runs: its time may jump."""
+    try:
+        return asyncio.get_running_loop().time()
+    except RuntimeError:
+        return time.monotonic()
 
 
 # --- what Telegram checks ---------------------------------------------------------------------------

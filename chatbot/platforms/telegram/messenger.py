@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from chatbot.chat import ChatRef, MessageRef, Picture, Platform, Reply, Request
-from chatbot.errors import ChatUnreachable, DeliverLater, DeliveryError
+from chatbot.errors import ChatUnreachable, DeliverLater, DeliveryError, PlatformAway
 from chatbot.platforms.telegram.client import (
     BadRequest,
     ChatMigrated,
@@ -194,10 +194,10 @@ def delivery_error(error: TelegramError) -> DeliveryError:
     if isinstance(error, FloodControl):
         return DeliverLater(error.message, retry_after=error.retry_after)
     if isinstance(error, InvalidToken):
-        return DeliverLater("Telegram does not accept the token", retry_after=TOKEN_REFUSED_PAUSE)
+        return PlatformAway("Telegram does not accept the token", retry_after=TOKEN_REFUSED_PAUSE)
     # A BadRequest is a NetworkError to the library, and the one of them that will be one again.
     if isinstance(error, NetworkError) and not isinstance(error, BadRequest):
-        return DeliverLater(f"Telegram cannot be reached: {type(error).__name__}")
+        return PlatformAway(f"Telegram cannot be reached: {type(error).__name__}")
     return DeliveryError(f"Telegram refuses the message: {error.message}")
 
 
