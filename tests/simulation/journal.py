@@ -1,0 +1,150 @@
+"""The real store over SQLite in memory, begun from a prepared state and taken back to it after each run.
+
+One transaction around the whole run, the program's own transactions savepoints inside: what a run wrote is
+undone at once, and no statement has to be compiled again. To whoever writes, a savepoint is a transaction.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from chatbot.storage.admission import SqlInvites, SqlTickets
+from chatbot.storage.connection import connect
+from chatbot.storage.mailbox import SqlMailbox
+from chatbot.storage.schema import create_in
+from chatbot.storage.session import Session
+from chatbot.storage.sql import Params, Row
+from chatbot.storage.store import SqlStore
+from chatbot.storage.writer import GroupWriter
+from tests.simulation.fate import Fate, Killed, Life
+
+NOTHING: Params = {}
+SOMEWHERE = Path("simulated")
+
+
+class Disk:
+    """What outlives the process."""
+
+    def __init__(self) -> None:
+        self.raw: sqlite3.Connection = connect(None)
+        create_in(self.raw)
+        self.open = False  # a transaction of the program
+        self.raw.execute("BEGIN")
+
+    def keep(self) -> None:
+        """From now on every run begins here."""
+        self.raw.execute("COMMIT")
+        self.raw.execute("BEGIN")
+
+    def rewind(self) -> None:
+        self.raw.execute("ROLLBACK")
+        self.raw.execute("BEGIN")
+        self.open = False
+
+    def recover(self) -> None:
+        """What SQLite does when a database is opened that somebody left in the middle of a transaction."""
+        if self.open:
+            self.undo()
+
+    def begin(self) -> None:
+        self.raw.execute("SAVEPOINT written")
+        self.open = True
+
+    def commit(self) -> None:
+        self.raw.execute("RELEASE written")
+        self.open = False
+
+    def undo(self) -> None:
+        self.raw.execute("ROLLBACK TO written")
+        self.commit()
+
+    def rows(self, text: str, *given: Any) -> list[Any]:
+        return self.raw.execute(text, given).fetchall()
+
+    def one(self, text: str, *given: Any) -> Any:
+        return self.raw.execute(text, given).fetchone()
+
+
+class Wire:
+    """The connection of one life: each statement that reads, each begin and each commit may be its last.
+
+    ``turns``: how often others run before an answer comes; ``slow``: seconds that a commit may take.
+    """
+
+    def __init__(
+        self, disk: Disk, fate: Fate, life: Life, rng: Random, *, turns: int = 0, slow: tuple[float, ...] = ()
+    ) -> None:
+        self._disk = disk
+        self._fate = fate
+        self._life = life
+        self._rng = rng
+        self._turns = turns
+        self._slow = slow
+        self._execute = disk.raw.execute
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._disk.open
+
+    async def execute(self, sql: str, parameters: Params = NOTHING, /) -> Any:
+        if self._life.dead:
+            raise Killed
+        if sql == "BEGIN IMMEDIATE":
+            await self._begin()
+        elif sql == "COMMIT":
+            self._disk.commit()
+            await self._step("written")
+        elif sql == "ROLLBACK":
+            self._disk.recover()
+        else:
+            return self._execute(sql, parameters)
+
+    async def _begin(self) -> None:
+        if self._slow:
+            await asyncio.sleep(self._rng.choice(self._slow))
+        await self._step("write")
+        self._disk.begin()
+
+    async def executemany(self, sql: str, parameters: Sequence[Params], /) -> Any:
+        if self._life.dead:
+            raise Killed
+        return self._disk.raw.executemany(sql, parameters)
+
+    async def execute_fetchall(self, sql: str, parameters: Params, /) -> list[Row]:
+        await self._step("read")
+        return self._execute(sql, parameters).fetchall()
+
+    async def _step(self, label: str) -> None:
+        self._fate.step(self._life, label)
+        for _ in range(self._turns):
+            await asyncio.sleep(0)
+            if self._life.dead:
+                raise Killed
+
+
+class Books:
+    """What ``chatbot.app`` needs of a database."""
+
+    def __init__(self, wire: Wire) -> None:
+        session = Session(wire, GroupWriter(wire, SOMEWHERE), SOMEWHERE)  # type: ignore[arg-type]
+        self.store = SqlStore(session)
+        self.mailbox = SqlMailbox(session)
+        self.tickets = SqlTickets(session)
+        self.invites = SqlInvites(session)
+
+    def vault(self, keys: object) -> KeylessVault:
+        return KeylessVault()
+
+
+class KeylessVault:
+    """Nothing here is secret: the model exchange takes any key."""
+
+    async def settle_master_key(self) -> None: ...
+
+    async def open(self, account: object) -> None:
+        """The model looks at no key."""
