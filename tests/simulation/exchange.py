@@ -73,6 +73,7 @@ class Holder:
     orders: dict[str, OrderReport] = field(default_factory=dict)
     resting: dict[str, bool] = field(default_factory=dict)  # client id: fires above its price
     fills: list[Fill] = field(default_factory=list)
+    margins: list[Decimal] = field(default_factory=list)
     past: list[tuple[datetime, Moment]] = field(default_factory=list)
     order_past: dict[str, list[tuple[datetime, OrderReport]]] = field(default_factory=dict)
 
@@ -84,6 +85,7 @@ class Holder:
             orders=dict(self.orders),
             resting=dict(self.resting),
             fills=list(self.fills),
+            margins=list(self.margins),
             past=list(self.past),
             order_past={key: list(states) for key, states in self.order_past.items()},
         )
@@ -364,6 +366,7 @@ class ModelExchange:
             raise InsufficientMargin("Isolated balance insufficient.", venue=self.venue_id)
         self._remember(holder)
         self._hold(holder, replace(position, margin=position.margin + amount))
+        holder.margins.append(amount)
         self._note(holder)
 
     def liquidate(self, holder: Holder, symbol: Symbol, side: PositionSide) -> bool:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-
-class Killed(asyncio.CancelledError):
-    """The process dies here; nothing of it runs on."""
+from tests.properties.mortal import Killed
 
 
 @dataclass

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any
 
+from chatbot.ports import Changes
 from chatbot.storage.admission import SqlInvites, SqlTickets
 from chatbot.storage.connection import connect
 from chatbot.storage.mailbox import SqlMailbox
@@ -21,7 +22,9 @@ from chatbot.storage.session import Session
 from chatbot.storage.sql import Params, Row
 from chatbot.storage.store import SqlStore
 from chatbot.storage.writer import GroupWriter
-from tests.simulation.fate import Fate, Killed, Life
+from tests.properties.mortal import Killed
+from tests.simulation.fate import Fate, Life
+from tests.simulation.weather import Extra
 
 NOTHING: Params = {}
 SOMEWHERE = Path("simulated")
@@ -63,6 +66,15 @@ class Disk:
         self.raw.execute("ROLLBACK TO written")
         self.commit()
 
+    def has(self, changes: Changes) -> bool:
+        """Of a transaction whose end nobody waited for: whether it was written."""
+        for operation in changes.operations:
+            found = self.one("SELECT version FROM operations WHERE id = ?", operation.id)
+            return found is not None and found[0] > operation.version
+        for message in changes.outbox:
+            return self.one("SELECT 1 FROM outbox WHERE dedupe_key = ?", message.dedupe_key) is not None
+        return False
+
     def rows(self, text: str, *given: Any) -> list[Any]:
         return self.raw.execute(text, given).fetchall()
 
@@ -77,7 +89,15 @@ class Wire:
     """
 
     def __init__(
-        self, disk: Disk, fate: Fate, life: Life, rng: Random, *, turns: int = 0, slow: tuple[float, ...] = ()
+        self,
+        disk: Disk,
+        fate: Fate,
+        life: Life,
+        rng: Random,
+        *,
+        hit: Callable[[Extra], None],
+        turns: int = 0,
+        slow: tuple[float, ...] = (),
     ) -> None:
         self._disk = disk
         self._fate = fate
@@ -85,6 +105,7 @@ class Wire:
         self._rng = rng
         self._turns = turns
         self._slow = slow
+        self._hit = hit
         self._execute = disk.raw.execute
 
     @property
@@ -105,8 +126,9 @@ class Wire:
             return self._execute(sql, parameters)
 
     async def _begin(self) -> None:
-        if self._slow:
-            await asyncio.sleep(self._rng.choice(self._slow))
+        if self._slow and (seconds := self._rng.choice(self._slow)):
+            self._hit(Extra.SLOW_DISK)
+            await asyncio.sleep(seconds)
         await self._step("write")
         self._disk.begin()
 
@@ -127,12 +149,30 @@ class Wire:
                 raise Killed
 
 
+class WitnessedStore(SqlStore):
+    """``saw`` is told what was committed, also if whoever committed it dies before the answer."""
+
+    def __init__(self, session: Session, disk: Disk, saw: Callable[[Changes], None]) -> None:
+        super().__init__(session)
+        self._disk = disk
+        self._saw = saw
+
+    async def commit(self, changes: Changes) -> None:
+        try:
+            await super().commit(changes)
+        except (Killed, GeneratorExit):
+            if self._disk.has(changes):
+                self._saw(changes)
+            raise
+        self._saw(changes)
+
+
 class Books:
     """What ``chatbot.app`` needs of a database."""
 
-    def __init__(self, wire: Wire) -> None:
-        session = Session(wire, GroupWriter(wire, SOMEWHERE), SOMEWHERE)  # type: ignore[arg-type]
-        self.store = SqlStore(session)
+    def __init__(self, wire: Wire, disk: Disk, saw: Callable[[Changes], None]) -> None:
+        session = Session(wire, GroupWriter(wire, SOMEWHERE), SOMEWHERE)
+        self.store = WitnessedStore(session, disk, saw)
         self.mailbox = SqlMailbox(session)
         self.tickets = SqlTickets(session)
         self.invites = SqlInvites(session)

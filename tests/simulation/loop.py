@@ -57,6 +57,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._tickets = itertools.count()
         self._tasks: set[asyncio.Task[Any]] = set()
         self.complaints: list[dict[str, Any]] = []
+        self.dropping = False  # what is said now is said by the dead
 
     # --- as asyncio wants it --------------------------------------------------------------------
 
@@ -151,10 +152,15 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         """The process is gone: none of its tasks runs another line that matters."""
         tasks = list(self._tasks)
         self._tasks.clear()
+        self.dropping = True
         for task in tasks:
             task._log_destroy_pending = False  # type: ignore[attr-defined]
+            coroutine: Any = task.get_coro()
             with suppress(BaseException):
-                task.get_coro().close()  # type: ignore[union-attr]
+                coroutine.throw(GeneratorExit)  # which one that never began takes without a warning
+            with suppress(BaseException):
+                coroutine.close()
+        self.dropping = False
         self._ready.clear()
         self._alarms.clear()
 

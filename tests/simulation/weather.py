@@ -89,8 +89,9 @@ class Climate:
     chat: float = 0.0  # share of messages that the chat does not take at first
 
     @property
-    def calm(self) -> bool:
-        return self == Climate()
+    def gentle(self) -> bool:
+        """Nothing goes wrong on the way to the exchange and back."""
+        return not (self.most or self.clock_off or self.order_lag or self.position_lag or self.slow_disk)
 
 
 CALM = Climate()

@@ -1,0 +1,416 @@
+"""What must hold, looked at when something happens and once all is quiet."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from random import Random
+from typing import TYPE_CHECKING
+
+from chatbot.chat import ChatRef, Priority, Reply
+from chatbot.domain.hedge import AccountId, Hedge, HedgeStatus, LegRole
+from chatbot.domain.instrument import ZERO, PositionSide, Symbol
+from chatbot.domain.intent import OrderIntent, Purpose, purpose_of
+from chatbot.domain.operation import Operation, OperationKind, OperationStatus
+from chatbot.domain.order import Fill, OrderRequest
+from chatbot.domain.quote import LegAction
+from chatbot.ports import Changes
+from chatbot.services.topping_up import NOT_TOLD
+from chatbot.storage.codec import dump
+from tests.properties import rules
+from tests.simulation.exchange import Holder
+from tests.simulation.loop import at_once
+
+if TYPE_CHECKING:
+    from tests.simulation.stages import Wish
+    from tests.simulation.world import World
+
+Place = tuple[AccountId, Symbol]
+LegPlace = tuple[AccountId, Symbol, PositionSide]
+
+NAKED_AFTER = 5.0
+A_LOOK = 9.0  # until the next look at an account at the latest, in fair weather
+ALERT = re.compile(r"alert:.*?#(\d+):(\w+).*:(rise|worse|clear):\d+$")
+TELL_OF_IT = {"naked", "lost", "stopped", "shrunk", "frozen", "imbalance"}
+
+_SENT = "SELECT account_id, purpose, status FROM intents WHERE client_order_id = ?"
+_UNSETTLED = """SELECT older.client_order_id FROM intents AS sent JOIN intents AS older
+    ON older.hedge_id = sent.hedge_id AND older.leg = sent.leg AND older.seq < sent.seq
+    WHERE sent.client_order_id = ? AND sent.purpose IN ('open', 'close', 'trim')
+    AND older.purpose IN ('open', 'close', 'trim') AND older.status IN ('journaled', 'unknown', 'open')"""
+_OWED = "SELECT 1 FROM outbox WHERE state = 'pending' LIMIT 1"
+# What was chosen may be superseded before it leaves.
+_OWED_TO = """SELECT id, dedupe_key, priority, reply, state FROM outbox
+    WHERE chat = ? AND state IN ('pending', 'superseded') ORDER BY state, priority, id"""
+_LEGS = """SELECT hedges.id, account_id, symbol, status, number, side, quantity, role FROM hedges JOIN legs
+    ON legs.hedge_id = hedges.id WHERE status <> 'closed'"""
+_RUNNING = "SELECT 1 FROM operations WHERE status IN ('running', 'trimming') LIMIT 1"
+
+
+class Violation(AssertionError):
+    """What must hold does not."""
+
+
+@dataclass
+class _Allowance:
+    """What was confirmed for one leg of one account in this run."""
+
+    opens: Decimal = ZERO
+    closes: Decimal = ZERO
+    opened: Decimal = ZERO
+    closed: Decimal = ZERO
+
+
+@dataclass
+class _Naked:
+    place: Place
+    since: float
+    until: float = float("inf")
+
+
+class Inspection:
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._disk = world.disk
+        self.found: list[str] = []
+        self.making = False  # of a stage: what is done there was asked for
+        self.disturbed: set[Place] = set()
+        self.harmed = False  # by a hand, a liquidation or a price, so that the plan cannot come true
+        self._arrived: Counter[str] = Counter()
+        self._allowed: dict[LegPlace, _Allowance] = defaultdict(_Allowance)
+        self._started: dict[str, set[str]] = defaultdict(set)
+        self._owed_since: dict[str, float] = {}
+        self._shown: set[tuple[int, int]] = set()
+        self._naked: dict[Place, _Naked] = {}
+        self._was_naked: list[_Naked] = []
+        self._boots: list[float] = []
+        self.sent = 0  # orders that left
+        for wish in world.stage.wishes:
+            self._allow(wish)
+
+    def finds(self, what: str) -> None:
+        if not self._world.loop.dropping:
+            self.found.append(what)
+
+    def _allow(self, wish: Wish) -> None:
+        for plan in wish.plans:
+            for leg in plan.legs:
+                allowed = self._allowed[wish.quote.account_id, plan.symbol, leg.side]
+                if leg.action is LegAction.OPEN:
+                    allowed.opens += leg.quantity
+                elif leg.action is LegAction.CLOSE:
+                    allowed.closes += leg.quantity
+
+    # --- when something happens -----------------------------------------------------------------
+
+    def boots(self, at: float) -> None:
+        self._boots.append(at)
+
+    def started(self, wish: Wish) -> None:
+        who = self._started[wish.quote.id]
+        who.add(wish.id)
+        if len(who) > 1:
+            self.finds(f"an offer was used twice: by {sorted(who)}")
+
+    def committed(self, changes: Changes) -> None:
+        now = self._world.loop.time()
+        for message in changes.outbox:
+            self._owed_since.setdefault(message.dedupe_key, now)
+
+    def sends(self, holder: Holder, requests: Sequence[OrderRequest], now: datetime) -> None:
+        world = self._world
+        if self._disk.open:
+            self.finds("a transaction is open while a request leaves")
+        self.sent += len(requests)
+        for request in requests:
+            if world.log is not None:
+                world.note(f"sends {request.client_order_id} {request.side} {request.quantity} {request.type}")
+            if now >= request.valid_until:
+                self.finds(f"{request.client_order_id} is sent after it had become too old")
+            older = self._disk.one(_UNSETTLED, request.client_order_id)
+            if older is not None:
+                self.finds(f"{request.client_order_id} is sent while {older[0]} is not settled")
+
+    def arrives(self, holder: Holder, request: OrderRequest) -> None:
+        known = self._disk.one(_SENT, request.client_order_id)
+        self._arrived[request.client_order_id] += 1
+        if known is None:
+            self.finds(f"the journal does not know {request.client_order_id}")
+        elif known[0] != holder.id:
+            self.finds(f"{request.client_order_id} of {known[0]} is traded on {holder.id}")
+        if self._arrived[request.client_order_id] > 1:
+            self.finds(f"{request.client_order_id} was sent again")
+        if request.side is request.position_side.closing and not request.reduce_only:
+            self.finds(f"{request.client_order_id} closes and is not reduce-only")
+
+    def changed(self, holder: Holder, fill: Fill) -> None:
+        world, place = self._world, (holder.id, fill.symbol)
+        if world.log is not None:
+            world.note(f"FILL {fill.client_order_id or fill.cause} {fill.side} {fill.quantity} {fill.symbol}")
+        purpose = purpose_of(fill.client_order_id or "")
+        if purpose is None:
+            self.disturbed.add(place)
+            self.harmed = True
+        elif not purpose.protective and not self.making:
+            self._counts(holder, fill, purpose)
+        self._exposed(holder, place)
+
+    def _counts(self, holder: Holder, fill: Fill, purpose: Purpose) -> None:
+        allowed = self._allowed[holder.id, fill.symbol, fill.position_side]
+        other = self._allowed[holder.id, fill.symbol, fill.position_side.opposite]
+        if purpose is Purpose.OPEN:
+            allowed.opened += fill.quantity
+            if allowed.opened > allowed.opens:
+                self.finds(f"{allowed.opened} opened of {allowed.opens} confirmed, by {fill.client_order_id}")
+            return
+        allowed.closed += fill.quantity
+        gap = max(allowed.opened, other.opens - other.opened if other.opened else ZERO)
+        most = allowed.closes + gap + self._closings_before(holder, fill)
+        if allowed.closed > most:
+            self.finds(f"{allowed.closed} closed where {most} was right, by {fill.client_order_id}")
+
+    def _closings_before(self, holder: Holder, fill: Fill) -> Decimal:
+        """Of a closing price that was asked for before this run: the other leg may have to follow."""
+        orders = (o for o in holder.orders.values() if purpose_of(o.client_order_id) is Purpose.CLOSE_AT_PRICE)
+        here = (o for o in orders if (o.symbol, o.position_side) == (fill.symbol, fill.position_side))
+        planned = max((o.quantity for o in here), default=ZERO)
+        return max(ZERO, planned - self._allowed[holder.id, fill.symbol, fill.position_side].closes)
+
+    def _exposed(self, holder: Holder, place: Place) -> None:
+        if place not in self._world.stage.pairs:
+            return
+        symbol, now = place[1], self._world.loop.time()
+        net = holder.quantity(symbol, PositionSide.LONG) - holder.quantity(symbol, PositionSide.SHORT)
+        naked = self._naked.get(place)
+        if net and naked is None:
+            self._naked[place] = _Naked(place, now)
+        elif not net and naked is not None:
+            naked.until = now
+            self._was_naked.append(self._naked.pop(place))
+
+    def delivers(self, chat: ChatRef, reply: Reply) -> None:
+        owed = self._disk.rows(_OWED_TO, str(chat))
+        shown = dump(Reply, reply)
+        row = next((row for row in owed if row[3] == shown), None)
+        if row is None:
+            self.finds("a message is sent that is not owed (any more)")
+            return
+        now = self._world.loop.time()
+        first = owed[0]
+        waits = self._owed_since.get(first[1], now)
+        urgent = first[4] == "pending" and first[2] == Priority.CRITICAL < row[2]
+        if urgent and waits < now:
+            self.finds(f"{row[1]} is told before {first[1]}, which waits for {now - waits:.1f} s")
+
+    def shows(self, chat: ChatRef, reply: Reply) -> None:
+        """It has arrived."""
+        shown = dump(Reply, reply)
+        row = next((row for row in self._disk.rows(_OWED_TO, str(chat)) if row[3] == shown), None)
+        if row is None:
+            return
+        self._world.note(f"TOLD {row[1]}")
+        once = (self._world.lives, row[0])
+        if once in self._shown:
+            self.finds(f"{row[1]} was told twice")
+        self._shown.add(once)
+
+    # --- whether there is peace -----------------------------------------------------------------
+
+    def owed(self) -> bool:
+        return self._disk.one(_OWED) is not None
+
+    def at_peace(self) -> bool:
+        """Nothing is left that only needs another look."""
+        if self._disk.one(_RUNNING) is not None:
+            return False
+        return all(self._agrees(*row) for row in self._disk.rows(_LEGS)) and not self._untold()
+
+    def _agrees(
+        self, _id: str, account: str, symbol: str, status: str, number: int, side: str, held: str, role: str
+    ) -> bool:
+        if status == HedgeStatus.FROZEN:
+            return bool(self._told(number, {"frozen", "lost"}))
+        holder = self._holder(account)
+        return holder.quantity(Symbol(symbol), PositionSide(side)) == Decimal(held)
+
+    def _holder(self, account: str) -> Holder:
+        return self._world.exchanges[account.partition(":")[0]].holder(AccountId(account))
+
+    def _told(self, number: int, kinds: set[str], since: float = 0.0) -> list[float]:
+        """When what rose of this hedge was written down."""
+        found = []
+        for key, at in self._owed_since.items():
+            alert = ALERT.match(key)
+            if alert and int(alert[1]) == number and alert[2] in kinds and alert[3] == "rise" and at >= since:
+                found.append(at)
+        return found
+
+    def _untold(self) -> bool:
+        return any(not self._told(self._number(naked.place), TELL_OF_IT) for naked in self._naked.values())
+
+    def _number(self, place: Place) -> int:
+        row = self._disk.one("SELECT number FROM hedges WHERE account_id = ? AND symbol = ?", *place)
+        return int(row[0])
+
+    # --- once all is quiet ----------------------------------------------------------------------
+
+    def at_rest(self) -> None:
+        """Raises ``Violation``, ``AssertionError``."""
+        world = self._world
+        if world.stumbles.found:
+            raise Violation(world.stumbles.found[0])
+        if world.loop.complaints:
+            raise Violation(f"nobody asked for {world.loop.complaints[0]}")
+        for account in (a for person in world.stage.people for a in person.accounts):
+            self._account_at_rest(account.id)
+        self._bystanders()
+        self._naked_were_told()
+
+    def _account_at_rest(self, account_id: AccountId) -> None:
+        holder = self._holder(account_id)
+        hedges, operations, intents = self._rows(account_id)
+        disturbed = {symbol for account, symbol in self.disturbed if account == account_id}
+        rules.require_every_operation_ended(operations)
+        rules.require_known_orders(intents, holder.fills)
+        rules.require_settled_intents(hedges, intents)
+        self._ledger_is_venue(holder, hedges)
+        rules.require_no_orphans(holder.open_orders(), hedges, intents)
+        rules.require_fills_are_booked(hedges, [i for i in intents if "told by" not in i.reason], holder.fills)
+        rules.require_promised_stops(hedges, operations, intents)
+        ours = [o for o in operations if o.id in self._world.witness.confirmed]
+        rules.require_legs_change_together(ours, intents, self._world.witness.confirmed, disturbed)
+        for operation in ours:
+            told = f"op:{operation.id}:{operation.version}" in self._world.witness.told
+            assert told, f"no last card of {operation.kind} {operation.status} {operation.reason}"
+        self._legs_fit(holder, hedges, ours, disturbed)
+        self._margin_arrived_once(holder, ours)
+        self._well_done(ours)
+
+    def _rows(self, account_id: AccountId) -> tuple[list[Hedge], list[Operation], list[OrderIntent]]:
+        store, disk = self._world.reader, self._disk
+        hedges, operations, intents = [], [], []
+        for (hedge_id,) in disk.rows("SELECT id FROM hedges WHERE account_id = ?", account_id):
+            hedges.append(at_once(store.hedge(hedge_id)))
+            intents.extend(at_once(store.intents(hedge_id=hedge_id)))
+        for (operation_id,) in disk.rows("SELECT id FROM operations WHERE account_id = ?", account_id):
+            operations.append(at_once(store.operation(operation_id)))
+        return hedges, operations, intents  # type: ignore[return-value]
+
+    def _ledger_is_venue(self, holder: Holder, hedges: Sequence[Hedge]) -> None:
+        known = set()
+        for hedge in hedges:
+            if hedge.live:
+                known.add(hedge.symbol)
+            if hedge.status is HedgeStatus.FROZEN:
+                assert (holder.id, hedge.symbol) in self.disturbed, f"frozen for nothing: {hedge.reason}"
+                assert self._told(hedge.number, {"frozen", "lost"}), f"nobody was told of {hedge.reason}"
+            if hedge.status is not HedgeStatus.OPEN:
+                continue
+            assert any(leg.quantity for leg in hedge.legs), f"an empty hedge stays open: #{hedge.number}"
+            for role in LegRole:
+                leg = hedge.leg(role)
+                held = holder.quantity(hedge.symbol, leg.side)
+                assert held == leg.quantity, f"{role} of #{hedge.number}: ledger {leg.quantity}, venue {held}"
+        for symbol, side in holder.positions:
+            lost = symbol not in known and (holder.id, symbol) not in self.disturbed
+            assert not lost, f"nobody knows the {side} on {symbol}"
+
+    def _legs_fit(
+        self,
+        holder: Holder,
+        hedges: Sequence[Hedge],
+        operations: Sequence[Operation],
+        disturbed: set[Symbol],
+    ) -> None:
+        for symbol in {hedge.symbol for hedge in hedges} - disturbed:
+            lot = self._world.exchanges[holder.id.partition(":")[0]].instruments[symbol].lot_size
+            long, short = (holder.quantity(symbol, side) for side in PositionSide)
+            place = holder.id, symbol
+            if place in self._world.stage.pairs and not self._fired(holder, symbol):
+                assert abs(long - short) < lot, f"a pair ends as {long} and {short}"
+            for operation in operations:
+                if operation.kind is OperationKind.HEDGE and operation.symbol == symbol:
+                    self._hedge_fits(operation, long, short, lot)
+
+    def _fired(self, holder: Holder, symbol: Symbol) -> bool:
+        return any(
+            o.filled_quantity and o.symbol == symbol and (p := purpose_of(o.client_order_id)) and p.protective
+            for o in holder.orders.values()
+        )
+
+    def _hedge_fits(self, operation: Operation, long: Decimal, short: Decimal, lot: Decimal) -> None:
+        wanted = self._world.witness.confirmed[operation.id].targets[0]
+        if wanted.stop_loss is not None:
+            return
+        opened = min(long, short)
+        assert opened == 0 or abs(long - short) < lot, f"hedged to {long} and {short}"
+        done = operation.status is OperationStatus.DONE and not operation.reason
+        assert not done or opened == wanted.quantity, f"{opened} hedged of {wanted.quantity} and said to be done"
+
+    def _margin_arrived_once(self, holder: Holder, operations: Sequence[Operation]) -> None:
+        for operation in (o for o in operations if o.kind is OperationKind.MARGIN):
+            came = len(holder.margins)
+            assert came <= 1, "margin was added twice"
+            if operation.status is OperationStatus.DONE:
+                assert came == 1, "no margin came"
+            elif operation.reason != NOT_TOLD:
+                assert came == 0, f"margin came, and {operation.reason!r} is said"
+
+    def _well_done(self, operations: Sequence[Operation]) -> None:
+        """Where nothing but a crash or two went wrong, what was confirmed is done."""
+        world = self._world
+        if self.harmed or not world.weather.climate.gentle or world.lives > 2:
+            return
+        for operation in operations:
+            assert operation.status is OperationStatus.DONE, f"{operation.status}: {operation.reason!r}"
+            assert not operation.reason, f"done, but {operation.reason!r}"
+        started = {operation.quote_id for operation in operations}
+        for wish in world.stage.wishes:
+            if wish.quote.account_id in {operation.account_id for operation in operations}:
+                assert wish.quote.id in started or not world.weather.climate.gentle, "nothing came of a tap"
+
+    def _bystanders(self) -> None:
+        """Who wished nothing and suffered nothing is as before."""
+        world = self._world
+        busy = {wish.quote.account_id for wish in world.stage.wishes} | {a for a, _ in self.disturbed}
+        if world.stage.events or world.prices_moved:
+            return
+        for person in world.stage.people:
+            for account in person.accounts:
+                if account.id in busy:
+                    continue
+                now = self._holder(account.id)
+                before = world.stage.exchanges[account.venue].holders.get(account.id)
+                if before is not None:
+                    same = before.positions == now.positions and before.orders == now.orders
+                    assert same, f"{account.id} was touched"
+
+    # --- naked legs -----------------------------------------------------------------------------
+
+    def _naked_were_told(self) -> None:
+        climate = self._world.weather.climate
+        clear = climate.position_lag == 0 and not climate.slow_disk and max(climate.latency) < 0.5
+        if not clear:
+            return
+        for naked in (*self._was_naked, *self._naked.values()):
+            told = self._told(self._number(naked.place), TELL_OF_IT, naked.since)
+            since = self._seen_since(naked)
+            if min(naked.until, self._world.loop.time()) - since > NAKED_AFTER + A_LOOK:
+                assert told, f"a leg naked for {self._world.loop.time() - since:.1f} s was told to nobody"
+                late = min(told) - since
+                assert late <= NAKED_AFTER + A_LOOK, f"a naked leg was told only after {late:.1f} s"
+            again = self._told(self._number(naked.place), {"naked"}, naked.since)
+            times = sum(at <= naked.until for at in again)
+            assert times <= 1, f"one naked leg was told {times} times"
+
+    def _seen_since(self, naked: _Naked) -> float:
+        """Since somebody could see it: the last start, the last reading that failed."""
+        ends = min(naked.until, self._world.loop.time())
+        boots = [at for at in self._boots if at <= ends]
+        failed = self._world.weather.reads_failed_at
+        seen = max([naked.since, *boots])
+        return seen if failed is None or failed > ends else max(seen, failed + 30.0)
