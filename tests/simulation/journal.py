@@ -104,7 +104,7 @@ class Wire:
         self._life = life
         self._rng = rng
         self._turns = turns
-        self._slow = slow
+        self.slow = slow
         self._hit = hit
         self._execute = disk.raw.execute
 
@@ -126,7 +126,7 @@ class Wire:
             return self._execute(sql, parameters)
 
     async def _begin(self) -> None:
-        if self._slow and (seconds := self._rng.choice(self._slow)):
+        if self.slow and (seconds := self._rng.choice(self.slow)):
             self._hit(Extra.SLOW_DISK)
             await asyncio.sleep(seconds)
         await self._step("write")

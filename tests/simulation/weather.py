@@ -142,7 +142,7 @@ class Weather:
     reads_failed_at: float | None = None
 
     def clears(self) -> None:
-        """Whatever is on its way still arrives, and what is hidden stays so; nothing new goes wrong."""
+        """Nothing new goes wrong; what was hidden stays so."""
         self.drawn = self.climate.most
 
     def hit(self, kind: Kind | Extra) -> None:
