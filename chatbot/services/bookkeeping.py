@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -152,9 +152,14 @@ class Bookkeeper:
             for hedge in await self._store.live_hedges(account_id=account.id):
                 if hedge.id in wanted:
                     _, changed = await self.settle(account, hedge, view)
-                    self._untold.setdefault(account.id, []).extend(changed)
+                    self.tell_later(account, changed)
         live = await self._store.live_hedges(account_id=account.id)
         return tuple(hedge for hedge in live if hedge.id in wanted)
+
+    def tell_later(self, account: Account, changes: Iterable[LegChange]) -> None:
+        """What was found beside something else: the next ``bring_up_to_date`` tells it."""
+        if found := tuple(changes):
+            self._untold.setdefault(account.id, []).extend(found)
 
     async def _look(self, account: Account) -> Books:
         hedges = await self._store.live_hedges(account_id=account.id)

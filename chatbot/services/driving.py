@@ -206,9 +206,10 @@ class Driver:
 
     async def _catch_up(self, run: Run) -> Run:
         view = await read_until_answered(self._clock, lambda: run.venue.view({run.hedge.symbol}))
-        hedge, _ = await read_until_answered(
+        hedge, changes = await read_until_answered(
             self._clock, lambda: self._bookkeeper.book(run.account, run.hedge, view)
         )
+        self._bookkeeper.tell_later(run.account, changes)
         intents = await self._store.intents(hedge_id=hedge.id)
         return replace(
             run,

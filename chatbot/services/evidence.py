@@ -13,9 +13,12 @@ from chatbot.domain.intent import OrderIntent
 from chatbot.domain.ledger import fill_by_position, report_of_fills, venue_quantity
 from chatbot.domain.order import Fill, OrderReport
 from chatbot.ports import Clock, Venue
+from chatbot.services.bookkeeping import STALE_READ
 from chatbot.services.reading import read_until_answered
 
-GRACE = timedelta(seconds=10)  # after the validity window: clocks differ and reads are stale
+CLOCKS_DIFFER = timedelta(seconds=6)  # by how much the venue's may be behind ours, and the way there
+# After the validity window, both at once: a request that came at the last moment has to be in what is read.
+GRACE = CLOCKS_DIFFER + STALE_READ
 LOOK_AGAIN = 1.0
 
 

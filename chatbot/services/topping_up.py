@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from chatbot.domain import topping_up
@@ -18,7 +18,6 @@ from chatbot.services.reading import read_until_answered
 from chatbot.services.run import VALIDITY, Run
 
 NOT_TOLD = "the leg changed meanwhile, so nothing tells whether the margin has arrived"
-STALE_READ = timedelta(seconds=10)  # how old a margin that a venue reports may be
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +71,7 @@ async def look_up(run: Run, clock: Clock) -> Operation:
     top_up = wish.top_up
     if top_up.sent_at is None or top_up.before is None or top_up.seen_at is None:
         raise InvariantBroken(f"operation {run.operation.id} has sent a margin that it does not know")
-    await _wait_until(clock, top_up.sent_at + VALIDITY + GRACE + STALE_READ)
+    await _wait_until(clock, top_up.sent_at + VALIDITY + GRACE)
     view = await _look(run, clock)
     held = _isolated(run, view)
     booked = run.hedge.leg(run.operation.targets[0].role).quantity

@@ -20,7 +20,7 @@ from chatbot.domain.order import Fill, OrderRequest
 from chatbot.domain.quote import LegAction
 from chatbot.ports import Changes
 from chatbot.services.topping_up import NOT_TOLD
-from chatbot.storage.codec import dump
+from chatbot.storage.codec import dump, instant_text
 from tests.properties import rules
 from tests.simulation.exchange import Holder
 from tests.simulation.loop import at_once
@@ -45,10 +45,12 @@ _UNSETTLED = """SELECT older.client_order_id FROM intents AS sent JOIN intents A
     AND older.purpose IN ('open', 'close', 'trim') AND older.status IN ('journaled', 'unknown', 'open')"""
 _OWED = "SELECT 1 FROM outbox WHERE state = 'pending' LIMIT 1"
 # What was chosen may be superseded before it leaves.
-_OWED_TO = """SELECT id, dedupe_key, priority, reply, state FROM outbox
+_OWED_TO = """SELECT id, dedupe_key, priority, reply, state, not_before FROM outbox
     WHERE chat = ? AND state IN ('pending', 'superseded') ORDER BY state, priority, id"""
 _LEGS = """SELECT hedges.id, account_id, symbol, status, number, side, quantity, role FROM hedges JOIN legs
     ON legs.hedge_id = hedges.id WHERE status <> 'closed'"""
+_RESTING = """SELECT client_order_id, intents.account_id FROM intents JOIN hedges ON hedges.id = hedge_id
+    WHERE intents.status = 'open' AND hedges.status = 'open'"""
 _AS_THIS = "SELECT dedupe_key FROM outbox WHERE chat = ? AND reply = ?"
 _RUNNING = "SELECT 1 FROM operations WHERE status IN ('running', 'trimming') LIMIT 1"
 
@@ -205,7 +207,8 @@ class Inspection:
         now = self._world.loop.time()
         first = owed[0]
         waits = self._owed_since.get(first[1], now)
-        urgent = first[4] == "pending" and first[2] == Priority.CRITICAL < row[2]
+        due = first[5] <= instant_text(self._world.clock.now())  # else it was postponed in an earlier life
+        urgent = first[4] == "pending" and first[2] == Priority.CRITICAL < row[2] and due
         if urgent and waits < now:
             self.finds(f"{row[1]} is told before {first[1]}, which waits for {now - waits:.1f} s")
 
@@ -231,15 +234,30 @@ class Inspection:
         legs = self._disk.rows(_LEGS)
         held = {row[0] for row in legs if row[3] == HedgeStatus.FROZEN or Decimal(row[6])}
         settled = all(row[0] in held and self._agrees(*row) for row in legs)
-        return settled and not self._untold()
+        return settled and not self._untold() and not self._vanished()
+
+    def _vanished(self) -> bool:
+        """An order that the journal has resting does not rest (any more)."""
+        return any(
+            order not in self._holder(account).resting for order, account in self._disk.rows(_RESTING)
+        )
 
     def _agrees(
         self, _id: str, account: str, symbol: str, status: str, number: int, side: str, held: str, role: str
     ) -> bool:
+        agrees = self._holder(account).quantity(Symbol(symbol), PositionSide(side)) == Decimal(held)
         if status == HedgeStatus.FROZEN:
-            return bool(self._told((AccountId(account), number), {"frozen", "lost"}))
-        holder = self._holder(account)
-        return holder.quantity(Symbol(symbol), PositionSide(side)) == Decimal(held)
+            told = self._told((AccountId(account), number), {"frozen", "lost"})
+            return bool(told) and not self._equal(_id)
+        return agrees
+
+    def _equal(self, hedge_id: str) -> bool:
+        """Then a frozen one thaws at the next look."""
+        return all(
+            self._holder(account).quantity(Symbol(symbol), PositionSide(side)) == Decimal(held)
+            for known, account, symbol, _, _, side, held, _ in self._disk.rows(_LEGS)
+            if known == hedge_id
+        )
 
     def _holder(self, account: str) -> Holder:
         return self._world.exchanges[account.partition(":")[0]].holder(AccountId(account))
@@ -404,13 +422,16 @@ class Inspection:
 
     def _naked_were_told(self) -> None:
         climate = self._world.weather.climate
-        clear = climate.position_lag == 0 and not climate.slow_disk and max(climate.latency) < 0.5
+        lag = climate.position_lag or climate.order_lag or climate.slow_disk
+        clear = not lag and max(climate.latency) < 0.5
         if not clear:
             return
         for naked in (*self._was_naked, *self._naked.values()):
             told = self._told(self._number(naked.place), TELL_OF_IT, naked.since)
             since = self._seen_since(naked)
             if min(naked.until, self._world.loop.time()) - since > NAKED_AFTER + A_LOOK:
+                if not told and naked.place in self.disturbed and self._world.lives > 1:
+                    continue  # what an operation saw and had no time to say dies with it
                 assert told, f"a leg naked for {self._world.loop.time() - since:.1f} s was told to nobody"
                 late = min(told) - since
                 # What another hand does while an order is in flight is told once that is settled.

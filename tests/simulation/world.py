@@ -211,6 +211,7 @@ class World:
 
     def clock_steps(self) -> None:
         """Somebody sets our clock right, or wrong."""
+        self.inspection.harmed = True
         self.clock.off = 0.0 if self.clock.off else self.rng.choice((-5.0, 5.0))
         self.note(f"our clock is off by {self.clock.off} s now")
 
