@@ -19,9 +19,12 @@ WORKERS ?= 2
 DATA ?=
 ARGS ?=
 TESTS ?=
+RUNS ?= 50000
+FIRST ?= 0
+SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo picture run test coverage check format bench lock clean
+.PHONY: help setup demo picture run test simulate mutants coverage check format bench lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -e 's/:.*## /|/' | awk -F'|' '{ printf "make %-9s %s\n", $$1, $$2 }'
@@ -39,6 +42,14 @@ run: $(RUNTIME) ## start the bot; without a token the chat opens in this termina
 
 test: $(DEVELOPMENT) ## run the tests (TESTS=tests/domain WORKERS=0 ARGS=-x to narrow)
 	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS) $(ARGS)
+
+# A run is told by its number; sets have to be walked through in the same order each time.
+simulate: $(DEVELOPMENT) ## prove that no leg is lost (RUNS=2000000 for a night, SEED=1234 tells one run)
+	PYTHONHASHSEED=0 $(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--runs $(RUNS) \
+		--first $(FIRST) --workers $(WORKERS))
+
+mutants: $(DEVELOPMENT) ## prove that the simulation finds bugs: break the code on purpose, one bug at a time
+	PYTHONHASHSEED=0 $(BIN)/python -m tests.simulation.mutants --workers $(WORKERS) $(ARGS)
 
 coverage: $(DEVELOPMENT) ## run the tests in one process and report the lines they miss
 	$(BIN)/coverage run -m pytest $(TESTS) $(ARGS)

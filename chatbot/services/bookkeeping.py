@@ -290,6 +290,10 @@ class Bookkeeper:
         if not differences(hedge, view) and page.fits:
             self._unexplained.pop(hedge.id, None)
             return replace(page, hedge=_thawed(hedge))
+        if hedge.status is HedgeStatus.OPEN and any(map(_in_flight, page.intents.values())):
+            # Its outcome may be the difference, and what was unexplained before was another one.
+            self._unexplained.pop(hedge.id, None)
+            return page
         since = self._unexplained.setdefault(hedge.id, self._clock.now())
         if hedge.status is HedgeStatus.FROZEN or self._clock.now() - since < STALE_READ:
             return page
@@ -375,6 +379,11 @@ class Bookkeeper:
             report = await venue.order(intent.symbol, intent.client_order_id)
             ended.append(_taken_over(intent, report))
         return tuple(ended)
+
+
+def _in_flight(intent: OrderIntent) -> bool:
+    resting = intent.purpose.protective and intent.status is IntentStatus.OPEN
+    return not intent.status.final and not resting
 
 
 def _taken_over(intent: OrderIntent, report: OrderReport | None) -> OrderIntent:

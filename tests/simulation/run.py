@@ -22,13 +22,14 @@ DOWNTIMES = ((0.0,), (0.0,), (0.5, 3.0), (6.0, 20.0))
 
 @dataclass
 class Outcome:
-    """``violation`` is empty when all that must hold held. ``points``: steps at which it was killed."""
+    """``violation`` is empty when all that must hold held. ``killed``: at what it was killed."""
 
     seed: int
     scenario: str
     violation: str = ""
     hits: Counter[str] = field(default_factory=Counter)
-    points: list[tuple[str, int]] = field(default_factory=list)
+    killed: list[str] = field(default_factory=list)
+    climate: str = ""
     lives: int = 1
     log: list[str] = field(default_factory=list)
 
@@ -46,6 +47,7 @@ class Simulation:
         self._points = [(index, step) for index, stage in enumerate(self.stages) for step in range(len(stage.steps))]
         gc.collect()
         gc.freeze()
+        gc.set_threshold(50_000, 20, 50)
 
     @property
     def singles(self) -> int:
@@ -134,6 +136,8 @@ class Simulation:
         except Exception:  # noqa: BLE001 (whatever it is, it must not end the other runs)
             outcome.violation = traceback.format_exc()
         outcome.lives = world.lives
+        outcome.killed = world.fate.killed_at
+        outcome.climate = str(world.weather.climate)
         if world.weather.climate.clock_off and world.inspection.sent:
             outcome.hits[Kind.CLOCK_OFF] += 1
         outcome.log = world.log or []

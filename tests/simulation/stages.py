@@ -299,5 +299,5 @@ def a_person(name: str, number: int, venues: Sequence[str], now: Any) -> Person:
     return Person(user, chat, accounts)
 
 
-def exchanges() -> dict[str, ModelExchange]:
-    return {name: ModelExchange(name, {s: CATALOG[s] for s in PRICES}, PRICES) for name in (ALPHA, BETA)}
+def exchanges(venues: Sequence[str]) -> dict[str, ModelExchange]:
+    return {name: ModelExchange(name, {s: CATALOG[s] for s in PRICES}, PRICES) for name in venues}

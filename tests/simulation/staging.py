@@ -93,13 +93,10 @@ class _Hands:
 
 
 def make_stage(loop: VirtualLoop, name: str) -> Stage:
-    people = [
-        a_person(who, number, (ALPHA, BETA) if number == 0 else (ALPHA,), BEGIN)
-        for number, who in enumerate(NAMES)
-    ]
-    if name not in ("two people",):
-        people = people[:1]
-    stage = Stage(name, Disk(), exchanges(), people)
+    venues = (ALPHA, BETA) if name == "two exchanges" else (ALPHA,)
+    names = NAMES if name == "two people" else NAMES[:1]
+    people = [a_person(who, number, venues, BEGIN) for number, who in enumerate(names)]
+    stage = Stage(name, Disk(), exchanges(venues), people)
     with running(loop):
         world = World(loop, stage, Weather(CALM, Random(0)), Random(0), Fate(), seed=999)
         world.inspection.making = True

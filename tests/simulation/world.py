@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
@@ -14,10 +15,11 @@ from typing import Any, cast
 
 from chatbot.app import Bot, _wire
 from chatbot.chat import ChatRef, Platform, Reply, Request
-from chatbot.domain.hedge import AccountId
+from chatbot.domain.hedge import AccountId, HedgeId
 from chatbot.domain.instrument import PositionSide, Symbol
+from chatbot.domain.intent import OperationId
+from chatbot.domain.quote import QuoteId
 from chatbot.errors import DeliverLater, HedgerowError, InvariantBroken, StorageError, VenueError
-from chatbot.ids import SeededIds
 from chatbot.ports import Account, Changes, Credentials, KeyReport, User, Venue
 from chatbot.pushing.outbox import DEFAULT_LIMITS
 from chatbot.services.hedging import Started
@@ -36,12 +38,29 @@ from tests.simulation.weather import Extra, Kind, Weather
 
 BEGIN = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 SETTINGS = Settings(database_url="sqlite+aiosqlite://", paper=PaperSettings())
-BEAT = 2.0  # seconds between the looks of the bot's own jobs
+BEAT = 4.0  # seconds between the bot's own jobs: as often as an account is looked at while orders fly
 IN_TIME = 3_600.0  # nothing may take longer once nothing new goes wrong
 BAD_FOR = 120.0  # seconds after which nothing new goes wrong
 LOOKS = 12  # at most, until ledger and exchange have to agree
 BETWEEN_LOOKS = 6.0
 CHAT_IS_AWAY = (0.5, 3.0, 8.0)
+
+
+class CountedIds:
+    """Implements ``chatbot.ports.IdSource``: as short-lived as the run, and told at a glance."""
+
+    def __init__(self, seed: int, life: int) -> None:
+        self._before = f"{life}{seed % 1_000_000:06}"
+        self._numbers = itertools.count()
+
+    def hedge_id(self) -> HedgeId:
+        return HedgeId(f"{self._before}h{next(self._numbers)}".ljust(10, "0")[:10])
+
+    def operation_id(self) -> OperationId:
+        return OperationId(f"{self._before}op{next(self._numbers)}".ljust(16, "0"))
+
+    def quote_id(self) -> QuoteId:
+        return QuoteId(f"{self._before}q{next(self._numbers)}".ljust(22, "0"))
 
 
 @dataclass
@@ -242,7 +261,7 @@ class World:
             cast(Database, Books(wire, self.disk, self._committed)),
             NO_PAPER,
             self.clock,
-            SeededIds(self.seed * 100 + self.lives),
+            CountedIds(self.seed, self.lives),
             messengers=(Phone(self, life),),
             limits=DEFAULT_LIMITS,
             exchanges=ModelExchanges(self, life),
