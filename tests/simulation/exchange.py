@@ -56,6 +56,7 @@ REDUCE_ONLY = Rejected("ReduceOnly Order is rejected.", "-2022", "InvalidOrder")
 NO_MARGIN = Rejected("Margin is insufficient.", "-2019", "InsufficientMargin")
 AT_ONCE = Rejected("Order would immediately trigger.", "-2021", "InvalidOrder")
 NOT_ON_GRID = Rejected("Quantity is not on the grid.", "-1111", "InvalidOrder")
+DROPPED = "Canceled by the exchange."
 DUPLICATE = Unknown("ClientOrderId is duplicated.")
 
 Moment = tuple[dict[LegKey, Position], tuple[OrderReport, ...]]
@@ -157,7 +158,8 @@ class ModelExchange:
         for holder in self.holders.values():
             for client_order_id, above in list(holder.resting.items()):
                 report = holder.orders[client_order_id]
-                if report.symbol == symbol and self._fires(report, above, price):
+                waits = report.type is not OrderType.MARKET and report.symbol == symbol
+                if waits and self._fires(report, above, price):
                     self._fire(holder, report)
 
     def _fires(self, report: OrderReport, above: bool, price: Decimal) -> bool:
@@ -334,6 +336,13 @@ class ModelExchange:
             self._put(holder, replace(report, status=OrderStatus.CANCELED, reason="nothing left to reduce"))
             return
         self._execute(holder, report, quantity, OrderStatus.FILLED)
+
+    def drop(self, holder: Holder, client_order_id: str) -> None:
+        """A resting order is gone, and nobody asked for it."""
+        del holder.resting[client_order_id]
+        self._put(
+            holder, replace(holder.orders[client_order_id], status=OrderStatus.CANCELED, reason=DROPPED)
+        )
 
     def cancel(self, holder: Holder, symbol: Symbol, client_order_id: str) -> OrderReport | None:
         report = holder.orders.get(client_order_id)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import sys
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager, suppress
@@ -174,11 +175,14 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 @contextmanager
 def running(loop: VirtualLoop) -> Iterator[VirtualLoop]:
     """Inside, asyncio takes this loop for the running one."""
-    before = asyncio._get_running_loop()
+    before, hooks = asyncio._get_running_loop(), sys.get_asyncgen_hooks()
     asyncio._set_running_loop(loop)
+    # What is left over of a killed process is thrown away as it is; nothing of it runs to its end.
+    sys.set_asyncgen_hooks(finalizer=lambda left_over: None)
     try:
         yield loop
     finally:
+        sys.set_asyncgen_hooks(*hooks)
         asyncio._set_running_loop(before)
 
 

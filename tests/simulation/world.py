@@ -182,7 +182,7 @@ class World:
             for holder in exchange.holders.values():
                 resting = [each for each in holder.resting if holder.orders[each].symbol == symbol]
                 if resting:
-                    exchange.cancel(holder, symbol, self.rng.choice(resting))
+                    exchange.drop(holder, self.rng.choice(resting))
         self.set_price(symbol, price)
 
     def liquidate(self, symbol: Symbol, side: PositionSide) -> None:
@@ -268,15 +268,15 @@ class World:
         )
         await bot.supervisor.resume_all()
         self.bot = bot
-        self.loop.create_task(self._supervised("outbox", bot.outbox.run()))
-        self.loop.create_task(self._supervised("jobs", self._jobs(bot)))
+        self.loop.create_task(self._supervised("outbox", bot.outbox.run))
+        self.loop.create_task(self._supervised("jobs", lambda: self._jobs(bot)))
         for wish in self.stage.wishes:
             if wish.id not in self.handled:
                 self._wish(bot, wish)
 
-    async def _supervised(self, name: str, work: Coroutine[Any, Any, None]) -> None:
+    async def _supervised(self, name: str, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
         try:
-            await work
+            await work()
         except Killed:
             raise
         except Exception as error:  # noqa: BLE001 (a loop that dies is what is looked for)
