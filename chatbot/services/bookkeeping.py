@@ -249,7 +249,9 @@ class Bookkeeper:
         if intent.status.final:
             return page
         report = await venue.order(intent.symbol, intent.client_order_id)
-        report = report or report_of_fills(intent, history.fills, history.instrument)
+        if report is None and (intent.purpose.protective or page.hedge.status is HedgeStatus.FROZEN):
+            # Of any other order the history is no end: it may be working still, and its operation settles it.
+            report = report_of_fills(intent, history.fills, history.instrument)
         return page if report is None else self._book_report(page, intent, report, history.instrument)
 
     async def _book_fired_stops(self, page: _Page, venue: Venue) -> _Page:

@@ -35,7 +35,7 @@ from chatbot.ports import (
 )
 from chatbot.services import topping_up
 from chatbot.services.bookkeeping import Bookkeeper
-from chatbot.services.evidence import Contradiction, Evidence, Found, settled_ids
+from chatbot.services.evidence import GRACE, Contradiction, Evidence, Found, settled_ids
 from chatbot.services.locks import AccountLocks
 from chatbot.services.reading import read_until_answered
 from chatbot.services.run import (
@@ -227,7 +227,7 @@ class Driver:
             intent = next(i for i in run.intents if i.client_order_id == seen.client_order_id)
             if run.operation.status.final or intent not in saga.in_flight(run.operation, run.intents):
                 continue
-            if intent.status is IntentStatus.OPEN:
+            if intent.status is IntentStatus.OPEN and self._clock.now() < intent.valid_until + GRACE:
                 run = await self._await_fill(run, intent)
             else:
                 run = await self._find_out(run, intent)
@@ -253,8 +253,10 @@ class Driver:
             return await self._book(run, intent, verdict.report)
         if isinstance(verdict, Contradiction):
             return await self._freeze(run, verdict.reason)
-        absent = intent.after(IntentEvent.PROVEN_ABSENT)
-        run = await self._save(run.replacing(absent), [absent])
+        # One that is known to have arrived did nothing more.
+        arrived = intent.status is IntentStatus.OPEN
+        ended = intent.after(IntentEvent.CANCELED if arrived else IntentEvent.PROVEN_ABSENT)
+        run = await self._save(run.replacing(ended), [ended])
         # Time has passed: what another hand or the venue did to the leg meanwhile comes first.
         return await self._leg_as_it_is(run, intent)
 

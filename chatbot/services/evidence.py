@@ -12,6 +12,7 @@ from chatbot.domain.instrument import ZERO, Instrument, PositionSide
 from chatbot.domain.intent import OrderIntent
 from chatbot.domain.ledger import fill_by_position, report_of_fills, venue_quantity
 from chatbot.domain.order import Fill, OrderReport
+from chatbot.errors import OutcomeUnknown, VenueRejected
 from chatbot.ports import Clock, Venue
 from chatbot.services.bookkeeping import STALE_READ
 from chatbot.services.reading import read_until_answered
@@ -64,6 +65,9 @@ class Evidence:
             if found is not None:
                 return Found(found)
             if self._clock.now() >= intent.valid_until + GRACE:
+                ended = await self._take_back(venue, intent)
+                if ended is not None:
+                    return Found(ended)
                 history = await self._history(venue, hedge, intent)
                 return self._judge(hedge, intent, instrument, history, booked)
             await self._clock.sleep(LOOK_AGAIN)
@@ -72,6 +76,23 @@ class Evidence:
         return await read_until_answered(
             self._clock, lambda: venue.order(intent.symbol, intent.client_order_id)
         )
+
+    async def _take_back(self, venue: Venue, intent: OrderIntent) -> OrderReport | None:
+        """What is judged must have ended: an order that is partly filled may still be working, unseen.
+
+        Canceling again does no harm, so it is tried until it is answered.
+        """
+        if intent.purpose.protective:
+            return None
+        while True:
+            try:
+                return await read_until_answered(
+                    self._clock, lambda: venue.cancel(intent.symbol, intent.client_order_id)
+                )
+            except VenueRejected:
+                return None
+            except OutcomeUnknown:
+                await self._clock.sleep(LOOK_AGAIN)
 
     async def _history(
         self, venue: Venue, hedge: Hedge, intent: OrderIntent

@@ -152,7 +152,14 @@ class ModelVenue:
         return outcomes
 
     async def cancel(self, symbol: Symbol, client_order_id: str) -> OrderReport | None:
-        return await self._write(lambda: self._exchange.cancel(self._holder, symbol, client_order_id))
+        return await self._write(lambda: self._cancel(symbol, client_order_id))
+
+    def _cancel(self, symbol: Symbol, client_order_id: str) -> OrderReport | None:
+        """Of one that has ended already an exchange only says so: the rest has to be looked up."""
+        known = self._holder.orders.get(client_order_id)
+        if known is not None and known.status.final:
+            return self._order(symbol, client_order_id)
+        return self._exchange.cancel(self._holder, symbol, client_order_id)
 
     async def set_position_mode(self, mode: PositionMode) -> None:
         await self._write(lambda: self._exchange.set_position_mode(self._holder, mode))
