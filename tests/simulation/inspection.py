@@ -36,6 +36,7 @@ NAKED_AFTER = 5.0
 A_LOOK = 9.0  # until the next look at an account at the latest, in fair weather
 ALERT = re.compile(r"alert:(\w+:\d+):#(\d+):(\w+).*:(rise|worse|clear):\d+$")
 TELL_OF_IT = {"naked", "lost", "stopped", "shrunk", "grown", "frozen", "imbalance"}
+ONCE = {"lost", "stopped"}
 LONGEST_FREEZE = 10.0  # a stop that fired and cannot be read for longer is not explained
 
 _SENT = "SELECT account_id, purpose, status FROM intents WHERE client_order_id = ?"
@@ -116,6 +117,8 @@ class Inspection:
         self._boots.append(at)
 
     def started(self, wish: Wish) -> None:
+        if wish.foreign:
+            self.finds(f"somebody else's button was obeyed: {wish.id}")
         who = self._started[wish.quote.id]
         who.add(wish.id)
         if len(who) > 1:
@@ -291,7 +294,10 @@ class Inspection:
             raise Violation(f"nobody asked for {world.loop.complaints[0]}")
         for account in (a for person in world.stage.people for a in person.accounts):
             self._account_at_rest(account.id)
+        dropped = self._disk.one("SELECT dedupe_key FROM outbox WHERE state = 'abandoned'")
+        assert dropped is None, f"{dropped} was never told"
         self._bystanders()
+        self._losses_were_told_once()
         self._naked_were_told()
 
     def _account_at_rest(self, account_id: AccountId) -> None:
@@ -447,6 +453,16 @@ class Inspection:
             again = self._told(self._number(naked.place), {"naked"}, naked.since)
             times = sum(at <= naked.until for at in again)
             assert times <= 1, f"one naked leg was told {times} times"
+
+    def _losses_were_told_once(self) -> None:
+        """A leg can be lost once in a run."""
+        told: Counter[tuple[str, str, str]] = Counter()
+        for key in self._owed_since:
+            alert = ALERT.match(key)
+            if alert and alert[3] in ONCE and alert[4] == "rise":
+                told[alert.group(1, 2, 3)] += 1  # type: ignore[index]
+        again = [key for key, times in told.items() if times > 1]
+        assert not again, f"{again[0]} was told {told[again[0]]} times"
 
     def _seen_since(self, naked: _Naked) -> float:
         """Since somebody could see it: the last start, the last reading that failed."""

@@ -6,13 +6,13 @@ import gc
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from random import Random
 
 from tests.properties.mortal import Stumbles
 from tests.simulation.fate import Fate
 from tests.simulation.loop import VirtualLoop, running
-from tests.simulation.stages import SCENARIOS, Stage
+from tests.simulation.stages import SCENARIOS, Stage, Wish
 from tests.simulation.staging import make_stage
 from tests.simulation.weather import CALM, Climate, Extra, Kind, Weather, a_climate
 from tests.simulation.world import World, heard
@@ -81,6 +81,7 @@ class Simulation:
         weather = Weather(a_climate(rng), rng)
         world = self._world(stage, weather, Fate(), seed=seed, tell=tell)
         world.downtime = rng.choice(DOWNTIMES)
+        world.wishes += self._more_taps(stage, rng)
         world.fate.ordain(self._plan(world, rng))
         return self._outcome(world)
 
@@ -90,6 +91,18 @@ class Simulation:
         world = self._world(stage, Weather(CALM, Random(seed)), Fate(), seed=seed, tell=tell)
         world.fate.ordain([(8, lambda: self._all_events(stage, world)), (step + 1, world.fate.kill)])
         return self._outcome(world)
+
+    def _more_taps(self, stage: Stage, rng: Random) -> list[Wish]:
+        """A button tapped twice, and one tapped by somebody who saw it over another's shoulder."""
+        more = []
+        for wish in stage.wishes:
+            if rng.random() < 0.2:
+                after = rng.choice((0.0, 0.0, 0.5, 5.0, 25.0))
+                more.append(replace(wish, id=f"{wish.id} again", after=after))
+            if len(stage.people) > 1 and rng.random() < 0.5:
+                other = (wish.person + 1) % len(stage.people)
+                more.append(replace(wish, id=f"{wish.id} by another", person=other, foreign=True))
+        return more
 
     def _plan(self, world: World, rng: Random) -> list[tuple[int, Callable[[], None]]]:
         steps = len(world.stage.steps)

@@ -55,6 +55,7 @@ class Wish:
     quote: Quote
     choice: str
     after: float = 0.0
+    foreign: bool = False  # tapped by somebody whose offer it is not
 
     @property
     def plans(self) -> tuple[Plan, ...]:
@@ -148,7 +149,7 @@ async def hedge(hands: Hands) -> None:
 
 
 async def hedge_in_part(hands: Hands) -> None:
-    await hands.do(an_open(BTC, SHORT, "0.02"))
+    await hands.do(an_open(BTC, SHORT, "0.025"))
     await hands.want(HedgeRequest(BTC, ratio=D("0.5"), stop_loss=D(95_000)))
 
 

@@ -139,6 +139,7 @@ class World:
     stumbles: Stumbles = field(default_factory=Stumbles)
     lives: int = 0
     cards: int = 0
+    wishes: list[Wish] = field(default_factory=list)
     handled: set[str] = field(default_factory=set)
     exchanges: dict[str, ModelExchange] = field(default_factory=dict)
     bot: Bot | None = None
@@ -150,6 +151,7 @@ class World:
     def __post_init__(self) -> None:
         stage, loop = self.stage, self.loop
         self.disk: Disk = stage.disk
+        self.wishes = [*stage.wishes, *self.wishes]
         self.exchanges = {name: exchange.copy() for name, exchange in stage.exchanges.items()}
         self.clock = LoopClock(loop, BEGIN, self.weather.climate.clock_off)
         self.inspection = Inspection(self)
@@ -270,7 +272,7 @@ class World:
         self.bot = bot
         self.loop.create_task(self._supervised("outbox", bot.outbox.run))
         self.loop.create_task(self._supervised("jobs", lambda: self._jobs(bot)))
-        for wish in self.stage.wishes:
+        for wish in self.wishes:
             if wish.id not in self.handled:
                 self._wish(bot, wish)
 
