@@ -209,7 +209,8 @@ class Driver:
         hedge, changes = await read_until_answered(
             self._clock, lambda: self._bookkeeper.book(run.account, run.hedge, view)
         )
-        self._bookkeeper.tell_later(run.account, changes)
+        # A leg that is gone is a state, which every look sees; one that shrank or grew is told or never known.
+        self._bookkeeper.tell_later(run.account, [change for change in changes if change.after])
         intents = await self._store.intents(hedge_id=hedge.id)
         return replace(
             run,
@@ -309,8 +310,9 @@ class Driver:
 
     async def _cancel_stop(self, run: Run, stop: OrderIntent) -> Run:
         report = await self._ask(run, lambda: run.venue.cancel(stop.symbol, stop.client_order_id))
-        if report is not None:
+        if report is not None and report.status.final:
             return await self._book(run, stop, report)
+        # Not known, or canceled before and read too early to show it.
         gone = stop.after(IntentEvent.CANCELED, reason="the exchange does not know it")
         return await self._save(run.replacing(gone), [gone])
 

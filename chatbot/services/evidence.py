@@ -86,9 +86,10 @@ class Evidence:
             return None
         while True:
             try:
-                return await read_until_answered(
+                report = await read_until_answered(
                     self._clock, lambda: venue.cancel(intent.symbol, intent.client_order_id)
                 )
+                return report if report is not None and report.status.final else None
             except VenueRejected:
                 return None
             except OutcomeUnknown:

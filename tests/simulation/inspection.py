@@ -34,7 +34,7 @@ LegPlace = tuple[AccountId, Symbol, PositionSide]
 
 NAKED_AFTER = 5.0
 A_LOOK = 9.0  # until the next look at an account at the latest, in fair weather
-ALERT = re.compile(r"alert:(\w+:\d+):#(\d+):(\w+).*:(rise|worse|clear):\d+$")
+ALERT = re.compile(r"alert:(\w+:\d+):#(\d+):(\w+)(?::(long|short))?.*:(rise|worse|clear):\d+$")
 TELL_OF_IT = {"naked", "lost", "stopped", "shrunk", "grown", "frozen", "imbalance"}
 ONCE = {"lost", "stopped"}
 LONGEST_FREEZE = 10.0  # a stop that fired and cannot be read for longer is not explained
@@ -272,7 +272,7 @@ class Inspection:
         found, whose = [], (self._owners[hedge[0]], str(hedge[1]))
         for key, at in self._owed_since.items():
             alert = ALERT.match(key)
-            if alert and alert.group(1, 2) == whose and alert[3] in kinds and alert[4] == "rise" and at >= since:
+            if alert and alert.group(1, 2) == whose and alert[3] in kinds and alert[5] == "rise" and at >= since:
                 found.append(at)
         return found
 
@@ -456,11 +456,11 @@ class Inspection:
 
     def _losses_were_told_once(self) -> None:
         """A leg can be lost once in a run."""
-        told: Counter[tuple[str, str, str]] = Counter()
+        told: Counter[tuple[str | None, ...]] = Counter()
         for key in self._owed_since:
             alert = ALERT.match(key)
-            if alert and alert[3] in ONCE and alert[4] == "rise":
-                told[alert.group(1, 2, 3)] += 1  # type: ignore[index]
+            if alert and alert[3] in ONCE and alert[5] == "rise":
+                told[alert.group(1, 2, 3, 4)] += 1
         again = [key for key, times in told.items() if times > 1]
         assert not again, f"{again[0]} was told {told[again[0]]} times"
 
