@@ -107,7 +107,8 @@ def end_of_hedge(
     """How a hedge came to be closed by its last fill; ``None`` by an operation of ours."""
     if hedge.live or not fills:
         return None
-    role = hedge.leg_on(max(fills, key=lambda fill: fill.at).position_side).role
+    last = max(reversed(fills), key=lambda fill: fill.at)  # of several in one instant the one booked last
+    role = hedge.leg_on(last.position_side).role
     end = end_of_leg(hedge, role, fills, intents)
     return None if end is None else replace(end, slippage=_slippage(hedge, instrument, fills, intents))
 
