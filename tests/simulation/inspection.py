@@ -384,11 +384,14 @@ class Inspection:
         )
 
     def _hedge_fits(self, operation: Operation, long: Decimal, short: Decimal, lot: Decimal) -> None:
+        """Hedged as confirmed, or cut back to what could be hedged, or not at all."""
         wanted = self._world.witness.confirmed[operation.id].targets[0]
-        if wanted.stop_loss is not None:
-            return
-        opened = min(long, short)
-        assert opened == 0 or abs(long - short) < lot, f"hedged to {long} and {short}"
+        opened, held = sorted((long, short))
+        before = self._world.stage.exchanges[operation.account_id.partition(":")[0]].holders[operation.account_id]
+        whole = max(before.quantity(operation.symbol, side) for side in PositionSide)
+        unhedged = whole - wanted.quantity
+        fits = opened == 0 or held - opened < unhedged + lot
+        assert fits or self._world.prices_moved, f"hedged to {long} and {short}"
         cut = operation.reason or operation.trim_quantity
         done = operation.status is OperationStatus.DONE and not cut
         assert not done or opened == wanted.quantity, f"{opened} hedged of {wanted.quantity} and said to be done"

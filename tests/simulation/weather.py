@@ -87,6 +87,7 @@ class Climate:
     turns: int = 0
     slow_disk: tuple[float, ...] = ()
     chat: float = 0.0  # share of messages that the chat does not take at first
+    only: tuple[Kind, ...] = ()  # of what goes wrong with orders and writes; empty: anything
 
     @property
     def gentle(self) -> bool:
@@ -104,6 +105,8 @@ def a_climate(rng: Random) -> Climate:
         return Climate(latency=rng.choice(((0.0,), (0.1,))), turns=rng.choice((0, 1)))
     if mood < 0.14:
         return _worst(rng)
+    if mood < 0.34:
+        return _monotonous(rng)
     return Climate(
         orders=rng.choice((0.25, 0.5, 0.8)),
         writes=rng.choice((0.0, 0.3, 0.6)),
@@ -117,6 +120,18 @@ def a_climate(rng: Random) -> Climate:
         turns=rng.choice((0, 0, 1, 2)),
         slow_disk=rng.choice(((), (), (), (0.0, 0.0, 6.0))),
         chat=rng.choice((0.0, 0.0, 0.3)),
+    )
+
+
+def _monotonous(rng: Random) -> Climate:
+    """The same two things go wrong, again and again."""
+    return Climate(
+        orders=rng.choice((0.7, 1.0)),
+        writes=0.7,
+        most=rng.randint(2, 8),
+        only=tuple(rng.sample(sorted(set(ORDER_FAULTS)), 2)),
+        latency=rng.choice(((0.0,), (0.0,), (0.1,))),
+        turns=rng.choice((0, 0, 1)),
     )
 
 
@@ -161,6 +176,8 @@ class Weather:
         if self.drawn >= self.climate.most or self.rng.random() >= share:
             return None
         self.drawn += 1
+        if self.climate.only:
+            kinds = tuple(kind for kind in kinds if kind in self.climate.only) or kinds
         return self.rng.choice(kinds)
 
     def latency(self) -> float:
