@@ -148,8 +148,7 @@ class ModelVenue:
         if self._network.inspector is not None:
             self._network.inspector.sends(self._holder, orders, self._clock.now())
         faults = [self._weather.of_order() for _ in orders]
-        outcomes = await self._carry(lambda: tuple(map(self._arrive, orders, faults)))
-        return outcomes
+        return await self._carry(lambda: tuple(map(self._arrive, orders, faults)))
 
     async def cancel(self, symbol: Symbol, client_order_id: str) -> OrderReport | None:
         return await self._write(lambda: self._cancel(symbol, client_order_id))
@@ -251,12 +250,10 @@ class ModelVenue:
 
     def _rejected(self, request: OrderRequest) -> Outcome:
         self._weather.hit(Kind.REJECTED)
-        refusal = self._weather.refusal()
-        return refusal
+        return self._weather.refusal()
 
     def _partial(self, request: OrderRequest) -> Outcome:
-        rests = self._weather.rng.random() < 0.4
-        outcome = self._submit(request, share=self._weather.share(), rests=rests)
+        outcome = self._submit(request, share=self._weather.share(), rests=self._weather.rests())
         if isinstance(outcome, Accepted) and request.type is OrderType.MARKET:
             self._partly_filled(outcome.report)
         return outcome

@@ -187,6 +187,10 @@ class Weather:
     def share(self) -> Decimal:
         return Decimal(self.rng.randint(1, 9)) / 10
 
+    def rests(self) -> bool:
+        """What of an order did not fill at once works on; else it is canceled."""
+        return self.rng.random() < 0.4
+
     def refusal(self) -> Rejected:
         return self.rng.choice(REFUSALS)
 
