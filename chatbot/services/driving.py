@@ -209,7 +209,7 @@ class Driver:
         hedge, changes = await read_until_answered(
             self._clock, lambda: self._bookkeeper.book(run.account, run.hedge, view)
         )
-        # A leg that is gone is a state, which every look sees; one that shrank or grew is told or never known.
+        # A leg that is gone is a state, which every look sees; that it shrank or grew is told here or never.
         self._bookkeeper.tell_later(run.account, [change for change in changes if change.after])
         intents = await self._store.intents(hedge_id=hedge.id)
         return replace(

@@ -18,7 +18,8 @@ SHOWN = 10  # violations
 
 
 def report(tally: Tally, seconds: float) -> None:
-    print(f"{tally.runs:,} runs in {seconds:.1f} s: {tally.runs / seconds:,.0f} a second, {tally.cpu:.0f} s of CPU\n")
+    rate = tally.runs / seconds
+    print(f"{tally.runs:,} runs in {seconds:.1f} s: {rate:,.0f} a second, {tally.cpu:.0f} s of CPU\n")
     _table("fault kinds that hit", [(kind.value, tally.hits[kind]) for kind in Kind])
     _table("and beside them", [(extra.value, tally.hits[extra]) for extra in Extra])
     _table("processes in one run", sorted(tally.lives.items()))

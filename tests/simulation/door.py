@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from functools import partial
@@ -216,9 +216,7 @@ class ModelVenue:
         happens = self._arrivals.get(fault)
         return self._submit(request) if happens is None else happens(self, request)
 
-    def _submit(
-        self, request: OrderRequest, *, share: Decimal = Decimal(1), rests: bool = False
-    ) -> Outcome:
+    def _submit(self, request: OrderRequest, *, share: Decimal = Decimal(1), rests: bool = False) -> Outcome:
         if self._network.inspector is not None:
             self._network.inspector.arrives(self._holder, request)
         return self._exchange.submit(self._holder, request, share=share, rests=rests)

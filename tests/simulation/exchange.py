@@ -1,4 +1,4 @@
-"""A small exchange: hedge mode, market and conditional orders, isolated and cross margin, a memory of all states.
+"""A small exchange: hedge mode, market and conditional orders, both margin modes, a memory of all states.
 
 It is no market: a price stays until it is set, and everything fills at once at half a basis point from it.
 What it is strict about is what the bot relies on: grids, reduce-only, one order per client id, requests that
@@ -459,7 +459,9 @@ class ModelExchange:
         self._note(holder)
         self.changed(holder, fill)
 
-    def _move(self, holder: Holder, key: LegKey, *, opens: bool, quantity: Decimal, price: Decimal) -> Decimal:
+    def _move(
+        self, holder: Holder, key: LegKey, *, opens: bool, quantity: Decimal, price: Decimal
+    ) -> Decimal:
         """What it realized."""
         symbol, side = key
         instrument, position = self.instruments[symbol], holder.positions.get(key)

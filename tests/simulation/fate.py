@@ -22,14 +22,14 @@ class Fate:
     ``labels``: what kind each step was that was reached, if they are kept.
     """
 
-    plan: list[tuple[int, Callable[[], None]]] = field(default_factory=list)
+    plan: list[tuple[int, Callable[[], object]]] = field(default_factory=list)
     labels: list[str] | None = None
     steps: int = 0
     life: Life = field(default_factory=Life)
     killed_at: list[str] = field(default_factory=list)
     _next: int = 0
 
-    def ordain(self, events: Iterable[tuple[int, Callable[[], None]]]) -> None:
+    def ordain(self, events: Iterable[tuple[int, Callable[[], object]]]) -> None:
         self.plan = sorted([*self.plan, *events], key=lambda event: event[0])
         self._next = self.plan[0][0] if self.plan else 0
 
@@ -44,9 +44,12 @@ class Fate:
             self.labels.append(label)
         if self.plan and self.steps >= self._next:
             self._happen()
-            if life.dead:
-                self.killed_at.append(label)
-                raise Killed
+            self._die_if_killed(life, label)
+
+    def _die_if_killed(self, life: Life, label: str) -> None:
+        if life.dead:
+            self.killed_at.append(label)
+            raise Killed
 
     def _happen(self) -> None:
         while self.plan and self.plan[0][0] <= self.steps:

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from random import Random
 from typing import TYPE_CHECKING
 
 from chatbot.chat import ChatRef, Priority, Reply
@@ -50,8 +49,8 @@ _OWED_TO = """SELECT id, dedupe_key, priority, reply, state, not_before FROM out
     WHERE chat = ? AND state IN ('pending', 'superseded') ORDER BY state, priority, id"""
 _LEGS = """SELECT hedges.id, account_id, symbol, status, number, side, quantity, role FROM hedges JOIN legs
     ON legs.hedge_id = hedges.id WHERE status <> 'closed'"""
-_RESTING = """SELECT client_order_id, intents.account_id, intents.symbol FROM intents JOIN hedges ON hedges.id = hedge_id
-    WHERE intents.status = 'open' AND hedges.status = 'open'"""
+_RESTING = """SELECT client_order_id, intents.account_id, intents.symbol FROM intents
+    JOIN hedges ON hedges.id = hedge_id WHERE intents.status = 'open' AND hedges.status = 'open'"""
 _AS_THIS = "SELECT dedupe_key FROM outbox WHERE chat = ? AND reply = ?"
 _RUNNING = "SELECT 1 FROM operations WHERE status IN ('running', 'trimming') LIMIT 1"
 
@@ -136,7 +135,9 @@ class Inspection:
         self.sent += len(requests)
         for request in requests:
             if world.log is not None:
-                world.note(f"sends {request.client_order_id} {request.side} {request.quantity} {request.type}")
+                world.note(
+                    f"sends {request.client_order_id} {request.side} {request.quantity} {request.type}"
+                )
             if now >= request.valid_until:
                 self.finds(f"{request.client_order_id} is sent after it had become too old")
             older = self._disk.one(_UNSETTLED, request.client_order_id)
@@ -183,7 +184,9 @@ class Inspection:
 
     def _closings_before(self, holder: Holder, fill: Fill) -> Decimal:
         """Of a closing price that was asked for before this run: the other leg may have to follow."""
-        orders = (o for o in holder.orders.values() if purpose_of(o.client_order_id) is Purpose.CLOSE_AT_PRICE)
+        orders = (
+            o for o in holder.orders.values() if purpose_of(o.client_order_id) is Purpose.CLOSE_AT_PRICE
+        )
         here = (o for o in orders if (o.symbol, o.position_side) == (fill.symbol, fill.position_side))
         planned = max((o.quantity for o in here), default=ZERO)
         return max(ZERO, planned - self._allowed[holder.id, fill.symbol, fill.position_side].closes)
@@ -272,7 +275,13 @@ class Inspection:
         found, whose = [], (self._owners[hedge[0]], str(hedge[1]))
         for key, at in self._owed_since.items():
             alert = ALERT.match(key)
-            if alert and alert.group(1, 2) == whose and alert[3] in kinds and alert[5] == "rise" and at >= since:
+            if (
+                alert
+                and alert.group(1, 2) == whose
+                and alert[3] in kinds
+                and alert[5] == "rise"
+                and at >= since
+            ):
                 found.append(at)
         return found
 
@@ -309,7 +318,9 @@ class Inspection:
         rules.require_settled_intents(hedges, intents)
         self._ledger_is_venue(holder, hedges)
         rules.require_no_orphans(holder.open_orders(), hedges, self._kept(holder, intents))
-        rules.require_fills_are_booked(hedges, [i for i in intents if "told by" not in i.reason], holder.fills)
+        rules.require_fills_are_booked(
+            hedges, [i for i in intents if "told by" not in i.reason], holder.fills
+        )
         rules.require_promised_stops(hedges, operations, intents)
         ours = [o for o in operations if o.id in self._world.witness.confirmed]
         rules.require_legs_change_together(ours, intents, self._world.witness.confirmed, disturbed)
@@ -321,13 +332,15 @@ class Inspection:
         self._well_done(ours)
 
     def _kept(self, holder: Holder, intents: Sequence[OrderIntent]) -> list[OrderIntent]:
-        """Without those that the exchange dropped by itself: no look notices that as long as nothing fires."""
+        """Without those that the exchange dropped by itself: no look notices while nothing fires."""
         dropped = {cid for cid, order in holder.orders.items() if order.reason == DROPPED}
         return [i for i in intents if i.client_order_id not in dropped or not self.disturbed]
 
     def _rows(self, account_id: AccountId) -> tuple[list[Hedge], list[Operation], list[OrderIntent]]:
         store, disk = self._world.reader, self._disk
-        hedges, operations, intents = [], [], []
+        hedges: list[Hedge | None] = []
+        operations: list[Operation | None] = []
+        intents: list[OrderIntent] = []
         for (hedge_id,) in disk.rows("SELECT id FROM hedges WHERE account_id = ?", account_id):
             hedges.append(at_once(store.hedge(hedge_id)))
             intents.extend(at_once(store.intents(hedge_id=hedge_id)))
@@ -387,14 +400,18 @@ class Inspection:
         """Hedged as confirmed, or cut back to what could be hedged, or not at all."""
         wanted = self._world.witness.confirmed[operation.id].targets[0]
         opened, held = sorted((long, short))
-        before = self._world.stage.exchanges[operation.account_id.partition(":")[0]].holders[operation.account_id]
+        before = self._world.stage.exchanges[operation.account_id.partition(":")[0]].holders[
+            operation.account_id
+        ]
         whole = max(before.quantity(operation.symbol, side) for side in PositionSide)
         unhedged = whole - wanted.quantity
         fits = opened == 0 or held - opened < unhedged + lot
         assert fits or self._world.prices_moved, f"hedged to {long} and {short}"
         cut = operation.reason or operation.trim_quantity
         done = operation.status is OperationStatus.DONE and not cut
-        assert not done or opened == wanted.quantity, f"{opened} hedged of {wanted.quantity} and said to be done"
+        assert not done or opened == wanted.quantity, (
+            f"{opened} hedged of {wanted.quantity} and said to be done"
+        )
 
     def _margin_arrived_once(self, holder: Holder, operations: Sequence[Operation]) -> None:
         for operation in (o for o in operations if o.kind is OperationKind.MARGIN):

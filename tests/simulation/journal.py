@@ -124,6 +124,7 @@ class Wire:
             self._disk.recover()
         else:
             return self._execute(sql, parameters)
+        return None
 
     async def _begin(self) -> None:
         if self.slow and (seconds := self._rng.choice(self.slow)):

@@ -1,8 +1,8 @@
 """An event loop in which nothing waits: where nobody is ready, time passes to the next alarm.
 
-Tasks, futures, locks, events and ``asyncio.sleep`` are asyncio's own. What happens in the world (a request on
-its way, another hand, a price) is kept apart from what the process waits for, so that a process can be dropped
-while the world goes on.
+Tasks, futures, locks, events and ``asyncio.sleep`` are asyncio's own. What happens in the world (a request
+on its way, another hand, a price) is kept apart from what the process waits for, so that a process can be
+dropped while the world goes on.
 """
 
 from __future__ import annotations
@@ -170,6 +170,11 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._world.clear()
         self.complaints.clear()
         self._now = 0.0
+
+
+def new_loop() -> VirtualLoop:
+    """Files, signals and servers, which a loop has too, are never asked for here."""
+    return VirtualLoop()  # type: ignore[abstract]
 
 
 @contextmanager

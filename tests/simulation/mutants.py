@@ -1,4 +1,4 @@
-"""``python -m tests.simulation.mutants``: bugs put into the code on purpose; the simulation has to find them."""
+"""``python -m tests.simulation.mutants``: bugs put into the code on purpose, which the simulation has to find."""
 
 from __future__ import annotations
 
@@ -130,18 +130,19 @@ MUTANTS: tuple[Mutant, ...] = (
         "sizing",
         "the lot is forgotten",
         (
-            _DOMAIN + "sizing",
-            "    return max(ZERO, min(instrument.round_quantity(primary * ratio), instrument.round_quantity(primary)))",
-            "    return max(ZERO, min(primary * ratio, primary))",
+            _DOMAIN + "instrument",
+            "        return (quantity / self.lot_size).to_integral_value(ROUND_DOWN) * self.lot_size",
+            "        return quantity",
         ),
     ),
     _mutant(
         "sizing",
-        "rounded up to the lot",
+        "a part of a pair is not the same part of both legs",
         (
-            _DOMAIN + "sizing",
-            "    return quantity if fraction == 1 else instrument.round_quantity(quantity * fraction)",
-            "    return quantity if fraction == 1 else round_up(instrument, quantity * fraction) + instrument.lot_size",
+            _DOMAIN + "closing",
+            "    quantity = share_of_leg(desk.instrument, position.quantity, fraction)",
+            "    part = fraction / 2 if position.side is PositionSide.LONG else fraction\n"
+            "    quantity = share_of_leg(desk.instrument, position.quantity, part)",
         ),
     ),
     # --- recovery -----------------------------------------------------------------------------
@@ -256,20 +257,6 @@ MUTANTS: tuple[Mutant, ...] = (
             "        if quote is None:",
         ),
     ),
-    _mutant(
-        "journal",
-        "a rolled back transaction stays",
-        (
-            _STORAGE + "writer",
-            '                await connection.execute("ROLLBACK")',
-            '                await connection.execute("COMMIT")',
-        ),
-        (
-            _STORAGE + "statements",
-            '.where(*equal(QUOTES, ["id"]), QUOTES.c.used_at.is_(None))',
-            '.where(*equal(QUOTES, ["id"]), QUOTES.c.used_at.is_(None), QUOTES.c.id < constant(""))',
-        ),
-    ),
     # --- reconciler ---------------------------------------------------------------------------
     _mutant(
         "reconciler",
@@ -289,7 +276,11 @@ MUTANTS: tuple[Mutant, ...] = (
             "STALE_READ = timedelta(seconds=0)",
         ),
         (_SERVICES + "evidence", "GRACE = CLOCKS_DIFFER + STALE_READ", "GRACE = timedelta(seconds=16)"),
-        (_SERVICES + "bookkeeping", "            return replace(page, hedge=_thawed(hedge))", "            return page"),
+        (
+            _SERVICES + "bookkeeping",
+            "            return replace(page, hedge=_thawed(hedge))",
+            "            return page",
+        ),
     ),
     _mutant(
         "reconciler",
@@ -461,7 +452,7 @@ def _coprime(one: int, other: int) -> bool:
 def _search_one(name: str, limit: float) -> Verdict:
     """In a process of its own: what is imported there is broken for good."""
     command = [sys.executable, "-m", "tests.simulation.mutants", "--one", name, "--seconds", str(limit)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 (ourselves)
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise RuntimeError(f"{name}: {done.stderr}")
     return Verdict(**json.loads(done.stdout.splitlines()[-1]))
@@ -499,7 +490,9 @@ def _all(mutants: Sequence[Mutant], limit: float, workers: int) -> int:
         else:
             found += verdict.found
     share = found / len(mutants)
-    print(f"\n{found} of {len(mutants)} found ({share:.0%}); the unchanged code: {'' if control_is_well else 'NOT '}well")
+    print(
+        f"\n{found} of {len(mutants)} found ({share:.0%}); the unchanged code: {'' if control_is_well else 'NOT '}well"
+    )
     return int(share < FOUND_AT_LEAST or not control_is_well)
 
 

@@ -74,4 +74,4 @@ def infect(mutant: Mutant) -> None:
     early = [change.module for change in mutant.changes if change.module in sys.modules]
     if early:
         raise RuntimeError(f"imported already: {', '.join(early)}")
-    sys.meta_path.insert(0, _Finder(mutant.changes))  # type: ignore[arg-type]
+    sys.meta_path.insert(0, _Finder(mutant.changes))

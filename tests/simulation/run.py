@@ -7,16 +7,18 @@ import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from random import Random
 
 from tests.properties.mortal import Stumbles
 from tests.simulation.fate import Fate
-from tests.simulation.loop import VirtualLoop, running
+from tests.simulation.loop import new_loop, running
 from tests.simulation.stages import SCENARIOS, Stage, Wish
 from tests.simulation.staging import make_stage
 from tests.simulation.weather import CALM, Climate, Extra, Kind, Weather, a_climate
 from tests.simulation.world import World, heard
 
+EVENTS_AT = 8  # the step of an undisturbed run at which what is to happen happens
 DOWNTIMES = ((0.0,), (0.0,), (0.5, 3.0), (6.0, 20.0))
 
 
@@ -38,13 +40,15 @@ class Simulation:
     """All stages, made once. Numbers below ``singles`` are the single crash points, one after the other."""
 
     def __init__(self) -> None:
-        self._loop = VirtualLoop()
+        self._loop = new_loop()
         self._stumbles = Stumbles()
         heard(self._stumbles)
         self.stages = [make_stage(self._loop, name) for name in SCENARIOS]
         for stage in self.stages:
             stage.steps = self._undisturbed(stage)
-        self._points = [(index, step) for index, stage in enumerate(self.stages) for step in range(len(stage.steps))]
+        self._points = [
+            (index, step) for index, stage in enumerate(self.stages) for step in range(len(stage.steps))
+        ]
         gc.collect()
         gc.freeze()
         gc.set_threshold(50_000, 20, 50)
@@ -62,9 +66,8 @@ class Simulation:
     def _undisturbed(self, stage: Stage) -> tuple[str, ...]:
         labels: list[str] = []
         fate = Fate(labels=labels)
-        happens = [(8, lambda: self._all_events(stage, world))]
         world = self._world(stage, Weather(CALM, Random(1)), fate, seed=0)
-        fate.ordain(happens)
+        fate.ordain([(EVENTS_AT, partial(self._all_events, stage, world))])
         self._play(world)
         return tuple(labels)
 
@@ -89,7 +92,7 @@ class Simulation:
         index, step = self._points[seed]
         stage = self.stages[index]
         world = self._world(stage, Weather(CALM, Random(seed)), Fate(), seed=seed, tell=tell)
-        world.fate.ordain([(8, lambda: self._all_events(stage, world)), (step + 1, world.fate.kill)])
+        world.fate.ordain([(EVENTS_AT, partial(self._all_events, stage, world)), (step + 1, world.fate.kill)])
         return self._outcome(world)
 
     def _more_taps(self, stage: Stage, rng: Random) -> list[Wish]:
@@ -104,10 +107,10 @@ class Simulation:
                 more.append(replace(wish, id=f"{wish.id} by another", person=other, foreign=True))
         return more
 
-    def _plan(self, world: World, rng: Random) -> list[tuple[int, Callable[[], None]]]:
+    def _plan(self, world: World, rng: Random) -> list[tuple[int, Callable[[], object]]]:
         steps = len(world.stage.steps)
-        plan: list[tuple[int, Callable[[], None]]] = [
-            (rng.randint(1, steps), lambda event=event: event(world)) for event in world.stage.events
+        plan: list[tuple[int, Callable[[], object]]] = [
+            (rng.randint(1, steps), partial(event, world)) for event in world.stage.events
         ]
         at = 0
         for _ in range(rng.choice((0, 0, 1, 1, 2, 3))):
@@ -123,9 +126,7 @@ class Simulation:
                 plan.append((rng.randint(1, steps + 5), event))
         return plan
 
-    def _world(
-        self, stage: Stage, weather: Weather, fate: Fate, *, seed: int, tell: bool = False
-    ) -> World:
+    def _world(self, stage: Stage, weather: Weather, fate: Fate, *, seed: int, tell: bool = False) -> World:
         self._stumbles.found.clear()
         world = World(self._loop, stage, weather, weather.rng, fate, seed, stumbles=self._stumbles)
         world.log = [] if tell else None

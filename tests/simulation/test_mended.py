@@ -1,10 +1,11 @@
-"""What the simulation found and was mended, each told by itself: no number of a run that means another later."""
+"""What the simulation found and was mended, each told by itself: the number of a run means another later."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from decimal import Decimal
+from functools import partial
 from random import Random
 
 import pytest
@@ -13,7 +14,7 @@ from chatbot.domain.instrument import PositionSide
 from chatbot.venues.feeds import ETH
 from tests.properties.mortal import Stumbles
 from tests.simulation.fate import Fate
-from tests.simulation.loop import VirtualLoop, running
+from tests.simulation.loop import new_loop, running
 from tests.simulation.staging import make_stage
 from tests.simulation.weather import CALM, ONE_HOUR, STALEST_POSITION, Climate, Kind, Weather
 from tests.simulation.world import World
@@ -53,12 +54,12 @@ def play(
     meanwhile: Event = lambda world: None,
 ) -> World:
     """Raises ``AssertionError`` when something that must hold does not."""
-    loop = VirtualLoop()
+    loop = new_loop()
     stage = make_stage(loop, name)
     weather = _Told(climate, Random(1), script=list(script), lags=list(lags))
     world = World(loop, stage, weather, weather.rng, Fate(), seed=1, stumbles=Stumbles())
     weather.meanwhile = lambda: meanwhile(world)
-    world.fate.ordain([(step, lambda event=event: event(world)) for step, event in events])
+    world.fate.ordain([(step, partial(event, world)) for step, event in events])
     with running(loop):
         world.play()
         loop.drop_all()
@@ -110,7 +111,9 @@ def test_the_history_of_an_order_that_still_works_is_not_its_end() -> None:
 def test_what_another_hand_adds_while_an_order_flies_is_told() -> None:
     world = play("close offset first", meanwhile=adds)
 
-    told = [key for (key,) in world.disk.rows("SELECT dedupe_key FROM outbox WHERE dedupe_key LIKE 'alert:%'")]
+    told = [
+        key for (key,) in world.disk.rows("SELECT dedupe_key FROM outbox WHERE dedupe_key LIKE 'alert:%'")
+    ]
     assert any("grown" in key for key in told)
 
 

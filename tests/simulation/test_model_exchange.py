@@ -19,7 +19,7 @@ from tests.services.world import BEGIN
 from tests.simulation.door import ModelVenue, Network
 from tests.simulation.exchange import ModelExchange
 from tests.simulation.fate import Fate, Life
-from tests.simulation.loop import VirtualLoop
+from tests.simulation.loop import new_loop
 from tests.simulation.weather import CALM, Kind, Weather
 
 
@@ -43,7 +43,7 @@ class ModelUnderTest(VenueUnderTest):
         self._weather = _Scripted(CALM, Random(1))
         self._weather.script = []
         holder = self._exchange.holder(AccountId("one"))
-        network = Network(VirtualLoop(), self._weather)
+        network = Network(new_loop(), self._weather)
         self.venue = ModelVenue(self._exchange, holder, self.clock, network, Fate(), Life())
 
     async def lose_next_request(self) -> None:
@@ -79,4 +79,3 @@ async def test_a_reading_may_show_an_earlier_state() -> None:
 
     assert held == [3, 3, 1, 0]
     assert exchange.now() - BEGIN == timedelta(seconds=20)
-

@@ -12,7 +12,7 @@ import pytest
 from tests.properties.mortal import Killed
 from tests.simulation.crowd import Tally
 from tests.simulation.fate import Fate
-from tests.simulation.loop import VirtualLoop, at_once, running
+from tests.simulation.loop import at_once, new_loop, running
 from tests.simulation.mutants import MUTANTS
 from tests.simulation.mutation import Mutant, source_of
 from tests.simulation.run import Outcome, Simulation
@@ -96,7 +96,7 @@ def _single_of(simulation: Simulation, scenario: str) -> Iterator[int]:
 
 
 def test_time_passes_only_where_nobody_is_ready() -> None:
-    loop, seen = VirtualLoop(), list[tuple[str, float]]()
+    loop, seen = new_loop(), list[tuple[str, float]]()
 
     async def sleeper(name: str, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -104,7 +104,7 @@ def test_time_passes_only_where_nobody_is_ready() -> None:
 
     with running(loop):
         for name, seconds in (("late", 5.0), ("soon", 1.0), ("now", 0.0)):
-            loop.create_task(sleeper(name, seconds))
+            _ = loop.create_task(sleeper(name, seconds))
         loop.at(3.0, lambda: seen.append(("world", loop.time())))
         while len(seen) < 4:
             loop.turn()
@@ -113,14 +113,14 @@ def test_time_passes_only_where_nobody_is_ready() -> None:
 
 
 def test_a_dropped_process_runs_no_line_more_and_the_world_goes_on() -> None:
-    loop, seen = VirtualLoop(), list[str]()
+    loop, seen = new_loop(), list[str]()
 
     async def process() -> None:
         await asyncio.sleep(1)
         seen.append("the process")
 
     with running(loop):
-        loop.create_task(process())
+        _ = loop.create_task(process())
         loop.at(1.0, lambda: seen.append("the world"))
         loop.turn()
         loop.drop_all()

@@ -1,4 +1,4 @@
-"""The twelve ways in which an exchange and the way to it go wrong, drawn from a seed and counted when they hit."""
+"""The twelve ways in which an exchange and the way to it go wrong: drawn from a seed, counted as they hit."""
 
 from __future__ import annotations
 
@@ -47,6 +47,8 @@ ORDER_FAULTS = (
     Kind.SERVER_ERROR,
     Kind.TOO_MANY,
 )
+# What leaves one leg behind, and what makes an order come twice.
+TELLING = ((Kind.PARTIAL, Kind.REJECTED), (Kind.REPLY_LOST, Kind.LATE))
 WRITE_FAULTS = (
     Kind.REQUEST_LOST,
     Kind.REPLY_LOST,
@@ -70,8 +72,8 @@ STALEST_POSITION = 10.0
 class Climate:
     """How bad it is. Shares of calls that go wrong, until ``most`` have; the lags in seconds.
 
-    ``clock_off``: seconds that our clock is ahead of the exchange's. ``hides_history``: what the look-up of an
-    order does not show yet is missing from the fills too.
+    ``clock_off``: seconds that our clock is ahead of the exchange's. ``hides_history``: what the look-up of
+    an order does not show yet is missing from the fills too.
     """
 
     orders: float = 0.0
@@ -129,7 +131,7 @@ def _monotonous(rng: Random) -> Climate:
         orders=rng.choice((0.7, 1.0)),
         writes=0.7,
         most=rng.randint(2, 8),
-        only=tuple(rng.sample(sorted(set(ORDER_FAULTS)), 2)),
+        only=rng.choice(TELLING) if rng.random() < 0.5 else tuple(rng.sample(sorted(set(ORDER_FAULTS)), 2)),
         latency=rng.choice(((0.0,), (0.0,), (0.1,))),
         turns=rng.choice((0, 0, 1)),
     )

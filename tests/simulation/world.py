@@ -228,7 +228,9 @@ class World:
     def jump(self) -> None:
         symbol = self.rng.choice(sorted(self.exchanges["alpha"].prices))
         share = Decimal(self.rng.randint(-40, 40)) / 1000
-        self.set_price(symbol, (self.exchanges["alpha"].prices[symbol] * (1 + share)).quantize(Decimal("0.1")))
+        self.set_price(
+            symbol, (self.exchanges["alpha"].prices[symbol] * (1 + share)).quantize(Decimal("0.1"))
+        )
 
     def clock_steps(self) -> None:
         """Somebody sets our clock right, or wrong."""
@@ -250,7 +252,7 @@ class World:
         self.fate.life = Life()
         self.bot = None
         self.inspection.boots(self.loop.time())
-        self.loop.create_task(self._boot(self.fate.life), name="boot")
+        _ = self.loop.create_task(self._boot(self.fate.life), name="boot")
 
     async def _boot(self, life: Life) -> None:
         climate = self.weather.climate
@@ -270,8 +272,8 @@ class World:
         )
         await bot.supervisor.resume_all()
         self.bot = bot
-        self.loop.create_task(self._supervised("outbox", bot.outbox.run))
-        self.loop.create_task(self._supervised("jobs", lambda: self._jobs(bot)))
+        _ = self.loop.create_task(self._supervised("outbox", bot.outbox.run))
+        _ = self.loop.create_task(self._supervised("jobs", lambda: self._jobs(bot)))
         for wish in self.wishes:
             if wish.id not in self.handled:
                 self._wish(bot, wish)
