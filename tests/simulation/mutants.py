@@ -256,6 +256,11 @@ MUTANTS: tuple[Mutant, ...] = (
             "        if quote is None or quote.user_id != user.id or quote.chat != str(chat):",
             "        if quote is None:",
         ),
+        (
+            _SERVICES + "people",
+            "        if account is None or account.user_id != user.id or account.disconnected_at is not None:",
+            "        if account is None or account.disconnected_at is not None:",
+        ),
     ),
     # --- reconciler ---------------------------------------------------------------------------
     _mutant(

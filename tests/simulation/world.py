@@ -151,7 +151,7 @@ class World:
     def __post_init__(self) -> None:
         stage, loop = self.stage, self.loop
         self.disk: Disk = stage.disk
-        self.wishes = [*stage.wishes, *self.wishes]
+        self.wishes = sorted([*stage.wishes, *self.wishes], key=lambda wish: not wish.foreign)
         self.exchanges = {name: exchange.copy() for name, exchange in stage.exchanges.items()}
         self.clock = LoopClock(loop, BEGIN, self.weather.climate.clock_off)
         self.inspection = Inspection(self)
