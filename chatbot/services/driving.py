@@ -35,7 +35,7 @@ from chatbot.ports import (
 )
 from chatbot.services import topping_up
 from chatbot.services.bookkeeping import Bookkeeper
-from chatbot.services.evidence import GRACE, Contradiction, Evidence, Found, settled_ids
+from chatbot.services.evidence import GRACE, LOOK_AGAIN, Contradiction, Evidence, Found, settled_ids
 from chatbot.services.locks import AccountLocks
 from chatbot.services.reading import read_until_answered
 from chatbot.services.run import (
@@ -251,7 +251,10 @@ class Driver:
         booked = settled_ids(run.intents) | {row.key for row in run.fills}
         verdict = await self._evidence.settle(run.venue, run.hedge, intent, run.instrument, booked=booked)
         if isinstance(verdict, Found):
-            return await self._book(run, intent, verdict.report)
+            booked = await self._book(run, intent, verdict.report)
+            if booked is run:  # read too early: still said to be working
+                await self._clock.sleep(LOOK_AGAIN)
+            return booked
         if isinstance(verdict, Contradiction):
             return await self._freeze(run, verdict.reason)
         # One that is known to have arrived did nothing more.

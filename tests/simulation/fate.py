@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from tests.properties.mortal import Killed
 
+MOST_STEPS = 50_000  # of a run: whoever goes round without letting time pass is found by that
+
 
 @dataclass
 class Life:
@@ -26,6 +28,7 @@ class Fate:
     labels: list[str] | None = None
     steps: int = 0
     life: Life = field(default_factory=Life)
+    endless: bool = False
     killed_at: list[str] = field(default_factory=list)
     _next: int = 0
 
@@ -40,6 +43,9 @@ class Fate:
         if life.dead:
             raise Killed
         self.steps += 1
+        if self.steps > MOST_STEPS:
+            self.endless = life.dead = True
+            raise Killed
         if self.labels is not None:
             self.labels.append(label)
         if self.plan and self.steps >= self._next:

@@ -352,6 +352,8 @@ class World:
         loop, fate, inspection = self.loop, self.fate, self.inspection
         limit = loop.time() + IN_TIME
         while True:
+            if fate.endless:
+                raise Violation("something goes round and round without end")
             if fate.life.dead:
                 self.crash()
             elif not loop._ready:
