@@ -252,7 +252,7 @@ class Driver:
         verdict = await self._evidence.settle(run.venue, run.hedge, intent, run.instrument, booked=booked)
         if isinstance(verdict, Found):
             booked = await self._book(run, intent, verdict.report)
-            if booked is run:  # read too early: still said to be working
+            if booked.intents == run.intents:  # nothing new: it is still working
                 await self._clock.sleep(LOOK_AGAIN)
             return booked
         if isinstance(verdict, Contradiction):
