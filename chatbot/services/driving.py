@@ -251,10 +251,10 @@ class Driver:
         booked = settled_ids(run.intents) | {row.key for row in run.fills}
         verdict = await self._evidence.settle(run.venue, run.hedge, intent, run.instrument, booked=booked)
         if isinstance(verdict, Found):
-            booked = await self._book(run, intent, verdict.report)
-            if booked.intents == run.intents:  # nothing new: it is still working
+            after = await self._book(run, intent, verdict.report)
+            if after.intents == run.intents:  # nothing new: it is still working
                 await self._clock.sleep(LOOK_AGAIN)
-            return booked
+            return after
         if isinstance(verdict, Contradiction):
             return await self._freeze(run, verdict.reason)
         # One that is known to have arrived did nothing more.

@@ -39,7 +39,7 @@ T = TypeVar("T")
 
 TIMED_OUT = "The exchange did not answer in time."
 BROKEN = "502 Bad Gateway"
-FILLS_LATER = (1.0, 3.0, 20.0, 40.0)  # seconds after which the rest of a partly filled order fills
+FILLS_LATER = (1.0, 3.0, 20.0, 40.0, 40.0)  # seconds after which the rest of a partly filled order fills
 
 
 class Inspector(Protocol):

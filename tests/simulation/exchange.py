@@ -160,14 +160,15 @@ class ModelExchange:
                 report = holder.orders[client_order_id]
                 waits = report.type is not OrderType.MARKET and report.symbol == symbol
                 if waits and self._fires(report, above, price):
-                    self._fire(holder, report)
+                    self.fire(holder, client_order_id)
 
     def _fires(self, report: OrderReport, above: bool, price: Decimal) -> bool:
         at = report.trigger_price or report.limit_price or ZERO
         return price >= at if above else price <= at
 
-    def _fire(self, holder: Holder, report: OrderReport) -> None:
-        del holder.resting[report.client_order_id]
+    def fire(self, holder: Holder, client_order_id: str) -> None:
+        report = holder.orders[client_order_id]
+        del holder.resting[client_order_id]
         held = holder.quantity(report.symbol, report.position_side)
         quantity = min(report.quantity, held) if report.reduce_only else report.quantity
         if quantity <= 0:

@@ -29,6 +29,7 @@ class Fate:
     steps: int = 0
     life: Life = field(default_factory=Life)
     endless: bool = False
+    deadly: str = ""  # the next step of this kind kills, once
     killed_at: list[str] = field(default_factory=list)
     _next: int = 0
 
@@ -48,6 +49,10 @@ class Fate:
             raise Killed
         if self.labels is not None:
             self.labels.append(label)
+        if label == self.deadly:
+            self.deadly = ""
+            self.kill()
+            self._die_if_killed(life, label)
         if self.plan and self.steps >= self._next:
             self._happen()
             self._die_if_killed(life, label)

@@ -86,6 +86,7 @@ class Simulation:
         world.downtime = rng.choice(DOWNTIMES)
         world.wishes += self._more_taps(stage, rng)
         world.fate.ordain(self._plan(world, rng))
+        world.fate.deadly = "answer" if rng.random() < 0.15 else ""
         return self._outcome(world)
 
     def _single(self, seed: int, *, tell: bool) -> Outcome:

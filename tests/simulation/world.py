@@ -151,7 +151,7 @@ class World:
     def __post_init__(self) -> None:
         stage, loop = self.stage, self.loop
         self.disk: Disk = stage.disk
-        self.wishes = sorted([*stage.wishes, *self.wishes], key=lambda wish: not wish.foreign)
+        self.wishes = list(stage.wishes)
         self.exchanges = {name: exchange.copy() for name, exchange in stage.exchanges.items()}
         self.clock = LoopClock(loop, BEGIN, self.weather.climate.clock_off)
         self.inspection = Inspection(self)
@@ -179,13 +179,17 @@ class World:
             exchange.set_price(symbol, price)
 
     def half_a_price(self, symbol: Symbol, price: Decimal) -> None:
-        """The exchange drops one of the orders that were to close a pair, then the price comes."""
+        """Of the orders that were to close a pair one is dropped, or fires long before the other."""
+        lasting = self.rng.random() < 0.5
         for exchange in self.exchanges.values():
             for holder in exchange.holders.values():
                 resting = [each for each in holder.resting if holder.orders[each].symbol == symbol]
-                if resting:
+                if resting and lasting:
+                    exchange.fire(holder, self.rng.choice(resting))
+                elif resting:
                     exchange.drop(holder, self.rng.choice(resting))
-        self.set_price(symbol, price)
+        if not lasting:
+            self.set_price(symbol, price)
 
     def liquidate(self, symbol: Symbol, side: PositionSide) -> None:
         for exchange in self.exchanges.values():
@@ -274,7 +278,7 @@ class World:
         self.bot = bot
         _ = self.loop.create_task(self._supervised("outbox", bot.outbox.run))
         _ = self.loop.create_task(self._supervised("jobs", lambda: self._jobs(bot)))
-        for wish in self.wishes:
+        for wish in sorted(self.wishes, key=lambda wish: not wish.foreign):
             if wish.id not in self.handled:
                 self._wish(bot, wish)
 
