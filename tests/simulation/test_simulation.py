@@ -19,7 +19,7 @@ from tests.simulation.run import Outcome, Simulation
 from tests.simulation.stages import SCENARIOS
 from tests.simulation.weather import Kind
 
-RUNS = 1_000
+RUNS = 800
 FIRST = 100_000
 CHUNKS = 4  # so that several workers share them
 EVERY = 4  # parts that the single crash points come in
