@@ -284,7 +284,7 @@ class Driver:
         run = await self._save(replace(run, operation=await topping_up.prepare(run, self._clock)))
         if self._next(run) is not Step.FIND_MARGIN:
             return run
-        return await self._save(replace(run, operation=await topping_up.send(run)))
+        return await self._save(replace(run, operation=await topping_up.send(run, self._clock)))
 
     async def _find_margin(self, run: Run) -> Run:
         return await self._save(replace(run, operation=await topping_up.look_up(run, self._clock)))

@@ -42,9 +42,12 @@ async def prepare(run: Run, clock: Clock) -> Operation:
     return topping_up.margin_sent(run.operation, before=held.margin, seen_at=view.at, now=clock.now())
 
 
-async def send(run: Run) -> Operation:
+async def send(run: Run, clock: Clock) -> Operation:
     """Once. Without an answer the operation comes back as it is: sent, and nobody knows."""
     wish = _wish(run)
+    if wish.top_up.sent_at is not None and clock.now() >= wish.top_up.sent_at + VALIDITY:
+        # A journal that took too long to write must not send what is looked up too early then.
+        return topping_up.margin_not_sent(run.operation, "not sent: it had become too old")
     try:
         await run.venue.add_margin(run.hedge.symbol, wish.side, wish.top_up.amount)
     except VenueRejected as error:

@@ -117,6 +117,14 @@ def test_what_another_hand_adds_while_an_order_flies_is_told() -> None:
     assert any("grown" in key for key in told)
 
 
+def test_margin_that_the_disk_has_held_up_is_not_sent() -> None:
+    """It would be looked up before it can be seen, and said not to have come."""
+    world = play("margin", Climate(slow_disk=(6.0,)))
+
+    assert not world.exchanges["alpha"].holder(world.stage.people[0].accounts[0].id).margins
+    assert "failed" in states(world, "operations")
+
+
 @pytest.mark.parametrize("first", [LONG, SHORT])
 def test_of_two_legs_lost_in_one_instant_both_are_told(first: PositionSide) -> None:
     def goes(side: PositionSide) -> Event:
