@@ -456,15 +456,15 @@ class Inspection:
     def _naked_were_told(self) -> None:
         climate = self._world.weather.climate
         lag = climate.position_lag or climate.order_lag or climate.slow_disk
-        clear = not lag and max(climate.latency) < 0.5
+        clear = not lag and max(climate.latency) < 0.5 and not self._world.clock_stepped
         if not clear:
             return
         for naked in (*self._was_naked, *self._naked.values()):
             told = self._told(self._number(naked.place), TELL_OF_IT, naked.since)
             since = self._seen_since(naked)
             if min(naked.until, self._world.loop.time()) - since > NAKED_AFTER + A_LOOK:
-                if not told and naked.place in self.disturbed and self._world.lives > 1:
-                    continue  # what an operation saw and had no time to say dies with it
+                if not told and self._may_stay_untold(naked.place):
+                    continue
                 assert told, f"a leg naked for {self._world.loop.time() - since:.1f} s was told to nobody"
                 late = min(told) - since
                 # What another hand does while an order is in flight is told once that is settled.
@@ -477,7 +477,7 @@ class Inspection:
 
     def _losses_were_told_once(self) -> None:
         """A leg can be lost once in a run. A stale reading brings it back, and its loss is told again."""
-        if self._world.weather.climate.position_lag:
+        if self._world.weather.climate.position_lag or self._world.clock_stepped:
             return
         told: Counter[tuple[str | None, ...]] = Counter()
         for key in self._owed_since:
@@ -486,6 +486,14 @@ class Inspection:
                 told[alert.group(1, 2, 3, 4)] += 1
         again = [key for key, times in told.items() if times > 1]
         assert not again, f"{again[0]} was told {told[again[0]]} times"
+
+    def _may_stay_untold(self, place: Place) -> bool:
+        """Known gaps: what an operation saw dies with it, and where it traded last what a hand did is hidden."""
+        traded = any(
+            allowed.closed and (account, symbol) == place
+            for (account, symbol, _), allowed in self._allowed.items()
+        )
+        return place in self.disturbed and (traded or self._world.lives > 1)
 
     def _seen_since(self, naked: _Naked) -> float:
         """Since somebody could see it: the last start, the last reading that failed."""

@@ -144,6 +144,7 @@ class World:
     exchanges: dict[str, ModelExchange] = field(default_factory=dict)
     bot: Bot | None = None
     prices_moved: bool = False
+    clock_stepped: bool = False
     _wishing: set[asyncio.Task[None]] = field(default_factory=set)
     _wire: Wire | None = None
     _clears_at: float = 0.0
@@ -238,7 +239,7 @@ class World:
 
     def clock_steps(self) -> None:
         """Somebody sets our clock right, or wrong."""
-        self.inspection.harmed = True
+        self.inspection.harmed = self.clock_stepped = True
         self.clock.off = 0.0 if self.clock.off else self.rng.choice((-5.0, 5.0))
         self.note(f"our clock is off by {self.clock.off} s now")
 
