@@ -488,7 +488,7 @@ class Inspection:
         assert not again, f"{again[0]} was told {told[again[0]]} times"
 
     def _may_stay_untold(self, place: Place) -> bool:
-        """Known gaps: what an operation saw dies with it, and where it traded last what a hand did is hidden."""
+        """Known gaps: what an operation saw dies with it, and its own last fill hides what a hand did."""
         traded = any(
             allowed.closed and (account, symbol) == place
             for (account, symbol, _), allowed in self._allowed.items()
