@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chatbot.chat import ChatRef, Priority, Reply
 from chatbot.domain.hedge import AccountId, Hedge, HedgeStatus, LegRole
@@ -19,7 +19,7 @@ from chatbot.domain.order import Fill, OrderRequest
 from chatbot.domain.quote import LegAction
 from chatbot.ports import Changes
 from chatbot.services.topping_up import NOT_TOLD
-from chatbot.storage.codec import dump, instant_text
+from chatbot.storage.codec import dump, instant_text, load
 from tests.properties import rules
 from tests.simulation.exchange import DROPPED, Holder
 from tests.simulation.loop import at_once
@@ -51,6 +51,9 @@ _LEGS = """SELECT hedges.id, account_id, symbol, status, number, side, quantity,
     ON legs.hedge_id = hedges.id WHERE status <> 'closed'"""
 _RESTING = """SELECT client_order_id, intents.account_id, intents.symbol FROM intents
     JOIN hedges ON hedges.id = hedge_id WHERE intents.status = 'open' AND hedges.status = 'open'"""
+# What was over before anybody heard of it is not told; all else is.
+_DROPPED = """SELECT dedupe_key FROM outbox WHERE state = 'abandoned'
+    AND reason NOT IN ('over before it was told', 'too late', 'true no more')"""
 _AS_THIS = "SELECT dedupe_key FROM outbox WHERE chat = ? AND reply = ?"
 _RUNNING = "SELECT 1 FROM operations WHERE status IN ('running', 'trimming') LIMIT 1"
 
@@ -205,8 +208,7 @@ class Inspection:
 
     def delivers(self, chat: ChatRef, reply: Reply) -> None:
         owed = self._disk.rows(_OWED_TO, str(chat))
-        shown = dump(Reply, reply)
-        row = next((row for row in owed if row[3] == shown), None)
+        row = next(iter(_told_by(owed, reply)), None)
         if row is None:
             self.finds("a message is sent that is not owed (any more)")
             return
@@ -219,8 +221,12 @@ class Inspection:
             self.finds(f"{row[1]} is told before {first[1]}, which waits for {now - waits:.1f} s")
 
     def shows(self, chat: ChatRef, reply: Reply) -> None:
-        """It has arrived. Two rows may read the same; each goes out once in a life."""
-        shown = dump(Reply, reply)
+        """It has arrived, alone or with others. Two rows may read the same; each goes out once in a life."""
+        owed = self._disk.rows(_OWED_TO, str(chat))
+        for shown in dict.fromkeys(row[3] for row in _told_by(owed, reply)):
+            self._shows(chat, shown)
+
+    def _shows(self, chat: ChatRef, shown: str) -> None:
         rows = self._disk.rows(_AS_THIS, str(chat), shown)
         key = self._world.lives, str(chat), shown
         self._shown[key] += 1
@@ -303,7 +309,7 @@ class Inspection:
             raise Violation(f"nobody asked for {world.loop.complaints[0]}")
         for account in (a for person in world.stage.people for a in person.accounts):
             self._account_at_rest(account.id)
-        dropped = self._disk.one("SELECT dedupe_key FROM outbox WHERE state = 'abandoned'")
+        dropped = self._disk.one(_DROPPED)
         assert dropped is None, f"{dropped} was never told"
         self._bystanders()
         self._losses_were_told_once()
@@ -502,3 +508,17 @@ class Inspection:
         failed = self._world.weather.reads_failed_at
         seen = max([naked.since, *boots])
         return seen if failed is None or failed > ends else max(seen, failed + 30.0)
+
+
+def _told_by(owed: Sequence[Sequence[Any]], reply: Reply) -> list[Sequence[Any]]:
+    """The row that it is, or the alerts that it was made of."""
+    shown = dump(Reply, reply)
+    itself = [row for row in owed if row[3] == shown]
+    return itself or [row for row in owed if row[1].startswith("alert:") and _is_in(row[3], reply)]
+
+
+def _is_in(owed: str, reply: Reply) -> bool:
+    """Its blocks stand there, one after another; what tells the age of a late one may follow."""
+    blocks = load(Reply, owed).blocks
+    starts = range(len(reply.blocks) - len(blocks) + 1)
+    return any(reply.blocks[at : at + len(blocks)] == blocks for at in starts)

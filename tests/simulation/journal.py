@@ -15,10 +15,12 @@ from typing import Any
 
 from chatbot.ports import Changes
 from chatbot.storage.admission import SqlInvites, SqlTickets
+from chatbot.storage.census import SqlCensus
 from chatbot.storage.connection import connect
+from chatbot.storage.copies import SqlCopies
 from chatbot.storage.mailbox import SqlMailbox
 from chatbot.storage.schema import create_in
-from chatbot.storage.session import Session
+from chatbot.storage.session import Session, SqliteReader
 from chatbot.storage.sql import Params, Row
 from chatbot.storage.store import SqlStore
 from chatbot.storage.writer import GroupWriter
@@ -172,11 +174,13 @@ class Books:
     """What ``chatbot.app`` needs of a database."""
 
     def __init__(self, wire: Wire, disk: Disk, saw: Callable[[Changes], None]) -> None:
-        session = Session(wire, GroupWriter(wire, SOMEWHERE), SOMEWHERE)
+        session = Session(SqliteReader(wire, SOMEWHERE), GroupWriter(wire, SOMEWHERE))
         self.store = WitnessedStore(session, disk, saw)
         self.mailbox = SqlMailbox(session)
         self.tickets = SqlTickets(session)
         self.invites = SqlInvites(session)
+        self.census = SqlCensus(session)
+        self.copies = SqlCopies(session)
 
     def vault(self, keys: object) -> KeylessVault:
         return KeylessVault()

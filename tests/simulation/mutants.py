@@ -319,7 +319,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "half a pair that fired is not finished",
         (
             _SERVICES + "pairs",
-            "        self._supervisor.start(operation.id)",
+            "        self._supervisor.start(operation.id, operation.hedge_id)",
             "        del operation",
         ),
     ),
@@ -329,8 +329,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "a naked leg is told after minutes",
         (
             _DOMAIN + "dangers",
-            "        if exposure is not None and watched.lost is None and exposure.lasting >= NAKED_AFTER:",
-            "        if exposure is not None and watched.lost is None and exposure.lasting >= 60 * NAKED_AFTER:",
+            "        if exposure is not None and not watched.lost and exposure.lasting >= NAKED_AFTER:",
+            "        if exposure is not None and not watched.lost and exposure.lasting >= 60 * NAKED_AFTER:",
         ),
     ),
     _mutant(
@@ -338,7 +338,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "what was told is not remembered",
         (
             _SERVICES + "watching",
-            "            episodes=tuple(_row(user.id, episode) for episode in telling.episodes),",
+            "            episodes=tuple(_row(user.id, episode) for episode in changed.values()),",
             "            episodes=(),",
         ),
     ),
@@ -347,8 +347,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "a lost leg is not told",
         (
             _DOMAIN + "dangers",
-            "        if lost is None:\n            continue",
-            "        if lost is None or lost.role:\n            continue",
+            "        figures = changed(scene, hedge, lost)\n        detail = figures.side.value",
+            "        figures = changed(scene, hedge, lost)\n        detail = figures.side.value\n        continue",
         ),
     ),
     _mutant(
@@ -356,8 +356,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "the key of a message changes with each look",
         (
             _SERVICES + "watching",
-            '            dedupe_key=f"alert:{user.id}:{alert.key}:{since}:{alert.phase}:{alert.level}",',
-            '            dedupe_key=f"alert:{user.id}:{alert.key}:{now.isoformat()}:{alert.phase}:{alert.level}",',
+            '            dedupe_key=f"{ALERT}{user.id}:{alert.key}:{since}:{alert.phase}:{alert.level}",',
+            '            dedupe_key=f"{ALERT}{user.id}:{alert.key}:{now.isoformat()}:{alert.phase}:{alert.level}",',
         ),
     ),
     # --- outbox -------------------------------------------------------------------------------
@@ -366,9 +366,9 @@ MUTANTS: tuple[Mutant, ...] = (
         "marked before it is sent",
         (
             "chatbot.pushing.outbox",
-            "            self._attempts.append(_Attempt(owed, await self._send(owed)))",
+            "            message_id = await self._send(together)",
             "            await self._mailbox.delivered([Delivered(owed.row_id, None)], self._clock.now())\n"
-            "            self._attempts.append(_Attempt(owed, await self._send(owed)))",
+            "            message_id = await self._send(together)",
         ),
     ),
     _mutant(

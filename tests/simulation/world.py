@@ -20,7 +20,7 @@ from chatbot.domain.instrument import PositionSide, Symbol
 from chatbot.domain.intent import OperationId
 from chatbot.domain.quote import QuoteId
 from chatbot.errors import DeliverLater, HedgerowError, InvariantBroken, StorageError, VenueError
-from chatbot.ports import Account, Changes, Credentials, KeyReport, User, Venue
+from chatbot.ports import Account, Changes, Credentials, KeyReport, Sighting, User, Venue
 from chatbot.pushing.outbox import DEFAULT_LIMITS
 from chatbot.services.hedging import Started
 from chatbot.settings import PaperSettings, Settings
@@ -115,6 +115,9 @@ class ModelExchanges:
                 exchange, exchange.holder(account.id), world.clock, world.network, world.fate, self._life
             )
         return door
+
+    def seen(self, account: Account) -> Sighting:
+        return Sighting()
 
     def forget(self, account_id: AccountId) -> None:
         """Nothing was learned."""
