@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol, runtime_checkable
@@ -502,6 +502,8 @@ class Changes:
     it was used before.
     ``handled`` marks inbox updates done. Fills and funding whose key is known already raise ``Conflict``.
     Outbox messages whose dedupe key is known already are skipped.
+    ``behalf``: for whom it is written, where no row says so. Raises ``LeaseLost`` when another process works
+    for one of the users concerned by now.
     """
 
     users: tuple[User, ...] = ()
@@ -518,6 +520,7 @@ class Changes:
     outbox: tuple[OutboxMessage, ...] = ()
     handled: tuple[str, ...] = ()
     audit: tuple[AuditEntry, ...] = ()
+    behalf: UserId | None = None
 
 
 class Store(Protocol):
@@ -639,6 +642,104 @@ class Mailbox(Protocol):
     async def secret(self, name: str) -> bytes:
         """32 random bytes, made once per database; signs buttons."""
         ...
+
+
+# --- several processes on one database ----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to do ``name``'s work, until another process takes it over with the next epoch."""
+
+    name: str
+    holder: str
+    epoch: int
+
+
+class Leases(Protocol):
+    """What of the work is this process's. It may shrink at any moment: ask before each step, do not keep."""
+
+    @property
+    def shards(self) -> frozenset[int] | None:
+        """Those to begin work for. ``None``: all of them, as nobody shares the database."""
+        ...
+
+    def holds(self, shard: int) -> bool: ...
+
+    def of_shard(self, shard: int) -> Lease | None:
+        """What a write for it must bear; ``None``: nothing. Raises ``LeaseLost``."""
+        ...
+
+    def of_duty(self, name: str) -> Lease | None:
+        """Likewise, of what one process does for all."""
+        ...
+
+    def wake(self, shards: Collection[int]) -> None:
+        """There is work: tells whoever holds them, this process too."""
+        ...
+
+
+class Alone:
+    """``Leases`` of the only process on its database."""
+
+    shards: frozenset[int] | None = None
+
+    def holds(self, shard: int) -> bool:
+        del shard
+        return True
+
+    def of_shard(self, shard: int) -> Lease | None:
+        del shard
+        return None
+
+    def of_duty(self, name: str) -> Lease | None:
+        del name
+        return None
+
+    def wake(self, shards: Collection[int]) -> None:
+        """Whoever brings work here does it here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a sign of life came back with: the processes that live, this one too, and what this one holds.
+
+    ``here``: those behind the same address as this one.
+    """
+
+    processes: int
+    here: int
+    held: Mapping[str, int]  # name to epoch
+
+
+class LeaseTable(Protocol):
+    """Who does what, in the database, by the database's clock. Raises ``StorageError``."""
+
+    async def join(self, term: timedelta) -> str:
+        """This process from now on, under a name it never had before."""
+        ...
+
+    async def beat(self, term: timedelta) -> Standing:
+        """A sign of life for another term. ``LeaseLost``: it was too long since the last one."""
+        ...
+
+    async def take(self, names: Sequence[str], most: int) -> Mapping[str, int]:
+        """Of these the free ones, each with its new epoch; free is what nobody holds who lives."""
+        ...
+
+    async def give_up(self, names: Sequence[str]) -> None: ...
+
+    def listen(self, heard: Callable[[str], None]) -> None:
+        """To what processes tell each other, from ``join`` on."""
+        ...
+
+    async def tell(self, words: str) -> None:
+        """To every process, this one too."""
+        ...
+
+    async def leave(self) -> None: ...
+
+    async def close(self) -> None: ...
 
 
 class Messenger(Protocol):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -42,10 +42,13 @@ class _Window:
 
     __slots__ = ("_length", "_size", "sent")
 
-    def __init__(self, size: int, length: timedelta) -> None:
+    def __init__(self, size: int, length: timedelta, sent: Iterable[datetime] = ()) -> None:
         self._size = size
         self._length = length
-        self.sent: deque[datetime] = deque(maxlen=size)
+        self.sent: deque[datetime] = deque(sent, maxlen=size)
+
+    def resized(self, size: int) -> _Window:
+        return _Window(size, self._length, self.sent)
 
     def forget(self, now: datetime) -> None:
         # Instants from the future are left over from a clock that was set back.
@@ -69,9 +72,16 @@ class Pacer:
     def __init__(self, limits: Limits | None) -> None:
         self._limits = limits
         self._overall = _Window(limits.overall, limits.overall_window) if limits else None
+        self._reserve = limits.overall_reserve if limits else 0
         self._full_at: dict[ChatRef, datetime] = {}
         self._groups: dict[ChatRef, _Window] = {}
         self._holds: dict[ChatRef, datetime] = {}
+
+    def shared_by(self, processes: int) -> None:
+        """What the platform takes in all is divided; what a chat takes is not: one process sends there."""
+        if self._limits is not None and self._overall is not None:
+            self._overall = self._overall.resized(max(2, self._limits.overall // processes))
+            self._reserve = max(1, self._limits.overall_reserve // processes)
 
     def sent(self, chat: ChatRef, now: datetime) -> None:
         if self._limits is None or self._overall is None:
@@ -93,7 +103,7 @@ class Pacer:
     def overall_free_at(self, priority: Priority, now: datetime) -> datetime:
         if self._limits is None or self._overall is None:
             return now
-        return self._overall.free_at(now, reserve=_reserve(self._limits.overall_reserve, priority))
+        return self._overall.free_at(now, reserve=_reserve(self._reserve, priority))
 
     def closed(self, now: datetime) -> set[str]:
         """The chats to which not even a critical message may go now."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -24,6 +24,7 @@ from chatbot.domain.ledger import (
     venue_quantity,
 )
 from chatbot.domain.order import Fill, FillCause, OrderReport
+from chatbot.domain.shards import shard_of_account
 from chatbot.errors import InvariantBroken, NotFound
 from chatbot.ports import (
     Account,
@@ -124,6 +125,12 @@ class Bookkeeper:
         self._locks = locks
         self._untold: dict[AccountId, list[LegChange]] = {}
         self._unexplained: dict[HedgeId, datetime] = {}
+
+    def forget(self, shards: Collection[int]) -> None:
+        """Another process keeps their books now."""
+        for account_id in [each for each in self._untold if shard_of_account(each) in shards]:
+            del self._untold[account_id]
+        self._unexplained.clear()  # who waits is only waited for a little longer
 
     async def bring_up_to_date(self, account: Account) -> Books:
         """Reads the venue, books what it tells, freezes the unexplained; only looks while orders fly."""
