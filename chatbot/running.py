@@ -162,7 +162,7 @@ async def _check(settings: Settings, out: TextIO) -> int:
 
 
 async def _check_bot(bot: Bot, exchanges: CcxtExchanges, out: TextIO) -> int:
-    print(f"database   fine: {bot.settings.database_url}", file=out)
+    print(f"database   fine: {bot.settings.database_name}", file=out)
     print(f"clock      {bot.clock.now():%Y-%m-%d %H:%M:%S} UTC by this machine", file=out)
     print(f"keys       fine: {await _keys(bot)}", file=out)
     found = [

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from dotenv.parser import parse_stream
 from pydantic import (
@@ -45,6 +45,7 @@ from chatbot.log import LogFormat, LogLevel
 PREFIX = "HEDGEROW_"
 NESTED = "__"
 VENUE_PLACEHOLDER = "<ID>"
+POSTGRESQL = "postgresql+asyncpg://"
 PAPER_STATE_NAME = "hedgerow-paper.db"
 MASTER_KEY_NAME = "hedgerow.key"
 MIN_WEBHOOK_SECRET = 16
@@ -145,9 +146,29 @@ def _webhook_secret(value: SecretStr) -> SecretStr:
     return value
 
 
-def _sqlite_url(value: str) -> str:
+def _database_url(value: str) -> str:
+    """Never quoted in a complaint, as it may carry a password."""
+    if value.startswith(POSTGRESQL):
+        return _server_url(value)
     if not re.match(r"sqlite\+aiosqlite://(/|$)", value):
-        raise ValueError("should begin with sqlite+aiosqlite:/// and go on with the path of a file")
+        raise ValueError(
+            "should begin with sqlite+aiosqlite:/// and go on with the path of a file, "
+            f"or be {POSTGRESQL}USER:PASSWORD@HOST/NAME"
+        )
+    return value
+
+
+def _server_url(value: str) -> str:
+    try:
+        parts = urlsplit(value)
+        complete = bool(parts.path.strip("/")) and "/" not in parts.path[1:] and parts.port != 0
+    except ValueError:
+        complete = False
+    if not complete or "#" in value:
+        raise ValueError(
+            f"should be {POSTGRESQL}USER:PASSWORD@HOST/NAME; write %40 for @, %2F for / and %23 for # "
+            "in a password"
+        )
     return value
 
 
@@ -242,8 +263,8 @@ class Settings(BaseSettings):
     allowed_users: Annotated[frozenset[UserRef], NoDecode, BeforeValidator(_parse_users)] = Field(
         frozenset(), examples=["telegram:123456789,discord:987654321"]
     )
-    database_url: Annotated[str, AfterValidator(_sqlite_url)] = Field(
-        "sqlite+aiosqlite:///hedgerow.db", examples=["sqlite+aiosqlite:///hedgerow.db"]
+    database_url: Annotated[str, AfterValidator(_database_url)] = Field(
+        "sqlite+aiosqlite:///hedgerow.db", examples=["sqlite+aiosqlite:///hedgerow.db"], repr=False
     )
     master_key_file: Path | None = Field(None, examples=["hedgerow.key"])
     master_key: SecretStr | None = Field(
@@ -256,24 +277,42 @@ class Settings(BaseSettings):
     quote: QuoteSettings = QuoteSettings()
 
     @property
+    def database_name(self) -> str:
+        """The address without its password."""
+        if not self._on_a_server:
+            return self.database_url
+        parts = urlsplit(self.database_url)
+        user, port = parts.username or "", parts.port
+        where = f"{f'{user}@' if user else ''}{parts.hostname or ''}{f':{port}' if port else ''}"
+        return f"{POSTGRESQL}{where}{parts.path}"
+
+    @property
+    def _on_a_server(self) -> bool:
+        return self.database_url.startswith(POSTGRESQL)
+
+    @property
     def database_path(self) -> Path | None:
-        """None for a database in memory."""
+        """None for a database in memory or on a server."""
+        if self._on_a_server:
+            return None
         path = self.database_url.removeprefix("sqlite+aiosqlite://").removeprefix("/").partition("?")[0]
         return None if path in {"", ":memory:"} else Path(path)
 
     @property
     def paper_state_path(self) -> Path | None:
         """Where the paper venue keeps its state; None (it forgets) when the database is in memory too."""
-        if self.paper.state_file is not None or self.database_path is None:
-            return self.paper.state_file
-        return self.database_path.with_name(PAPER_STATE_NAME)
+        return self.paper.state_file or self._beside_the_database(PAPER_STATE_NAME)
 
     @property
     def master_key_path(self) -> Path | None:
         """None when the database is in memory too and no file was named."""
-        if self.master_key_file is not None or self.database_path is None:
-            return self.master_key_file
-        return self.database_path.with_name(MASTER_KEY_NAME)
+        return self.master_key_file or self._beside_the_database(MASTER_KEY_NAME)
+
+    def _beside_the_database(self, name: str) -> Path | None:
+        """In the folder that the bot is started in, where the database is on a server."""
+        if self._on_a_server:
+            return Path(name)
+        return None if self.database_path is None else self.database_path.with_name(name)
 
     @property
     def public_url(self) -> str | None:
@@ -287,7 +326,9 @@ class Settings(BaseSettings):
     def secrets(self) -> tuple[str, ...]:
         """What must never reach a log line."""
         candidates = (self.telegram.token, self.telegram.webhook_secret, self.master_key)
-        return tuple(secret.get_secret_value() for secret in candidates if secret is not None)
+        kept = tuple(secret.get_secret_value() for secret in candidates if secret is not None)
+        password = urlsplit(self.database_url).password if self._on_a_server else None
+        return kept if not password else (*kept, password, unquote(password))
 
     @classmethod
     def settings_customise_sources(

@@ -156,6 +156,13 @@ def test_a_name_like_none_of_ours_gets_no_guess() -> None:
         ("ALLOWED_USERS", "telegram:bob", "should list telegram:NUMBER"),
         ("ALLOWED_USERS", "console:1", "should list telegram:NUMBER"),
         ("DATABASE_URL", "sqlite:///hedgerow.db", "should begin with sqlite+aiosqlite:///"),
+        (
+            "DATABASE_URL",
+            "postgresql://bot@db/hedgerow",
+            "or be postgresql+asyncpg://USER:PASSWORD@HOST/NAME",
+        ),
+        ("DATABASE_URL", "postgresql+asyncpg://bot@db", "should be postgresql+asyncpg://USER:PASSWORD@HOST"),
+        ("DATABASE_URL", "postgresql+asyncpg://bot:a/b@db/hedgerow", "write %40 for @, %2F for /"),
         ("PAPER__MARKET", "random", "should be simulated, replay:PATH or live:VENUE"),
         ("PAPER__MARKET", "replay:no-such-file.csv", "there is no file 'no-such-file.csv'"),
         ("PAPER__MARKET", "live:", "should be simulated"),
@@ -231,6 +238,7 @@ def test_a_recording_to_replay_must_exist(tmp_path: Path) -> None:
         ("sqlite+aiosqlite:///hedgerow.db", "hedgerow.db", "hedgerow-paper.db"),
         ("sqlite+aiosqlite:////srv/bot/h.db?timeout=5", "/srv/bot/h.db", "/srv/bot/hedgerow-paper.db"),
         ("sqlite+aiosqlite:///:memory:", None, None),
+        ("postgresql+asyncpg://bot:word@db:6432/hedgerow", None, "hedgerow-paper.db"),
         ("sqlite+aiosqlite://", None, None),
     ],
 )
@@ -246,12 +254,21 @@ def test_the_paper_state_lies_beside_the_database(url: str, database: str | None
     [
         ("sqlite+aiosqlite:///hedgerow.db", "hedgerow.key"),
         ("sqlite+aiosqlite:////srv/bot/h.db", "/srv/bot/hedgerow.key"),
+        ("postgresql+asyncpg://bot:word@db:6432/hedgerow", "hedgerow.key"),
         ("sqlite+aiosqlite://", None),
     ],
 )
 def test_the_master_key_lies_beside_the_database(url: str, key: str | None) -> None:
     assert load(DATABASE_URL=url).master_key_path == (Path(key) if key else None)
     assert load(DATABASE_URL=url, MASTER_KEY_FILE="safe.key").master_key_path == Path("safe.key")
+
+
+def test_the_password_of_the_database_is_a_secret() -> None:
+    settings = load(DATABASE_URL="postgresql+asyncpg://bot:hunter%402@db:6432/hedgerow?ssl=require")
+    assert settings.database_name == "postgresql+asyncpg://bot@db:6432/hedgerow"
+    assert set(settings.secrets) == {"hunter%402", "hunter@2"}
+    assert "hunter" not in repr(settings)
+    assert load(DATABASE_URL="postgresql+asyncpg:///hedgerow").secrets == ()
 
 
 def test_pages_are_where_the_webhook_is_unless_told_otherwise() -> None:

@@ -168,6 +168,8 @@ def _episodes(episodes: Iterable[AlertEpisode]) -> Iterator[Step]:
 def owe(messages: Iterable[OutboxMessage]) -> Iterator[Step]:
     for message in messages:
         cells = outbox_cells(message)
+        if message.reply.slot is not None:
+            yield Step(statements.HOLD_SLOT, cells)
         yield Step(statements.OWE, cells)
         if message.reply.slot is not None:
             yield Step(statements.INHERIT_CARD, cells)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import sqlalchemy as sa
 from sqlalchemy.schema import CreateIndex, CreateTable
+from sqlalchemy.sql.elements import ClauseElement
 
 from chatbot.storage.sql import SQLITE, constant, insert
 from chatbot.storage.tables import METADATA
@@ -24,8 +25,13 @@ _MASTER = sa.table("sqlite_master", sa.column("name"), sa.column("type"))
 TABLE_NAMES = sa.select(_MASTER.c.name).where(_MASTER.c.type == constant("table"))
 
 
-def statements() -> Iterator[str]:
+def definitions() -> Iterator[ClauseElement]:
     for table in (VERSION, *METADATA.sorted_tables):
-        yield str(CreateTable(table).compile(dialect=SQLITE))
+        yield CreateTable(table)
         for index in sorted(table.indexes, key=lambda index: str(index.name)):
-            yield str(CreateIndex(index).compile(dialect=SQLITE))
+            yield CreateIndex(index)
+
+
+def statements() -> Iterator[str]:
+    """For SQLite."""
+    return (str(element.compile(dialect=SQLITE)) for element in definitions())

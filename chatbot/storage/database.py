@@ -16,12 +16,13 @@ from chatbot.storage.mailbox import SqlMailbox
 from chatbot.storage.master_key import MasterKeys
 from chatbot.storage.ownership import Ownership
 from chatbot.storage.schema import create_in, prepare, require_current
-from chatbot.storage.session import Session
+from chatbot.storage.session import Session, SqliteReader
 from chatbot.storage.store import SqlStore
 from chatbot.storage.vault import SqlVault, forget_all
 from chatbot.storage.writer import DirectWriter, GroupWriter
 
 _SCHEMES = ("sqlite+aiosqlite://", "sqlite://")
+_SERVER = "postgresql+asyncpg://"
 _IN_MEMORY = ("", ":memory:")
 
 
@@ -39,17 +40,24 @@ class Database:
 
     @classmethod
     async def open(cls, url: str) -> Database:
-        """``sqlite+aiosqlite:///PATH``; without a path: in memory. Raises ``StorageError``."""
+        """``sqlite+aiosqlite:///PATH``; without a path: in memory. ``postgresql+asyncpg://…``: on a server.
+
+        Raises ``StorageError``.
+        """
+        if url.startswith(_SERVER):
+            return await _open_server(url)
         path = database_path(url)
         return _open_in_memory() if path is None else await _open_file(path)
 
     @classmethod
     async def open_beside(cls, url: str) -> Database:
         """As ``open``, and also while the bot runs: for one small transaction from the command line."""
-        path = database_path(url)
         try:
             return await cls.open(url)
         except InUse:
+            if url.startswith(_SERVER):
+                return await _open_server(url, beside=True)
+            path = database_path(url)
             if path is None:
                 raise
         return await _connect(path.resolve(), require_current)
@@ -100,7 +108,7 @@ def _open_in_memory() -> Database:
     resources = AsyncExitStack()
     resources.callback(memory.close)
     connection = DirectConnection(memory)
-    return Database(Session(connection, DirectWriter(connection), None), resources)
+    return Database(Session(SqliteReader(connection, None), DirectWriter(connection)), resources)
 
 
 async def _open_file(name: Path) -> Database:
@@ -112,6 +120,15 @@ async def _open_file(name: Path) -> Database:
         return database
 
 
+async def _open_server(url: str, *, beside: bool = False) -> Database:
+    from chatbot.storage.postgres import opening  # noqa: PLC0415 (its driver: only where it is used)
+
+    async with AsyncExitStack() as stack:
+        opened = opening.open_beside(url) if beside else opening.open_owned(url)
+        session = await stack.enter_async_context(opened)
+        return Database(session, stack.pop_all())
+
+
 async def _connect(path: Path, first: Callable[[Path], None]) -> Database:
     async with AsyncExitStack() as stack:
         try:
@@ -120,7 +137,7 @@ async def _connect(path: Path, first: Callable[[Path], None]) -> Database:
             reader = await stack.enter_async_context(open_reader(path))
         except sqlite3.Error as error:
             raise in_words(error, path) from None
-        return Database(Session(reader, GroupWriter(writer, path), path), stack.pop_all())
+        return Database(Session(SqliteReader(reader, path), GroupWriter(writer, path)), stack.pop_all())
 
 
 def _take(name: Path) -> tuple[Path, Ownership]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Protocol
 
 from alembic import command
 from alembic.config import Config
@@ -12,27 +13,40 @@ from sqlalchemy.exc import DBAPIError
 
 from chatbot.errors import StorageError
 
+
+class Server(Protocol):
+    """A database that is not a file."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def connect(self) -> object:
+        """A connection of the driver."""
+        ...
+
+
 SCRIPTS = Path(__file__).parent / "migrations"
 
 
-def migrate(path: Path, *, target: str = "head", more: Sequence[Path] = ()) -> None:
+def migrate(database: Path | Server, *, target: str = "head", more: Sequence[Path] = ()) -> None:
     """In one transaction: a migration that fails leaves the database as it was. ``more``: further folders."""
     try:
-        command.upgrade(config(path, more=more), target)
+        command.upgrade(config(database, more=more), target)
     except (CommandError, DBAPIError) as error:
         cause = getattr(error, "orig", None) or error
+        copy = ", and a backup lies beside it" if isinstance(database, Path) else ""
+        name = database if isinstance(database, Path) else database.name
         raise StorageError(
-            f"the database {path} could not be upgraded: {cause}; "
-            "it is as it was, and a backup lies beside it"
+            f"the database {name} could not be upgraded: {cause}; it is as it was{copy}"
         ) from None
 
 
-def config(path: Path, *, more: Sequence[Path] = ()) -> Config:
+def config(database: Path | Server, *, more: Sequence[Path] = ()) -> Config:
     made = Config()
     made.set_main_option("script_location", _literal(SCRIPTS))
     made.set_main_option("path_separator", "newline")
     made.set_main_option("version_locations", "\n".join(map(_literal, (SCRIPTS / "versions", *more))))
-    made.attributes["database"] = path
+    made.attributes["database"] = database
     return made
 
 

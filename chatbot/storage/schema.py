@@ -25,16 +25,11 @@ def prepare(path: Path) -> None:
         revision = _revision(path)
     except sqlite3.Error as error:
         raise in_words(error, path) from None
-    if revision == HEAD:
-        return
     if revision is None:
         create(path)
         return
-    if revision not in REVISIONS:
-        raise StorageError(
-            f"the database {path} was written by a newer Hedgerow (its schema is {revision}, this one knows "
-            f"up to {HEAD}): install that version, or go back to the backup that it made"
-        )
+    if not is_old(revision, path):
+        return
     backup(path, path.with_name(f"{path.name}.bak-{revision}"))
     from chatbot.storage.migration import migrate  # noqa: PLC0415 (imports Alembic)
 
@@ -48,7 +43,21 @@ def require_current(path: Path) -> None:
     except sqlite3.Error as error:
         raise in_words(error, path) from None
     if revision != HEAD:
-        raise StorageError(f"the database {path} is run by another version of Hedgerow; use that one")
+        raise another_version(path)
+
+
+def is_old(revision: str, name: Path | str) -> bool:
+    """Whether it is to be upgraded. ``StorageError``: it is newer than this program."""
+    if revision not in REVISIONS:
+        raise StorageError(
+            f"the database {name} was written by a newer Hedgerow (its schema is {revision}, this one knows "
+            f"up to {HEAD}): install that version, or go back to the backup that it made"
+        )
+    return revision != HEAD
+
+
+def another_version(name: Path | str) -> StorageError:
+    return StorageError(f"the database {name} is run by another version of Hedgerow; use that one")
 
 
 def _revision(path: Path) -> str | None:

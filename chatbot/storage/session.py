@@ -1,12 +1,13 @@
 """Reading and writing, whatever lies beneath.
 
-A read is one statement and sees what is committed; it never waits for the writer (write-ahead log).
+A read is one statement and sees what is committed; it never waits for a writer.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 from chatbot.storage.codec import Cell
 from chatbot.storage.connection import REFUSALS, Connection, in_words
@@ -16,19 +17,33 @@ from chatbot.storage.writer import Writer
 _NOTHING: Mapping[str, Cell] = {}
 
 
-class Session:
+class Reader(Protocol):
+    async def rows(self, statement: Statement, params: Params) -> list[Row]:
+        """Raises ``StorageError``."""
+        ...
+
+
+class SqliteReader:
     """``path`` is ``None`` for a database in memory."""
 
-    def __init__(self, reader: Connection, writer: Writer, path: Path | None) -> None:
-        self._reader = reader
-        self._writer = writer
+    def __init__(self, connection: Connection, path: Path | None) -> None:
+        self._connection = connection
         self._path = path
 
-    async def rows(self, statement: Statement, params: Params = _NOTHING) -> list[Row]:
+    async def rows(self, statement: Statement, params: Params) -> list[Row]:
         try:
-            return list(await self._reader.execute_fetchall(statement.text, params))
+            return list(await self._connection.execute_fetchall(statement.text, params))
         except REFUSALS as error:
             raise in_words(error, self._path) from None
+
+
+class Session:
+    def __init__(self, reader: Reader, writer: Writer) -> None:
+        self._reader = reader
+        self._writer = writer
+
+    async def rows(self, statement: Statement, params: Params = _NOTHING) -> list[Row]:
+        return await self._reader.rows(statement, params)
 
     async def first(self, statement: Statement, params: Params = _NOTHING) -> Row | None:
         rows = await self.rows(statement, params)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import Insert
-from sqlalchemy.dialects.sqlite import insert as insert_into  # PostgreSQL's has the same methods
+from sqlalchemy.dialects.sqlite import insert as insert_into
 
 from chatbot.storage.codec import Cell
 
@@ -30,10 +30,14 @@ def compiled(statement: Construct, dialect: sa.Dialect = SQLITE) -> str:
 
 
 class Statement:
-    """Compiled when it first runs: start-up pays only for what it uses."""
+    """Compiled when it first runs: start-up pays only for what it uses.
 
-    def __init__(self, construct: Construct) -> None:
+    ``among_many``: it keeps writers from one another, and means nothing where there is only one.
+    """
+
+    def __init__(self, construct: Construct, *, among_many: bool = False) -> None:
         self.construct = construct
+        self.among_many = among_many
 
     @cached_property
     def text(self) -> str:
@@ -56,8 +60,9 @@ class Step(NamedTuple):
         return self.statement.text
 
 
-def parameter(name: str) -> sa.BindParameter[Any]:
-    return sa.bindparam(name, required=False)  # given when the text runs, not when it is compiled
+def parameter(name: str, kind: type[sa.types.TypeEngine[Any]] | None = None) -> sa.BindParameter[Any]:
+    """``kind`` where the statement itself does not tell it."""
+    return sa.bindparam(name, required=False, type_=kind)  # given when the text runs, not when it is compiled
 
 
 def constant(value: str | int) -> sa.BindParameter[Any]:
@@ -73,8 +78,8 @@ def one_of(column: sa.Column[str], values: Iterable[str]) -> sa.ColumnElement[bo
 
 
 def members(name: str) -> sa.Select[Any]:
-    """The strings of a JSON array as rows, any number of them (PostgreSQL: ``json_array_elements_text``)."""
-    return sa.select(sa.func.json_each(parameter(name)).table_valued("value").c.value)
+    """The strings of a JSON array as rows, any number of them."""
+    return sa.select(sa.func.json_each(parameter(name, sa.Text)).table_valued("value").c.value)
 
 
 def equal(table: sa.FromClause, columns: Iterable[str]) -> list[sa.ColumnElement[bool]]:

@@ -242,6 +242,18 @@ _PENDING = OUTBOX.c.state == constant(OutboxState.PENDING)
 _ROW = OUTBOX.c.id == parameter("row_id")
 _SLOT = ("chat", "slot")
 
+# Of two that owe to one slot at once, the second sees what the first owes, and its row comes later.
+HOLD_SLOT = Statement(
+    sa.select(
+        sa.func.pg_advisory_xact_lock(
+            sa.func.hashtextextended(
+                sa.func.concat(parameter("chat", sa.Text), constant(" "), parameter("slot", sa.Text)),
+                constant(0),
+            )
+        )
+    ),
+    among_many=True,
+)
 OWE = Statement(insert_new(OUTBOX, OUTBOX_COLUMNS, state=OutboxState.PENDING, tries=0, reason=""))
 
 
@@ -263,7 +275,9 @@ INHERIT_CARD = _put_slot_from(
     sa.select(*columns(OUTBOX, [*_SLOT, "replaces"])).where(_older(), OUTBOX.c.replaces.is_not(None))
 )
 SLOT_OF_ROW = _put_slot_from(
-    sa.select(*columns(OUTBOX, _SLOT), parameter("message_id")).where(_ROW, OUTBOX.c.slot.is_not(None))
+    sa.select(*columns(OUTBOX, _SLOT), parameter("message_id", sa.Text)).where(
+        _ROW, OUTBOX.c.slot.is_not(None)
+    )
 )
 PUT_SLOT = Statement(upsert(MESSAGE_SLOTS, [*_SLOT, "message_id"], key=_SLOT))
 

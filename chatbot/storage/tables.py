@@ -8,8 +8,12 @@ code path may break.
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 from sqlalchemy.schema import SchemaItem
+
+from chatbot.storage.kinds import NUMBER, TEXT
 
 METADATA = sa.MetaData(
     naming_convention={
@@ -26,11 +30,11 @@ def _table(name: str, *items: SchemaItem, rowid: bool = True) -> sa.Table:
 
 
 def _text(name: str, *items: SchemaItem) -> sa.Column[str]:
-    return sa.Column(name, sa.Text, *items, nullable=False)
+    return sa.Column(name, TEXT, *items, nullable=False)
 
 
 def _maybe(name: str, *items: SchemaItem) -> sa.Column[str]:
-    return sa.Column(name, sa.Text, *items, nullable=True)
+    return sa.Column(name, TEXT, *items, nullable=True)
 
 
 def _bytes(name: str) -> sa.Column[bytes]:
@@ -38,15 +42,20 @@ def _bytes(name: str) -> sa.Column[bytes]:
 
 
 def _number(name: str) -> sa.Column[int]:
-    return sa.Column(name, sa.Integer, nullable=False)
+    return sa.Column(name, NUMBER, nullable=False)
 
 
 def _key(name: str) -> sa.Column[str]:
-    return sa.Column(name, sa.Text, primary_key=True)
+    return sa.Column(name, TEXT, primary_key=True)
 
 
 def _sequence(name: str = "seq") -> sa.Column[int]:
-    return sa.Column(name, sa.Integer, primary_key=True)
+    return sa.Column(name, NUMBER, sa.Identity(), primary_key=True)
+
+
+def _where(condition: str) -> dict[str, Any]:
+    """Of an index over a part of the rows."""
+    return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
 
 
 def _of(column: str) -> sa.ForeignKey:
@@ -78,7 +87,7 @@ ACCOUNTS = _table(
     _text("label"),
     _text("created_at"),
     _text("frozen"),
-    sa.Column("owner", sa.Text, nullable=False, server_default=""),
+    sa.Column("owner", TEXT, nullable=False, server_default=""),
     _maybe("disconnected_at"),
     sa.Index(None, "user_id"),
     rowid=False,
@@ -87,7 +96,7 @@ ACCOUNTS = _table(
 # A data key for each row encrypts the credentials, the master key the data key; all bound to the account.
 CREDENTIALS = _table(
     "credentials",
-    sa.Column("account_id", sa.Text, _of("accounts.id"), primary_key=True),
+    sa.Column("account_id", TEXT, _of("accounts.id"), primary_key=True),
     _text("master_key_id"),
     _bytes("key_nonce"),
     _bytes("wrapped_key"),
@@ -139,18 +148,16 @@ HEDGES = _table(
     _number("version"),
     _maybe("fills_seen_at"),
     _maybe("funding_seen_at"),
-    sa.Column("protected", sa.Text, nullable=False, server_default="primary"),
+    sa.Column("protected", TEXT, nullable=False, server_default="primary"),
     sa.UniqueConstraint("user_id", "number"),
-    sa.Index(
-        "ix_hedges_live", "account_id", "symbol", unique=True, sqlite_where=sa.text("status <> 'closed'")
-    ),
-    sa.Index("ix_hedges_live_of_user", "user_id", "number", sqlite_where=sa.text("status <> 'closed'")),
+    sa.Index("ix_hedges_live", "account_id", "symbol", unique=True, **_where("status <> 'closed'")),
+    sa.Index("ix_hedges_live_of_user", "user_id", "number", **_where("status <> 'closed'")),
     rowid=False,
 )
 
 LEGS = _table(
     "legs",
-    sa.Column("hedge_id", sa.Text, _of("hedges.id"), primary_key=True),
+    sa.Column("hedge_id", TEXT, _of("hedges.id"), primary_key=True),
     _key("role"),
     _text("side"),
     _text("quantity"),
@@ -189,9 +196,7 @@ OPERATIONS = _table(
     _maybe("card"),
     _number("version"),
     sa.Index(None, "quote_id"),
-    sa.Index(
-        "ix_operations_unfinished", "account_id", sqlite_where=sa.text("status IN ('running', 'trimming')")
-    ),
+    sa.Index("ix_operations_unfinished", "account_id", **_where("status IN ('running', 'trimming')")),
     rowid=False,
 )
 
@@ -307,9 +312,7 @@ EPISODES = _table(
     _maybe("cleared_at"),
     _text("detail"),
     sa.UniqueConstraint("user_id", "key", "since"),
-    sa.Index(
-        "ix_alert_episodes_active", "user_id", "key", unique=True, sqlite_where=sa.text("cleared_at IS NULL")
-    ),
+    sa.Index("ix_alert_episodes_active", "user_id", "key", unique=True, **_where("cleared_at IS NULL")),
 )
 
 OUTBOX = _table(
@@ -329,12 +332,12 @@ OUTBOX = _table(
     _maybe("delivered_at"),
     _maybe("message_id"),
     sa.UniqueConstraint("dedupe_key"),
-    sa.Index("ix_outbox_pending", "priority", "id", sqlite_where=sa.text("state = 'pending'")),
+    sa.Index("ix_outbox_pending", "priority", "id", **_where("state = 'pending'")),
     sa.Index(
         "ix_outbox_pending_slot",
         "chat",
         "slot",
-        sqlite_where=sa.text("state = 'pending' AND slot IS NOT NULL"),
+        **_where("state = 'pending' AND slot IS NOT NULL"),
     ),
 )
 

@@ -1,4 +1,4 @@
-"""The one writer. Transactions that come while another is on its way to the disk share the next one.
+"""SQLite's one writer. Transactions that come while another is on its way to the disk share the next one.
 
 A commit that reaches the disk costs a wait, whatever it holds. So the transactions that were asked for
 meanwhile go together. Should one of them conflict, all are undone and go again, each behind a savepoint of
@@ -93,7 +93,9 @@ async def _attempt(connection: Connection, steps: Transaction, path: Path | None
 
 
 async def _apply(connection: Connection, steps: Iterable[Step], path: Path | None) -> None:
-    for statement, conflict, rows in _runs(steps):
+    for statement, conflict, rows in runs(steps):
+        if statement.among_many:
+            continue  # here is one writer
         try:
             written = await _run(connection, statement, rows)
         except REFUSALS as error:
@@ -104,7 +106,7 @@ async def _apply(connection: Connection, steps: Iterable[Step], path: Path | Non
             raise Conflict(conflict)
 
 
-def _runs(steps: Iterable[Step]) -> Iterator[tuple[Statement, str, list[Params]]]:
+def runs(steps: Iterable[Step]) -> Iterator[tuple[Statement, str, list[Params]]]:
     """Steps that repeat a statement go to the database together."""
     for (statement, conflict), group in groupby(steps, key=lambda step: (step.statement, step.conflict)):
         yield statement, conflict, [step.params for step in group]
