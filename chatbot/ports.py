@@ -535,7 +535,11 @@ class Store(Protocol):
     async def account(self, account_id: AccountId) -> Account | None: ...
 
     async def accounts(self, user_id: UserId | None = None) -> tuple[Account, ...]:
-        """The connected ones, the oldest first."""
+        """The connected ones, the oldest first; without a user those of this process's shards."""
+        ...
+
+    async def account_behind(self, venue: str, owner: str) -> Account | None:
+        """The connected one of that owner there, anybody's. ``Account.owner``."""
         ...
 
     async def former_accounts(self, user_id: UserId) -> tuple[Account, ...]:
@@ -549,7 +553,7 @@ class Store(Protocol):
     async def live_hedges(
         self, *, account_id: AccountId | None = None, user_id: UserId | None = None
     ) -> tuple[Hedge, ...]:
-        """Ascending by number; all users' when neither is given."""
+        """Ascending by number; when neither is given, of all users of this process's shards."""
         ...
 
     async def next_hedge_number(self, user_id: UserId) -> int: ...
@@ -616,7 +620,7 @@ class Mailbox(Protocol):
     async def cursor(self, name: str) -> int | None: ...
 
     async def unhandled(self) -> tuple[Request, ...]:
-        """In the order received; read at start."""
+        """In the order received."""
         ...
 
     async def due(self, now: datetime, *, limit: int, skip_chats: Collection[str] = ()) -> tuple[Owed, ...]:
@@ -638,6 +642,10 @@ class Mailbox(Protocol):
         ...
 
     async def remember_message(self, chat: ChatRef, slot: str, message_id: str) -> None: ...
+
+    async def first_to(self, name: str, due_at: datetime) -> bool:
+        """Whether nobody did ``name`` at that instant yet: of several who ask, one hears yes."""
+        ...
 
     async def secret(self, name: str) -> bytes:
         """32 random bytes, made once per database; signs buttons."""
@@ -671,7 +679,7 @@ class Leases(Protocol):
         ...
 
     def of_duty(self, name: str) -> Lease | None:
-        """Likewise, of what one process does for all."""
+        """Likewise, of what one process does for all; ``None`` for what any of them may do."""
         ...
 
     def wake(self, shards: Collection[int]) -> None:

@@ -104,8 +104,8 @@ class LeaseKeeper:
     def of_shard(self, shard: int) -> Lease:
         return self._lease(name_of(shard))
 
-    def of_duty(self, name: str) -> Lease:
-        return self._lease(name)
+    def of_duty(self, name: str) -> Lease | None:
+        return self._lease(name) if name in self._duties else None
 
     def _holds(self, name: str) -> bool:
         return name in self._held and name not in self._leaving and not self._over

@@ -40,6 +40,7 @@ class MemoryMailbox:
         self._cursors: dict[str, int] = {}
         self._cards: dict[tuple[ChatRef, str], str] = {}
         self._secrets: dict[str, bytes] = {}
+        self._ticks: set[tuple[str, datetime]] = set()
 
     async def settle(self, *, handled: Sequence[str] = (), outbox: Sequence[OutboxMessage] = ()) -> None:
         """What ``Store.commit(Changes(handled=…, outbox=…))`` does, in one step too."""
@@ -112,6 +113,11 @@ class MemoryMailbox:
 
     async def remember_message(self, chat: ChatRef, slot: str, message_id: str) -> None:
         self._cards[chat, slot] = message_id
+
+    async def first_to(self, name: str, due_at: datetime) -> bool:
+        first = (name, due_at) not in self._ticks
+        self._ticks.add((name, due_at))
+        return first
 
     async def secret(self, name: str) -> bytes:
         return self._secrets.setdefault(name, secrets.token_bytes(32))

@@ -269,9 +269,9 @@ class ConnectService:
 
     async def _require_nobody_elses(self, user: User, venue_id: str, owner: str) -> None:
         """Two ledgers of one exchange account would each take the other's trades for accidents."""
-        for account in await self._store.accounts():
-            if (account.venue, account.owner) == (venue_id, owner) and account.user_id != user.id:
-                raise KeyRefused(TAKEN)
+        known = await self._store.account_behind(venue_id, owner)
+        if known is not None and known.user_id != user.id:
+            raise KeyRefused(TAKEN)
 
     def _count_attempt(self, user: User) -> None:
         now, made = self._clock.now(), self._attempts[user.id]

@@ -29,6 +29,7 @@ from chatbot.domain.quote import (
     StopsQuote,
     StopsRequest,
 )
+from chatbot.domain.shards import shard_of
 from chatbot.errors import InvariantBroken
 from chatbot.ports import (
     Account,
@@ -55,6 +56,7 @@ class OutboxState(StrEnum):
 
 
 ACCOUNT = Record(Account)
+ACCOUNT_COLUMNS = (*ACCOUNT.fields, "shard")
 HEDGE = Record(Hedge, omit=("primary", "offset"))
 LEG = Record(Leg)
 OPERATION = Record(Operation)
@@ -192,7 +194,21 @@ OWED_COLUMNS = (
     "replaces",
     "tries",
 )
-OUTBOX_COLUMNS = ("dedupe_key", "chat", "private", "slot", "reply", "priority", "not_before", "replaces")
+OUTBOX_COLUMNS = (
+    "dedupe_key",
+    "chat",
+    "private",
+    "slot",
+    "reply",
+    "priority",
+    "not_before",
+    "replaces",
+    "shard",
+)
+
+
+def account_cells(account: Account) -> dict[str, Cell]:
+    return {**ACCOUNT.encode(account), "shard": shard_of(account.user_id)}
 
 
 def outbox_cells(message: OutboxMessage) -> dict[str, Cell]:
@@ -205,6 +221,7 @@ def outbox_cells(message: OutboxMessage) -> dict[str, Cell]:
         "priority": int(message.priority),
         "not_before": instant_text(message.not_before),
         "replaces": message.replaces,
+        "shard": shard_of(str(message.chat)),
     }
 
 

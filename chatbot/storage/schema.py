@@ -15,7 +15,7 @@ from chatbot.storage import creation
 from chatbot.storage.connection import connect, in_words
 from chatbot.storage.sql import compiled
 
-REVISIONS = ("0001", "0002")  # ascending; a test holds this against the scripts
+REVISIONS = ("0001", "0002", "0003")  # ascending; a test holds this against the scripts
 HEAD = REVISIONS[-1]
 
 

@@ -6,16 +6,19 @@ import base64
 import hmac
 import logging
 import secrets
+from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
 
 from chatbot.domain.hedge import AccountId
+from chatbot.domain.shards import shard_of
 from chatbot.errors import NotConnected, SettingsError, StorageError
-from chatbot.ports import Account, Credentials, KeyFacts, KeyReport
+from chatbot.ports import Account, Credentials, KeyFacts, KeyReport, Leases
 from chatbot.storage import key_statements, statements
 from chatbot.storage.codec import Cell, dump, instant_text
+from chatbot.storage.fencing import write
 from chatbot.storage.master_key import KeyFile, MasterKey, MasterKeys
-from chatbot.storage.records import ACCOUNT, KEY_FACTS
+from chatbot.storage.records import KEY_FACTS, account_cells
 from chatbot.storage.sealing import Belonging, Sealed, fingerprint, rewrap, seal, unseal
 from chatbot.storage.session import Session
 from chatbot.storage.sql import Row, Step
@@ -29,9 +32,10 @@ log = logging.getLogger(__name__)
 class SqlVault:
     """``chatbot.ports.Vault`` and ``KeyRecords``. Opened for each use; nothing decrypted is kept."""
 
-    def __init__(self, session: Session, keys: MasterKeys) -> None:
+    def __init__(self, session: Session, keys: MasterKeys, leases: Leases) -> None:
         self._session = session
         self._keys = keys
+        self._leases = leases
 
     @property
     def key_source(self) -> str:
@@ -51,7 +55,10 @@ class SqlVault:
             "fingerprint": fingerprint(account.venue, credentials.api_key),
             "hint": credentials.api_key[-HINT_LENGTH:],
         }
-        await self._session.write([_put(account), Step(key_statements.PUT_CREDENTIALS, cells, SAME_KEY)])
+        await self._write(account, [_put(account), Step(key_statements.PUT_CREDENTIALS, cells, SAME_KEY)])
+
+    async def _write(self, account: Account, steps: Sequence[Step]) -> None:
+        await write(self._session, [self._leases.of_shard(shard_of(account.user_id))], steps)
 
     async def open(self, account: Account) -> Credentials:
         row = await self._session.first(key_statements.SEALED, {"account_id": account.id})
@@ -64,9 +71,8 @@ class SqlVault:
 
     async def forget(self, account: Account) -> None:
         """The account is written as it is given, in the same transaction."""
-        await self._session.write(
-            [Step(key_statements.FORGET_CREDENTIALS, {"account_id": account.id}), _put(account)]
-        )
+        forget = Step(key_statements.FORGET_CREDENTIALS, {"account_id": account.id})
+        await self._write(account, [forget, _put(account)])
         try:
             await self._session.clear_log()
         except StorageError as error:
@@ -175,7 +181,7 @@ class LinkOffice:
 
 def _put(account: Account) -> Step:
     return Step(
-        statements.PUT_ACCOUNT, ACCOUNT.encode(account), f"account {account.label} belongs to somebody else"
+        statements.PUT_ACCOUNT, account_cells(account), f"account {account.label} belongs to somebody else"
     )
 
 

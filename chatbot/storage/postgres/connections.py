@@ -23,8 +23,9 @@ _SESSION = {
     "default_transaction_isolation": "read committed",
     "lock_timeout": "10s",
     "statement_timeout": "30s",
-    # Whoever hangs in the middle of a transaction must not keep its rows from the others for ever.
-    "idle_in_transaction_session_timeout": "60s",
+    # Whoever hangs in the middle of a transaction must not keep its rows from the others, who may take its
+    # work over meanwhile.
+    "idle_in_transaction_session_timeout": "5s",
     "client_encoding": "utf8",
 }
 # A commit that is answered is on the disk, whatever the server's own default is.

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
+from chatbot.errors import InUse
 from chatbot.storage.postgres.connections import open_pool
 from chatbot.storage.postgres.ownership import owned
 from chatbot.storage.postgres.place import Place
 from chatbot.storage.postgres.reader import PoolReader
 from chatbot.storage.postgres.refusals import REFUSALS
-from chatbot.storage.postgres.schema import prepare, require_current
+from chatbot.storage.postgres.schema import needs_upgrade, prepare, require_current
 from chatbot.storage.postgres.writer import FORGET_OLD_MARKS, PoolWriter
 from chatbot.storage.session import Session
+
+START_TRIES, START_PAUSE = 20, 0.5  # seconds
 
 
 def _always() -> None:
@@ -28,6 +32,30 @@ async def open_owned(url: str) -> AsyncIterator[Session]:
         await prepare(place)
         async with open_shared(place, allowed) as session:
             yield session
+
+
+@asynccontextmanager
+async def open_among_others(url: str) -> AsyncIterator[Session]:
+    """One of several processes that divide the work by leases. Raises ``StorageError``, ``InUse``."""
+    place = Place.of(url)
+    await _bring_up_to_date(place)
+    async with owned(place, shared=True) as allowed, open_shared(place, allowed) as session:
+        yield session
+
+
+async def _bring_up_to_date(place: Place) -> None:
+    """Under nobody's feet: a schema changes while no process runs. They may all start at once, however."""
+    for tries_left in reversed(range(START_TRIES)):
+        if not await needs_upgrade(place):
+            await prepare(place)
+            return
+        try:
+            async with owned(place):
+                await prepare(place)
+        except InUse:
+            if not tries_left:
+                raise
+            await asyncio.sleep(START_PAUSE)
 
 
 @asynccontextmanager

@@ -1,4 +1,6 @@
-"""One process at a time owns a database: a lock of the server's, held by a connection that does nothing else.
+"""Who owns a database: a lock of the server's, held by a connection that does nothing else.
+
+The processes that share the work own it together; a command that must not meet them owns it alone.
 
 The lock is gone with the connection, however that ends. When the connection breaks, the lock is taken anew as
 soon as the server answers; until then this process writes nothing.
@@ -25,6 +27,7 @@ AGAIN_SECONDS: Final = 1.0
 # Schemas are databases of their own to us; locks of the server are not.
 _KEY = "1213482839, hashtext(current_schema())"
 _TAKE = f"SELECT pg_try_advisory_lock({_KEY})"
+_TAKE_PART = f"SELECT pg_try_advisory_lock_shared({_KEY})"
 _OWNER = """
     SELECT application_name FROM pg_stat_activity JOIN pg_locks USING (pid)
     WHERE locktype = 'advisory' AND granted AND datname = current_database()
@@ -35,8 +38,9 @@ log = logging.getLogger(__name__)
 
 
 class Ownership:
-    def __init__(self, place: Place, connection: asyncpg.Connection) -> None:
+    def __init__(self, place: Place, connection: asyncpg.Connection, take: str) -> None:
         self._place = place
+        self._take = take
         self._connection = connection
 
     @property
@@ -59,7 +63,7 @@ class Ownership:
 
     async def _take_again(self) -> None:
         try:
-            self._connection = await _take(self._place)
+            self._connection = await _taken(self._place, self._take)
         except (StorageError, *REFUSALS) as error:
             log.warning("the database is not ours just now", extra={"reason": str(error)})
         else:
@@ -71,10 +75,14 @@ class Ownership:
 
 
 @asynccontextmanager
-async def owned(place: Place) -> AsyncIterator[Callable[[], None]]:
-    """Gives what raises ``StorageError`` while the database is not ours. ``InUse``: it is another's."""
+async def owned(place: Place, *, shared: bool = False) -> AsyncIterator[Callable[[], None]]:
+    """Gives what raises ``StorageError`` while the database is not ours. ``InUse``: it is another's.
+
+    ``shared``: with others that share it, too.
+    """
+    take = _TAKE_PART if shared else _TAKE
     try:
-        ownership = Ownership(place, await _take(place))
+        ownership = Ownership(place, await _taken(place, take), take)
     except REFUSALS as error:
         raise in_words(error, place) from None
     keeping = asyncio.create_task(ownership.keep(), name="ownership of the database")
@@ -86,11 +94,11 @@ async def owned(place: Place) -> AsyncIterator[Callable[[], None]]:
         await ownership.release()
 
 
-async def _take(place: Place) -> asyncpg.Connection:
+async def _taken(place: Place, take: str) -> asyncpg.Connection:
     connection = await connect(place, "owner")
     taken = False
     try:
-        taken = await connection.fetchval(_TAKE)
+        taken = await connection.fetchval(take)
         owner = None if taken else await connection.fetchval(_OWNER)
     finally:
         if not taken:

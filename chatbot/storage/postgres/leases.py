@@ -14,14 +14,15 @@ import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
-from typing import Any
 
 import asyncpg
 
-from chatbot.errors import LeaseLost, StorageError
+from chatbot.errors import LeaseLost
 from chatbot.ports import Standing
+from chatbot.storage.postgres.connections import connect
+from chatbot.storage.postgres.place import Place
+from chatbot.storage.postgres.refusals import REFUSALS, in_words, is_gone
 
-CHANNEL = "hedgerow"
 SECONDS = 3.0  # no statement here takes longer where all is well
 KEPT = timedelta(days=1)  # how long a process that is gone is remembered
 
@@ -30,7 +31,6 @@ _LATER = _NOW.replace("clock_timestamp()", "(clock_timestamp() + {})")
 _LOCK = "hashtextextended('hedgerow ' || {}, 0)"
 
 LOCK = f"SELECT pg_advisory_lock({_LOCK.format('$1')})"
-UNLOCK = "SELECT pg_advisory_unlock_all()"
 JOIN = (
     "INSERT INTO processes (id, host, started_at, expires_at) "  # noqa: S608 (no value of anybody's)
     f"VALUES ($1, $2, {_NOW}, {_LATER.format('$3::interval')})"
@@ -65,17 +65,19 @@ RETURNING leases.name, leases.epoch
 GIVE_UP = "UPDATE leases SET holder = '' WHERE holder = $1 AND name = ANY($2::text[])"
 GIVE_UP_ALL = "UPDATE leases SET holder = '' WHERE holder = $1"
 LEAVE = "DELETE FROM processes WHERE id = $1"
+# Schemas are databases of their own to us.
+CHANNEL = "SELECT 'hedgerow ' || current_schema()"
 TELL = "SELECT pg_notify($1, $2)"
 
 
 class SqlLeaseTable:
-    """``chatbot.ports.LeaseTable``. ``address`` is for ``asyncpg.connect``."""
+    """``chatbot.ports.LeaseTable``. ``host``: processes of one name share its address to the world."""
 
-    def __init__(self, address: str, *, host: str = "") -> None:
-        self._address = address
+    def __init__(self, url: str, *, host: str = "") -> None:
+        self._place = Place.of(url)
         self._host = host or socket.gethostname()
-        self._connection: asyncpg.Connection[Any] | None = None
-        self._id = ""
+        self._connection: asyncpg.Connection | None = None
+        self._id = self._channel = ""
         self._founded: set[str] = set()
         self._heard: Callable[[str], None] = lambda _: None
         self._one_at_a_time = asyncio.Lock()
@@ -86,72 +88,68 @@ class SqlLeaseTable:
     async def join(self, term: timedelta) -> str:
         """On a new connection: what was told or locked on the old one is no more."""
         await self.close()
-        async with self._working():
-            connection = self._connection = await asyncpg.connect(
-                self._address, timeout=SECONDS, command_timeout=SECONDS
-            )
+        async with self._working(joining=True):
+            async with asyncio.timeout(SECONDS):
+                connection = self._connection = await connect(self._place, "leases")
             process = secrets.token_hex(8)
-            await connection.add_listener(CHANNEL, lambda *said: self._heard(str(said[3])))
-            await connection.execute(LOCK, process)
-            await connection.execute(FORGET_OLD, KEPT)
-            await connection.execute(JOIN, process, self._host, term)
+            self._channel = await connection.fetchval(CHANNEL, timeout=SECONDS)
+            await connection.add_listener(self._channel, lambda *said: self._heard(str(said[3])))
+            await connection.execute(LOCK, process, timeout=SECONDS)
+            await connection.execute(FORGET_OLD, KEPT, timeout=SECONDS)
+            await connection.execute(JOIN, process, self._host, term, timeout=SECONDS)
             self._id = process
         return self._id
 
     async def beat(self, term: timedelta) -> Standing:
         async with self._working() as connection, connection.transaction():
-            if await connection.execute(BEAT, self._id, term) != "UPDATE 1":
+            if await connection.execute(BEAT, self._id, term, timeout=SECONDS) != "UPDATE 1":
                 raise LeaseLost("the last sign of life was too long ago")
-            await connection.execute(BURY, self._id)
-            processes, here = await connection.fetchrow(COUNT, self._host)
-            held = {str(name): int(epoch) for name, epoch in await connection.fetch(HELD, self._id)}
-        return Standing(int(processes), int(here), held)
+            await connection.execute(BURY, self._id, timeout=SECONDS)
+            processes, here = await connection.fetchrow(COUNT, self._host, timeout=SECONDS)
+            rows = await connection.fetch(HELD, self._id, timeout=SECONDS)
+        return Standing(int(processes), int(here), dict(map(tuple, rows)))
 
     async def take(self, names: Sequence[str], most: int) -> Mapping[str, int]:
         async with self._working() as connection:
             await self._found(connection, names)
-            rows = await connection.fetch(TAKE, self._id, list(names), most)
-        return {str(name): int(epoch) for name, epoch in rows}
+            rows = await connection.fetch(TAKE, self._id, list(names), most, timeout=SECONDS)
+        return dict(map(tuple, rows))
 
-    async def _found(self, connection: asyncpg.Connection[Any], names: Sequence[str]) -> None:
+    async def _found(self, connection: asyncpg.Connection, names: Sequence[str]) -> None:
         """Leases that were never held by anybody yet."""
         if unknown := [name for name in names if name not in self._founded]:
-            await connection.execute(FOUND, unknown)
+            await connection.execute(FOUND, unknown, timeout=SECONDS)
             self._founded.update(unknown)
 
     async def give_up(self, names: Sequence[str]) -> None:
         async with self._working() as connection:
-            await connection.execute(GIVE_UP, self._id, list(names))
+            await connection.execute(GIVE_UP, self._id, list(names), timeout=SECONDS)
 
     async def tell(self, words: str) -> None:
         async with self._working() as connection:
-            await connection.execute(TELL, CHANNEL, words)
+            await connection.execute(TELL, self._channel, words, timeout=SECONDS)
 
     async def leave(self) -> None:
         async with self._working() as connection, connection.transaction():
-            await connection.execute(GIVE_UP_ALL, self._id)
-            await connection.execute(LEAVE, self._id)
+            await connection.execute(GIVE_UP_ALL, self._id, timeout=SECONDS)
+            await connection.execute(LEAVE, self._id, timeout=SECONDS)
 
     async def close(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
+            with contextlib.suppress(*REFUSALS):
                 await connection.close(timeout=SECONDS)
 
     @asynccontextmanager
-    async def _working(self) -> AsyncIterator[asyncpg.Connection[Any]]:
+    async def _working(self, *, joining: bool = False) -> AsyncIterator[asyncpg.Connection]:
         """The connection to oneself. Without it the others may take everything: ``LeaseLost``."""
         async with self._one_at_a_time:
+            if self._connection is None and not joining:
+                raise LeaseLost("the connection that holds our leases is closed")
             try:
-                yield self._connection  # type: ignore[misc]  # ``join`` makes it in here
-            except (asyncpg.PostgresConnectionError, asyncpg.InterfaceError, OSError) as error:
-                raise LeaseLost(f"the connection that holds our leases is lost: {_said(error)}") from None
-            except TimeoutError:
-                raise StorageError("the database takes too long to answer") from None
-            except asyncpg.PostgresError as error:
-                raise StorageError(f"the database refused a lease: {_said(error)}") from None
-
-
-def _said(error: Exception) -> str:
-    """Never the address, which holds a password."""
-    return type(error).__name__
+                yield self._connection
+            except TimeoutError as error:
+                raise in_words(error, self._place) from None
+            except REFUSALS as error:
+                failure = in_words(error, self._place)
+                raise (LeaseLost(failure.message) if is_gone(error) else failure) from None
