@@ -252,6 +252,16 @@ class KeyFacts:
     checked_at: datetime | None = None
 
 
+class Sealer(Protocol):
+    """For what one process hands to another, through the database. ``about`` must be the same both times."""
+
+    def seal(self, text: str, *, about: str) -> str: ...
+
+    def unseal(self, sealed: str, *, about: str) -> str:
+        """Raises InvariantBroken."""
+        ...
+
+
 class KeyRecords(Protocol):
     """What is known of the stored keys, without opening them."""
 
@@ -334,11 +344,15 @@ class KeyForm:
 
 @dataclass(frozen=True, slots=True)
 class KeyTaken:
-    """``doubtful``: there is a question left, which waits in the chat."""
+    """``doubtful``: there is a question left, which waits in the chat.
+
+    ``handed_over``: it is tried by another process, and the chat tells what came of it.
+    """
 
     venue: str
     hint: str
     doubtful: bool
+    handed_over: bool = False
 
 
 class KeyPage(Protocol):
@@ -647,8 +661,8 @@ class Mailbox(Protocol):
         """Whether nobody did ``name`` at that instant yet: of several who ask, one hears yes."""
         ...
 
-    async def secret(self, name: str) -> bytes:
-        """32 random bytes, made once per database; signs buttons."""
+    async def secret(self, name: str, *, offered: bytes = b"") -> bytes:
+        """Made once per database: what the first one offered, else 32 random bytes; signs buttons."""
         ...
 
 

@@ -119,8 +119,8 @@ class MemoryMailbox:
         self._ticks.add((name, due_at))
         return first
 
-    async def secret(self, name: str) -> bytes:
-        return self._secrets.setdefault(name, secrets.token_bytes(32))
+    async def secret(self, name: str, *, offered: bytes = b"") -> bytes:
+        return self._secrets.setdefault(name, offered or secrets.token_bytes(32))
 
     def _mark(self, row_id: int, state: RowState, reason: str = "") -> None:
         self.rows[row_id] = replace(self.rows[row_id], state=state, reason=reason)

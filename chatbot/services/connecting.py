@@ -6,7 +6,7 @@ import asyncio
 import difflib
 import logging
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -14,6 +14,7 @@ from typing import Protocol
 from chatbot.chat import Reply
 from chatbot.domain import keys as shapes
 from chatbot.domain.hedge import AccountId, Hedge, UserId
+from chatbot.domain.shards import shard_of
 from chatbot.errors import (
     BadArgument,
     BadCredentials,
@@ -179,6 +180,10 @@ class ConnectService:
 
     def drop_doubts(self, user: User) -> bool:
         return self._pending.pop(user.id, None) is not None
+
+    def let_go(self, shards: Collection[int]) -> None:
+        """Another process works for them; keys that wait for a word are forgotten."""
+        self._pending = {user: kept for user, kept in self._pending.items() if shard_of(user) not in shards}
 
     def forget_stale(self) -> None:
         """Keys that nobody confirmed in time."""

@@ -5,12 +5,13 @@ Where one is missing, accounts are polled as if there were none (``pacing.py``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from chatbot.domain.hedge import AccountId
 from chatbot.domain.instrument import Symbol
+from chatbot.domain.shards import shard_of_account
 from chatbot.domain.sight import Sight
 from chatbot.ports import Account, AccountStream, Clock, PriceStream, Streams
 from chatbot.services.keepers import Keeper, Shelf
@@ -67,6 +68,12 @@ class StreamService:
         """Its key changed or is gone: what was made with it ends."""
         self._held_at.pop(account.id, None)
         self._accounts.end(account.id)
+
+    def let_go(self, shards: Collection[int]) -> None:
+        """Another process listens there now."""
+        for account_id in [each for each in self._held_at if shard_of_account(each) in shards]:
+            del self._held_at[account_id]
+            self._accounts.end(account_id)
 
     async def stop(self) -> None:
         await self._accounts.stop()

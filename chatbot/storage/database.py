@@ -91,6 +91,16 @@ async def open_database(url: str, leases: Leases | None = None) -> AsyncIterator
         await database.close()
 
 
+@asynccontextmanager
+async def open_database_beside(url: str) -> AsyncIterator[Database]:
+    """To look, while others may run."""
+    database = await Database.open_beside(url)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
 async def upgrade(url: str) -> None:
     """Only that: creates or upgrades, and lets go."""
     async with open_database(url):

@@ -1,7 +1,7 @@
 """What one of several processes sees of the database, and what it may still write.
 
-Each transaction of a user's bears the lease under which it was begun, and locks the lease's row for as long as
-it takes. A process that has lost the lease writes nothing, however long it was paused in between.
+Each transaction of a user's bears the lease under which it was begun, and locks the lease's row for as long
+as it takes. A process that has lost the lease writes nothing, however long it was paused in between.
 """
 
 from __future__ import annotations

@@ -101,13 +101,18 @@ class SqlMailbox:
             return False
         return True
 
-    async def secret(self, name: str) -> bytes:
+    async def secret(self, name: str, *, offered: bytes = b"") -> bytes:
         given: dict[str, Cell] = {"name": name}
         row = await self._session.first(statements.SECRET, given)
         if row is None:
             # Whoever comes first decides; the others read what is there.
             await self._session.write(
-                [Step(statements.NEW_SECRET, {**given, "value": secrets.token_bytes(SECRET_BYTES)})]
+                [
+                    Step(
+                        statements.NEW_SECRET,
+                        {**given, "value": offered or secrets.token_bytes(SECRET_BYTES)},
+                    )
+                ]
             )
             row = await self._session.first(statements.SECRET, given)
         if row is None:

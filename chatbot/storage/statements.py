@@ -102,7 +102,9 @@ FORMER_ACCOUNTS = Statement(
 
 
 _CONNECTED = _ACCOUNTS.where(ACCOUNTS.c.disconnected_at.is_(None))
-ACCOUNT_BEHIND = Statement(_CONNECTED.where(*equal(ACCOUNTS, ["venue", "owner"]), ACCOUNTS.c.owner != constant("")))
+ACCOUNT_BEHIND = Statement(
+    _CONNECTED.where(*equal(ACCOUNTS, ["venue", "owner"]), ACCOUNTS.c.owner != constant(""))
+)
 
 SHARDS = "shards"  # a parameter: those of this process
 

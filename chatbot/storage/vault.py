@@ -12,14 +12,23 @@ from hashlib import sha256
 
 from chatbot.domain.hedge import AccountId
 from chatbot.domain.shards import shard_of
-from chatbot.errors import NotConnected, SettingsError, StorageError
+from chatbot.errors import InvariantBroken, NotConnected, SettingsError, StorageError
 from chatbot.ports import Account, Credentials, KeyFacts, KeyReport, Leases
 from chatbot.storage import key_statements, statements
 from chatbot.storage.codec import Cell, dump, instant_text
 from chatbot.storage.fencing import write
 from chatbot.storage.master_key import KeyFile, MasterKey, MasterKeys
 from chatbot.storage.records import KEY_FACTS, account_cells
-from chatbot.storage.sealing import Belonging, Sealed, fingerprint, rewrap, seal, unseal
+from chatbot.storage.sealing import (
+    Belonging,
+    Sealed,
+    fingerprint,
+    rewrap,
+    seal,
+    seal_text,
+    unseal,
+    unseal_text,
+)
 from chatbot.storage.session import Session
 from chatbot.storage.sql import Row, Step
 
@@ -162,6 +171,22 @@ async def forget_all(session: Session, now: datetime) -> int:
     await session.write(steps)
     await session.clear_log()
     return count
+
+
+class Envelopes:
+    """``chatbot.ports.Sealer`` by the master key, which all processes of a bot have."""
+
+    def __init__(self, keys: MasterKeys) -> None:
+        self._keys = keys
+
+    def seal(self, text: str, *, about: str) -> str:
+        return seal_text(text, about, self._keys.current())
+
+    def unseal(self, sealed: str, *, about: str) -> str:
+        key = self._keys.of(sealed.partition(".")[0])
+        if key is None:
+            raise InvariantBroken("what was handed over was sealed with another master key")
+        return unseal_text(sealed, about, key)
 
 
 class LinkOffice:

@@ -33,7 +33,13 @@ class PaperExchange:
 
     @classmethod
     def open(
-        cls, state_file: Path | None, feed: PriceFeed, clock: Clock, speed: Decimal, *, epoch: int | None = None
+        cls,
+        state_file: Path | None,
+        feed: PriceFeed,
+        clock: Clock,
+        speed: Decimal,
+        *,
+        epoch: int | None = None,
     ) -> PaperExchange:
         """``None``: in memory. Raises ``StorageError`` (in use, broken), ``SettingsError`` (other market).
 

@@ -22,6 +22,7 @@ from chatbot.venues.feeds import PriceFeed
 from chatbot.venues.paper.engine import Engine
 from chatbot.venues.paper.exchange import PaperExchange
 from chatbot.venues.paper.faults import FaultPlan
+from chatbot.venues.paper.state import Reference
 from chatbot.venues.paper.venue import PaperVenue
 
 
@@ -50,9 +51,7 @@ class PaperShards:
         self._opened: dict[int, tuple[int, PaperExchange]] = {}
 
     def venue(self, account_id: AccountId, faults: FaultPlan | None = None) -> PaperVenue:
-        return PaperVenue(
-            lambda: self._engine_of(account_id), account_id, self._clock, faults or FaultPlan()
-        )
+        return PaperVenue(lambda: self._engine_of(account_id), account_id, self._clock, faults or FaultPlan())
 
     def advance(self) -> None:
         for shard in list(self._opened):
@@ -68,6 +67,12 @@ class PaperShards:
 
     def close(self) -> None:
         self.let_go(list(self._opened))
+
+    def balance(self, account: AccountId, currency: str = "USDT") -> Balance:
+        return self._of(account).balance(account, currency)
+
+    def money_from_outside(self, account: AccountId) -> tuple[Reference, ...]:
+        return self._of(account).money_from_outside(account)
 
     # --- the desk -------------------------------------------------------------------------------
 

@@ -24,7 +24,13 @@ def upgrade() -> None:
     _deal("outbox", "id", "chat", lambda chat: chat)
     _deal("inbox", "seq", "request", _user_of)
     op.create_index(op.f("ix_accounts_shard"), "accounts", ["shard"], unique=False)
-    _index("ix_accounts_owner", "accounts", ["venue", "owner"], "owner <> '' AND disconnected_at IS NULL", unique=True)
+    _index(
+        "ix_accounts_owner",
+        "accounts",
+        ["venue", "owner"],
+        "owner <> '' AND disconnected_at IS NULL",
+        unique=True,
+    )
     _index("ix_inbox_unhandled", "inbox", ["seq"], "handled = 0", unique=False)
     op.create_table(
         "processes",
