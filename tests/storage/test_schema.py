@@ -32,12 +32,14 @@ from chatbot.storage.tables import METADATA
 
 ROOT = Path(__file__).parents[2]
 
+HEAD = schema.HEAD
+NEXT = f"{int(HEAD) + 1:04}"
 BREAKS_IN_THE_FOURTH = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "NEXT"
+down_revision = "HEAD"
 
 def upgrade():
     op.create_table("extra", sa.Column("id", sa.Text, primary_key=True))
@@ -49,8 +51,8 @@ ADDS_A_COLUMN = """
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0003"
-down_revision = "0002"
+revision = "NEXT"
+down_revision = "HEAD"
 
 def upgrade():
     op.add_column("accounts", sa.Column("color", sa.Text))
@@ -71,7 +73,9 @@ def facts(path: Path) -> dict[str, object]:
         references = rows(connection, f"PRAGMA foreign_key_list({name})")
         found[f"{name} references"] = sorted(reference[2:] for reference in references)
         indexes = rows(connection, f"PRAGMA index_list({name})")
-        found[f"{name} indexes"] = [(index[2:], columns_of(connection, str(index[1]))) for index in indexes]
+        found[f"{name} indexes"] = sorted(
+            (index[2:], columns_of(connection, str(index[1]))) for index in indexes
+        )
     found["indexes"] = rows(
         connection, "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND sql NOT NULL"
     )
@@ -126,7 +130,7 @@ def test_every_table_is_strict(tmp_path: Path) -> None:
     ("table", "columns"),
     [
         ("users", records.USER_COLUMNS),
-        ("accounts", records.ACCOUNT.fields),
+        ("accounts", records.ACCOUNT_COLUMNS),
         ("credentials", (*records.KEY_FACTS.fields, *key_statements.SEALED_COLUMNS, "fingerprint")),
         ("tickets", records.TICKET.fields),
         ("invites", (*records.INVITE.fields, "used_at")),
@@ -152,6 +156,8 @@ FAMILIES = {
     "withdraw_tickets": (key_statements.withdraw_tickets, ["user_id", "kind"]),
     "live_hedges": (statements.live_hedges, ["account_id", "user_id"]),
     "unfinished_operations": (statements.unfinished_operations, ["account_id"]),
+    "due": (statements.due, ["skipped", "shards"]),
+    "next_due": (statements.next_due, ["shards"]),
     "intents": (statements.intents, ["client_order_id", "operation_id", "hedge_id"]),
 }
 
@@ -163,6 +169,8 @@ def every_statement() -> Iterator[Statement]:
                 yield each
     for family, columns in FAMILIES.values():
         yield from (family(*by) for number in range(3) for by in combinations(columns, number))
+    for family in (statements.accounts, statements.live_hedges, statements.unfinished_operations):
+        yield family(statements.SHARDS)
 
 
 @pytest.fixture
@@ -264,9 +272,9 @@ async def test_an_old_database_is_copied_and_upgraded(
     await upgrade(url(path))
     pretend_next_revision(monkeypatch, scripts, ADDS_A_COLUMN)
     await upgrade(url(path))
-    assert revision(path) == "0003"
-    saved = path.with_name(f"{path.name}.bak-0002")
-    assert revision(saved) == "0002"
+    assert revision(path) == NEXT
+    saved = path.with_name(f"{path.name}.bak-{HEAD}")
+    assert revision(saved) == HEAD
     assert stat.S_IMODE(saved.stat().st_mode) == 0o600
     assert "color" in str(facts(path)["accounts columns"])
 
@@ -282,15 +290,15 @@ async def test_a_migration_that_fails_leaves_the_database_as_it_was(
         await upgrade(url(path))
     assert "Traceback" not in failure.value.message
     assert facts(path) == before
-    assert revision(path) == "0002"
-    assert revision(path.with_name("t.db.bak-0002")) == "0002"
+    assert revision(path) == HEAD
+    assert revision(path.with_name(f"t.db.bak-{HEAD}")) == HEAD
 
 
 def pretend_next_revision(monkeypatch: pytest.MonkeyPatch, scripts: Path, text: str) -> None:
     scripts.mkdir()
-    (scripts / "0003_next.py").write_text(text)
-    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002", "0003"))
-    monkeypatch.setattr(schema, "HEAD", "0003")
+    (scripts / "next.py").write_text(text.replace("NEXT", NEXT).replace("HEAD", HEAD))
+    monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, NEXT))
+    monkeypatch.setattr(schema, "HEAD", NEXT)
     monkeypatch.setattr("chatbot.storage.migration.migrate", lambda path: migrate(path, more=[scripts]))
 
 
