@@ -46,7 +46,14 @@ from chatbot.services.recovery import Supervisor
 from chatbot.services.reporting import Reporting
 from chatbot.services.watching import WatchService
 from chatbot.settings import LiveMarket, ReplayMarket, Settings
-from chatbot.sharing import SharedWork, leases_of, once_for_all, open_leases, open_shared_paper
+from chatbot.sharing import (
+    SharedWork,
+    leases_of,
+    once_for_all,
+    open_leases,
+    open_shared_paper,
+    require_one_master_key,
+)
 from chatbot.storage.database import Database, open_database, open_database_beside
 from chatbot.venues.feeds import PriceFeed, ReplayFeed, SimulatedFeed
 from chatbot.venues.paper.exchange import PaperExchange
@@ -119,6 +126,7 @@ class Bot:
         """What was in flight goes on before anything new is taken. Raises SettingsError (the master key)."""
         self.keys.prepare()
         if self.keeper is not None:
+            await require_one_master_key(self.keys.vault, self.mailbox)
             await self.keeper.start(self._shared_work())
             return
         await self.supervisor.resume_all()

@@ -26,6 +26,7 @@ from chatbot.routing import RoutedVenues
 from chatbot.services.bookkeeping import Bookkeeper
 from chatbot.services.recovery import Supervisor
 from chatbot.settings import LiveMarket, Settings, SimulatedMarket
+from chatbot.storage.vault import AGREED_KEY, SqlVault
 from chatbot.venues.feeds import PriceFeed, SimulatedFeed
 from chatbot.venues.paper.exchange import PaperExchange
 from chatbot.venues.paper.shards import PaperShards
@@ -114,6 +115,17 @@ def _mark_of(folder: Path) -> str:
             f"HEDGEROW_PAPER__STATE_FILE: the folder {folder} cannot be used: {error.strerror}. "
             "Example: HEDGEROW_PAPER__STATE_FILE=hedgerow-paper.db"
         ) from None
+
+
+async def require_one_master_key(vault: SqlVault, mailbox: Mailbox) -> None:
+    """:raises SettingsError: what one process seals another could not open"""
+    agreed = await mailbox.secret(AGREED_KEY, offered=vault.key_id.encode())
+    if agreed.decode() != vault.key_id:
+        raise SettingsError(
+            f"HEDGEROW_MASTER_KEY_FILE: the processes of this database have the master key {agreed.decode()}, "
+            f"and {vault.key_source} holds {vault.key_id}. Copy the key file of the first one here. "
+            "Example: HEDGEROW_MASTER_KEY_FILE=hedgerow.key"
+        )
 
 
 def _feeds(settings: Settings, feed: PriceFeed) -> Callable[[], PriceFeed]:

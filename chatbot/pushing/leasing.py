@@ -220,6 +220,7 @@ class LeaseKeeper:
         began = self._seconds()
         if not self._holder:
             self._holder = await self._table.join(self._term)
+            log.info("joined", extra={"holder": self._holder})
         standing = await self._table.beat(self._term)
         self._ends_at = began + self._term.total_seconds() - SAFETY
         return standing

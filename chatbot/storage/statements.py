@@ -258,6 +258,7 @@ UNHANDLED_HERE = Statement(_UNHANDLED.where(_dealt(INBOX)))
 PUT_CURSOR = Statement(upsert(CURSORS, ["name", "value"], key=["name"]))
 CURSOR = Statement(sa.select(CURSORS.c.value).where(*equal(CURSORS, ["name"])))
 NEW_SECRET = Statement(insert_new(SECRETS, ["name", "value"]))
+PUT_SECRET = Statement(upsert(SECRETS, ["name", "value"], key=["name"]))
 SECRET = Statement(sa.select(SECRETS.c.value).where(*equal(SECRETS, ["name"])))
 
 # --- what is owed -------------------------------------------------------------------------------

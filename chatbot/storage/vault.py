@@ -33,6 +33,7 @@ from chatbot.storage.session import Session
 from chatbot.storage.sql import Row, Step
 
 HINT_LENGTH = 4
+AGREED_KEY = "master key"  # whose id all processes of a database have
 SAME_KEY = "this key is stored already"
 
 log = logging.getLogger(__name__)
@@ -50,6 +51,11 @@ class SqlVault:
     def key_source(self) -> str:
         """Where the master key is, in words."""
         return self._keys.source
+
+    @property
+    def key_id(self) -> str:
+        """:raises SettingsError: there is none, and it cannot be made"""
+        return self._keys.current().id
 
     def require_key(self) -> None:
         """Makes the master key, if there is none yet. :raises SettingsError: it cannot be made"""
@@ -130,9 +136,9 @@ class SqlVault:
         self._keys.current()
         successor = self._keys.prepare_successor()
         rows = await self._session.rows(key_statements.WRAPPINGS)
+        agreed = Step(statements.PUT_SECRET, {"name": AGREED_KEY, "value": successor.id.encode()})
         steps = [self._rewrap(row, successor) for row in rows]
-        if steps:
-            await self._session.write(steps)
+        await self._session.write([agreed, *steps])
         self._keys.promote_successor()
         await self._session.clear_log()
         return len(steps)

@@ -1,0 +1,119 @@
+"""Many users on one loopback Telegram, each opening, hedging and closing as fast as the bot answers."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+
+from tests.wire.bot_api import Call, ChatMessage, LoopbackBotApi
+
+PATIENCE = 60.0  # seconds for one card; a take-over may lie in between
+
+
+class Town(LoopbackBotApi):
+    """Wakes who waits for a chat when something happens in it, and counts what is said there."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bells: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
+        self.said: Counter[tuple[int, str]] = Counter()
+
+    async def _answer(self, call: Call, request: web.Request) -> Any:
+        result = await super()._answer(call, request)
+        self.calls.clear()
+        if call.chat is not None:
+            bell = self._bells.pop(call.chat, None)
+            if bell is not None:
+                bell.set()
+        return result
+
+    async def _send_message(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        self.said[int(parameters["chat_id"]), str(parameters["text"])] += 1
+        return await super()._send_message(parameters)
+
+    async def card(self, chat: int, fits: Callable[[ChatMessage], bool], what: str) -> ChatMessage:
+        """The newest message of the chat that fits, as soon as there is one."""
+        try:
+            async with asyncio.timeout(PATIENCE):
+                while True:
+                    bell = self._bells[chat]
+                    found = [message for message in self.bot_messages(chat) if fits(message)]
+                    if found:
+                        return found[-1]
+                    await bell.wait()
+        except TimeoutError:
+            log = "\n---\n".join(message.text for message in self.chat_log(chat)[-6:])
+            raise AssertionError(f"chat {chat} never read {what}; it says:\n{log}") from None
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """``done`` is in the card at the end; each deed is so many ``orders``."""
+
+    command: str
+    label: str
+    done: str
+    orders: int
+
+
+ROUND = (
+    Deed("/open BTC long 0.05 10x isolated", "Confirm", "is open", 1),
+    Deed("/hedge BTC", "Confirm", "is hedged", 1),
+    Deed("/close", "Offset first", "closed:", 2),
+)
+
+
+@dataclass
+class Tally:
+    """``waits``: seconds from a command to the end of its deed, and the instant of that end."""
+
+    deeds: Counter[str] = field(default_factory=Counter)
+    orders: int = 0
+    waits: list[tuple[float, float, int]] = field(default_factory=list)  # ended at, seconds, user
+
+    @property
+    def hedges(self) -> int:
+        return self.deeds["/hedge BTC"]
+
+
+@dataclass
+class Crowd:
+    """``stopping``: each user ends the round that is under way."""
+
+    town: Town
+    users: Sequence[int]
+    tally: Tally = field(default_factory=Tally)
+    stopping: bool = False
+    updates: int = 0
+
+    async def live(self, rounds: int | None = None) -> None:
+        await asyncio.gather(*(self._live(user, rounds) for user in self.users))
+
+    async def _live(self, user: int, rounds: int | None) -> None:
+        number = 0
+        while not self.stopping and (rounds is None or number < rounds):
+            number += 1
+            for deed in ROUND:
+                await self._do(user, deed)
+
+    async def _do(self, user: int, deed: Deed) -> None:
+        began = time.monotonic()
+        last = max((message.id for message in self.town.chat_log(user)), default=0)
+        self.town.user_says(user, deed.command)
+        offer = await self.town.card(
+            user, lambda m: m.id > last and deed.label in m.labels, f"an offer to {deed.command}"
+        )
+        self.town.user_taps(user, offer.id, deed.label)
+        self.updates += 2
+        await self.town.card(
+            user, lambda m: m.id >= offer.id and deed.done in m.text, f"the end of {deed.command}"
+        )
+        self.tally.deeds[deed.command] += 1
+        self.tally.orders += deed.orders
+        self.tally.waits.append((time.monotonic(), time.monotonic() - began, user))
