@@ -122,7 +122,7 @@ async def require_one_master_key(vault: SqlVault, mailbox: Mailbox) -> None:
     agreed = await mailbox.secret(AGREED_KEY, offered=vault.key_id.encode())
     if agreed.decode() != vault.key_id:
         raise SettingsError(
-            f"HEDGEROW_MASTER_KEY_FILE: the processes of this database have the master key {agreed.decode()}, "
+            f"HEDGEROW_MASTER_KEY_FILE: the processes of this database have the key {agreed.decode()}, "
             f"and {vault.key_source} holds {vault.key_id}. Copy the key file of the first one here. "
             "Example: HEDGEROW_MASTER_KEY_FILE=hedgerow.key"
         )

@@ -198,7 +198,8 @@ def _write(path: Path, key: MasterKey) -> None:
             _sync_folder(path)
     except FileExistsError:
         raise KeyThere(
-            f"HEDGEROW_MASTER_KEY_FILE: {path} is there already. Example: HEDGEROW_MASTER_KEY_FILE=hedgerow.key"
+            f"HEDGEROW_MASTER_KEY_FILE: {path} is there already. "
+            "Example: HEDGEROW_MASTER_KEY_FILE=hedgerow.key"
         ) from None
     except OSError as error:
         raise SettingsError(

@@ -59,7 +59,7 @@ class Actor:
         if self.alive:
             self.send(signal.SIGCONT)
             self.send(number)
-        while self.alive:
+        while self.alive:  # noqa: ASYNC110 (nobody tells)
             await asyncio.sleep(0.02)
 
 
@@ -73,12 +73,13 @@ class Cast:
     crowd: Crowd
     settings: Mapping[str, str]
     greenhouse: Greenhouse
+    hurry: int
     actors: list[Actor] = field(default_factory=list)
 
     async def enter(self) -> Actor:
         log_file = self.folder / f"{len(self.actors)}.log"
         log_file.touch()
-        actor = Actor(await self.greenhouse.grow(self.settings, self.folder, log_file), log_file)
+        actor = Actor(await self.greenhouse.grow(self.settings, self.folder, log_file, self.hurry), log_file)
         self.actors.append(actor)
         return actor
 
@@ -97,7 +98,7 @@ class Cast:
         """When that was, in monotonic seconds."""
         query = "SELECT count(*) FROM leases WHERE holder = $1"
         async with connected(Place.of(self.url), "watch") as connection:
-            while await connection.fetchval(query, holder):
+            while await connection.fetchval(query, holder):  # noqa: ASYNC110 (likewise)
                 await asyncio.sleep(0.01)
         return time.monotonic()
 
@@ -118,7 +119,9 @@ def _even(shares: Sequence[int], processes: int) -> bool:
 
 
 @asynccontextmanager
-async def staged(url: str, folder: Path, users: Sequence[int], **more: str) -> AsyncIterator[Cast]:
+async def staged(
+    url: str, folder: Path, users: Sequence[int], *, hurry: int = 1, **more: str
+) -> AsyncIterator[Cast]:
     """No process runs yet. ``more``: settings."""
     market = still_market(folder / "market.csv")
     async with AsyncExitStack() as stack:
@@ -134,9 +137,8 @@ async def staged(url: str, folder: Path, users: Sequence[int], **more: str) -> A
             **on_telegram(town, users),
             **{f"HEDGEROW_{name}": value for name, value in more.items()},
         }
-        cast = Cast(url, folder, town, Crowd(town, users), settings, greenhouse)
+        cast = Cast(url, folder, town, Crowd(town, users), settings, greenhouse, hurry)
         try:
             yield cast
         finally:
             await asyncio.gather(*(actor.end() for actor in cast.actors))
-

@@ -1,7 +1,7 @@
 """Grows processes in a moment, by forking one that has everything imported.
 
-``python -m tests.processes.greenhouse`` reads one order a line from standard input and answers with the process
-id of the child, in which the real program runs until it is stopped or killed.
+``python -m tests.processes.greenhouse`` reads one order a line from standard input and answers with the
+process id of the child, in which the real program runs until it is stopped or killed.
 """
 
 from __future__ import annotations
@@ -36,10 +36,11 @@ class Greenhouse:
             )
         )
 
-    async def grow(self, settings: Mapping[str, str], folder: Path, log: Path) -> int:
+    async def grow(self, settings: Mapping[str, str], folder: Path, log: Path, hurry: int) -> int:
+        """``hurry``: so many times as fast as real time goes the bot's clock; leases are real time always."""
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        order = {"settings": dict(settings), "folder": str(folder), "log": str(log)}
+        order = {"settings": dict(settings), "folder": str(folder), "log": str(log), "hurry": hurry}
         self.process.stdin.write(json.dumps(order).encode() + b"\n")
         await self.process.stdin.drain()
         return int(await self.process.stdout.readline())
@@ -64,15 +65,16 @@ def serve() -> None:
         order = json.loads(line)
         pid = os.fork()
         if pid == 0:
-            os._exit(_live(order["settings"], order["folder"], order["log"]))
+            os._exit(_live(**order))
         sys.stdout.write(f"{pid}\n")
         sys.stdout.flush()
 
 
-def _live(settings: dict[str, str], folder: str, log: str) -> int:
+def _live(settings: dict[str, str], folder: str, log: str, hurry: int) -> int:
     from chatbot import running  # noqa: PLC0415
     from chatbot.log import configure_logging  # noqa: PLC0415
     from chatbot.settings import load_settings  # noqa: PLC0415
+    from tests.e2e.nursery import FastClock  # noqa: PLC0415
 
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     os.chdir(folder)
@@ -82,7 +84,7 @@ def _live(settings: dict[str, str], folder: str, log: str) -> int:
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     loaded = load_settings(None, settings)
     configure_logging(loaded.log.format, loaded.log.level, loaded.secrets)
-    return running.run(loaded)
+    return running.run(loaded, clock=None if hurry == 1 else FastClock(hurry))
 
 
 if __name__ == "__main__":

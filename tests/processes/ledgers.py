@@ -59,7 +59,9 @@ class SharedBooks(Books):
         ((operations,),) = self.ledger("SELECT count(*) FROM operations")
         ((handled,),) = self.ledger("SELECT count(*) FROM inbox WHERE handled = 1")
         told = {"replies": replies, "operations": operations}
-        wrong = [f"{number} {what} of {updates // 2}" for what, number in told.items() if number != updates // 2]
+        wrong = [
+            f"{number} {what} of {updates // 2}" for what, number in told.items() if number != updates // 2
+        ]
         return wrong + ([] if handled == updates else [f"{handled} updates handled of {updates}"])
 
     def taken_over(self) -> int:

@@ -12,19 +12,16 @@ from pathlib import Path
 from tests.processes.cast import Cast, staged
 
 USERS = range(1000, 1010)
-LEASE_SECONDS = 6
 
 
 async def under_way(cast: Cast, deeds: int) -> None:
-    until = sum(cast.crowd.tally.deeds.values()) + deeds
-    while sum(cast.crowd.tally.deeds.values()) < until:
-        await asyncio.sleep(0.02)
+    await cast.crowd.tally.until(cast.crowd.tally.deeds.total() + deeds)
 
 
 async def test_a_kill_and_a_pause_under_load_lose_nothing_and_double_nothing(
     postgres_url: str, tmp_path: Path
 ) -> None:
-    async with staged(postgres_url, tmp_path, USERS) as cast:
+    async with staged(postgres_url, tmp_path, USERS, hurry=5) as cast:
         killed, paused, _ = [await cast.enter() for _ in range(3)]
         await cast.balanced(3)
         living = asyncio.create_task(cast.crowd.live())

@@ -77,6 +77,20 @@ class Tally:
     orders: int = 0
     waits: list[tuple[float, float, int]] = field(default_factory=list)  # ended at, seconds, user
 
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def note(self, deed: Deed, began: float, user: int) -> None:
+        now = time.monotonic()
+        self.deeds[deed.command] += 1
+        self.orders += deed.orders
+        self.waits.append((now, now - began, user))
+        self.done.set()
+
+    async def until(self, deeds: int) -> None:
+        while self.deeds.total() < deeds:
+            self.done.clear()
+            await self.done.wait()
+
     @property
     def hedges(self) -> int:
         return self.deeds["/hedge BTC"]
@@ -114,6 +128,4 @@ class Crowd:
         await self.town.card(
             user, lambda m: m.id >= offer.id and deed.done in m.text, f"the end of {deed.command}"
         )
-        self.tally.deeds[deed.command] += 1
-        self.tally.orders += deed.orders
-        self.tally.waits.append((time.monotonic(), time.monotonic() - began, user))
+        self.tally.note(deed, began, user)
