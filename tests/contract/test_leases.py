@@ -14,6 +14,7 @@ from chatbot.errors import LeaseLost
 from chatbot.ports import Changes, Lease
 from chatbot.pushing.leasing import name_of
 from chatbot.pushing.memory import MemoryLeases, MemoryLeaseTable
+from chatbot.storage.codec import Cell
 from chatbot.storage.database import Database, open_database
 from chatbot.storage.postgres.connections import connected
 from chatbot.storage.postgres.leases import SqlLeaseTable
@@ -145,7 +146,7 @@ async def test_nothing_is_taken_over_in_the_middle_of_a_transaction(
 
     name = name_of(shard_of(samples.USER_ID))
     fence = numbered(FENCE)
-    lease = {"name": name, "holder": table._id, "epoch": 1}
+    lease: dict[str, Cell] = {"name": name, "holder": table._id, "epoch": 1}
     async with connected(Place.of(postgres_url), "test") as connection:
         async with connection.transaction():
             await connection.fetch(fence.text, *fence.arguments(lease))

@@ -42,7 +42,7 @@ class Actor:
     @property
     def name(self) -> str:
         """Under which it holds its leases now."""
-        return re.findall(r"joined holder=(\w+)", self.log)[-1]
+        return str(re.findall(r"joined holder=(\w+)", self.log)[-1])
 
     @property
     def alive(self) -> bool:
