@@ -19,6 +19,7 @@ WORKERS ?= 2
 DATA ?=
 ARGS ?=
 TESTS ?=
+DATABASE ?=
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo picture run test coverage check format bench lock clean
@@ -37,8 +38,8 @@ picture: $(RUNTIME) ## draw docs/demo.png and its dark twin from the demo
 run: $(RUNTIME) ## start the bot; without a token the chat opens in this terminal
 	$(BIN)/hedgerow run $(ARGS)
 
-test: $(DEVELOPMENT) ## run the tests (TESTS=tests/domain WORKERS=0 ARGS=-x to narrow)
-	$(BIN)/python -m pytest -n $(WORKERS) $(TESTS) $(ARGS)
+test: $(DEVELOPMENT) ## run the tests (TESTS=tests/domain WORKERS=0 ARGS=-x to narrow; DATABASE=postgresql)
+	$(BIN)/python -m pytest -n $(WORKERS) $(if $(DATABASE),--database=$(DATABASE)) $(TESTS) $(ARGS)
 
 coverage: $(DEVELOPMENT) ## run the tests in one process and report the lines they miss
 	$(BIN)/coverage run -m pytest $(TESTS) $(ARGS)

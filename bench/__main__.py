@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from bench import accounts, legs, orders, startup, updates
+from bench import accounts, legs, orders, startup, storage, updates
 from bench.tables import Table
 
 
@@ -26,6 +26,7 @@ PARTS = {
     "orders": Part(lambda: orders.measure(orders.Plan()), lambda: orders.measure(orders.QUICK)),
     "legs": Part(lambda: legs.measure(legs.Plan()), lambda: legs.measure(legs.QUICK)),
     "accounts": Part(lambda: accounts.measure(accounts.Plan()), lambda: accounts.measure(accounts.QUICK)),
+    "storage": Part(lambda: storage.measure(storage.Plan()), lambda: storage.measure(storage.QUICK)),
     "start": Part(lambda: startup.measure(startup.Plan()), lambda: startup.measure(startup.QUICK)),
 }
 

@@ -73,6 +73,10 @@ class NotFound(UserError):
     """There is no such thing among yours."""
 
 
+class NothingOpen(NotFound):
+    """No position is open on that market of the account; another account may have one."""
+
+
 class QuoteExpired(UserError):
     """This offer has expired; nothing was sent."""
 

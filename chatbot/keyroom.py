@@ -20,6 +20,7 @@ from chatbot.ports import (
     KeyReport,
     Leases,
     Sealer,
+    Sighting,
     TicketOffice,
     Venue,
     Venues,
@@ -58,6 +59,9 @@ class NoExchanges:
 
     def venue(self, account: Account, credentials: Credentials) -> Venue:
         raise VenueUnavailable(f"{account.venue} is not wired in.", venue=account.venue)
+
+    def seen(self, account: Account) -> Sighting:
+        return Sighting()
 
     def forget(self, account_id: AccountId) -> None:
         """Nothing was learned."""

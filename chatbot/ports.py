@@ -144,6 +144,14 @@ class KeyReport:
     position_mode: PositionMode | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Sighting:
+    """What was noticed in passing; ``None``: nothing yet. ``clock_ahead``: the exchange's clock, of ours."""
+
+    position_mode: PositionMode | None = None
+    clock_ahead: timedelta | None = None
+
+
 class Exchanges(Protocol):
     """The exchanges that accounts can be connected on."""
 
@@ -161,6 +169,10 @@ class Exchanges(Protocol):
 
     def venue(self, account: Account, credentials: Credentials) -> Venue:
         """For one use: cheap to make, and it keeps the credentials no longer than it lives."""
+        ...
+
+    def seen(self, account: Account) -> Sighting:
+        """As the last look at the account told; asks nothing."""
         ...
 
     def forget(self, account_id: AccountId) -> None:
@@ -268,6 +280,10 @@ class KeyRecords(Protocol):
     async def facts(self, account_id: AccountId) -> KeyFacts | None: ...
 
     async def all_facts(self) -> tuple[KeyFacts, ...]: ...
+
+    def fingerprint(self, venue_id: str, api_key: str) -> str:
+        """The same for the same key, and no way back to it."""
+        ...
 
     async def holder(self, venue_id: str, api_key: str) -> AccountId | None:
         """The account that this very key is stored for."""
@@ -431,7 +447,8 @@ class User:
 class Account:
     """``venue`` is "paper" or an exchange id; ``frozen`` says why it takes no new orders.
 
-    ``owner`` is the exchange's own id of whoever is behind the key, where it tells. A disconnected account
+    ``owner`` is the exchange's own id of whoever is behind the key; where it does not tell, a hash of the key
+    stands for it. A disconnected account
     has no key any more and stays for its history.
     """
 

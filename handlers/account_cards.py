@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 
 from chatbot.chat import Button, Erasure, Platform, Reply, Severity, Text
 from chatbot.domain.instrument import PositionMode
@@ -12,9 +13,10 @@ from chatbot.services.entering import Part, Wanted
 from chatbot.services.key_rules import KeyDoubt, KeyWarning
 from chatbot.services.linking import Links
 from chatbot.services.people import PAPER
+from handlers.buttons import fits
 from handlers.look import Look
 from handlers.modes import NAMES
-from handlers.text import day, listing
+from handlers.text import day, duration, listing, short_name
 
 KEY_ADVICE = (
     "Make a key there that may read and trade futures, and nothing else: no withdrawals, no transfers. "
@@ -26,6 +28,7 @@ _DOUBTS = {
     KeyDoubt.TRADING: "it may trade futures",
     KeyDoubt.ADDRESS: "it is restricted to this bot's address",
 }
+CLOCKS_MAY_DIFFER = timedelta(seconds=5)
 NOT_DELETED = "⚠️ I could not delete your message: **please delete it yourself.**"
 
 
@@ -102,9 +105,38 @@ def connected_card(look: Look, result: Connected) -> Reply:
         if result.is_default
         else "Orders still go to another account; the button changes that."
     )
+    lines += _history_words(result)
     use = () if result.is_default else (look.button(f"Use {label}", f"/settings account {label}"),)
     accounts = look.button("Accounts", "/accounts")
-    return Reply(blocks=(Text("\n".join(lines)),), buttons=((*use, accounts),), severity=Severity.SUCCESS)
+    rows = (*_adoptions(look, result), (*use, accounts))
+    return Reply(blocks=(Text("\n".join(lines)),), buttons=rows, severity=Severity.SUCCESS)
+
+
+def _history_words(result: Connected) -> list[str]:
+    lines = []
+    if result.resumed:
+        names = _numbered(result.resumed)
+        lines.append(f"It holds exactly what {names} held, so it is that account again, history and all.")
+    for left in result.stranded:
+        names, label = _numbered(left.numbers), left.account.label
+        wait = "waits" if len(left.numbers) == 1 else "wait"
+        lines.append(
+            f"⚠️ {names} on {label} {wait} without a key. {result.account.venue} does not tell whose a key "
+            f"is, and this one does not hold what {names} held, so it is a new account here. "
+            + (f"If it is the same one: `/adopt SYMBOL on {result.account.label}`." if left.held else "")
+        )
+    return [line.rstrip() for line in lines]
+
+
+def _numbered(numbers: Sequence[int]) -> str:
+    return listing([f"#{number}" for number in numbers], last="and")
+
+
+def _adoptions(look: Look, result: Connected) -> tuple[tuple[Button, ...], ...]:
+    symbols = dict.fromkeys(symbol for left in result.stranded for symbol in left.held)
+    commands = {symbol: f"/adopt {symbol} on {result.account.label}" for symbol in symbols}
+    made = (look.button(f"Adopt {short_name(s)}", text) for s, text in commands.items() if fits(text))
+    return tuple((button,) for button in made)
 
 
 def _warnings(look: Look, result: Connected) -> list[str]:
@@ -120,7 +152,8 @@ def warning_words(look: Look, warning: KeyWarning, line: Connected | Line) -> st
         case KeyWarning.EXPIRES_SOON:
             return f"The key expires on {_expiry(look, line)}: make a new one before that."
         case KeyWarning.ONE_WAY:
-            return "The account is in one-way mode; hedges need hedge mode (/settings)."
+            command = f"/settings mode hedge on {line.account.label}"
+            return f"The account is in one-way mode; hedges need hedge mode: `{command}`."
 
 
 def _expiry(look: Look, line: Connected | Line) -> str:
@@ -162,7 +195,22 @@ def _account_lines(look: Look, line: Line) -> list[str]:
     lines = [f"**{account.label}** · {_kind(line)}{mark}"]
     if account.frozen:
         lines.append(f"🛑 Takes no new orders: {account.frozen}.")
-    return lines + [f"⚠️ {warning_words(look, each, line)}" for each in line.warnings]
+    return [
+        *lines,
+        *(f"⚠️ {warning_words(look, each, line)}" for each in line.warnings),
+        *_clock_words(line),
+    ]
+
+
+def _clock_words(line: Line) -> tuple[str, ...]:
+    ahead = line.seen.clock_ahead
+    if ahead is None or abs(ahead) <= CLOCKS_MAY_DIFFER:
+        return ()
+    way = "ahead of" if ahead > timedelta(0) else "behind"
+    return (
+        f"⚠️ The clock of {line.account.venue} is {duration(abs(ahead))} {way} this bot's: live streams "
+        "may be refused, and then I ask every few seconds instead. Whoever runs the bot can set it right.",
+    )
 
 
 def _kind(line: Line) -> str:
@@ -201,10 +249,11 @@ def disconnect_question(look: Look, held: Holdings) -> Reply:
 
 def _left_alone(held: Holdings) -> str:
     if held.hedges:
-        names = listing([f"#{hedge.number}" for hedge in held.hedges], last="and")
+        names = _numbered([hedge.number for hedge in held.hedges])
+        are, stay, them = ("is", "stays", "it") if len(held.hedges) == 1 else ("are", "stay", "them")
         return (
-            f"⚠️ **{names} is open there** and stays open, unguarded: no alert will come, and I cannot "
-            "close it for you. /close first, if that is not what you want."
+            f"⚠️ **{names} {are} open there** and {stay} open, unguarded: no alert will come, and I cannot "
+            f"close {them} for you. /close first, if that is not what you want."
         )
     if held.positions is None:
         return "⚠️ The exchange does not answer just now: what is open there stays open, unguarded."

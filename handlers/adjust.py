@@ -17,6 +17,7 @@ from handlers.adjust_cards import adjust_menu, margin_menu
 from handlers.arguments import STOP_LOSS, TAKE_PROFIT, Arguments
 from handlers.choices import about, which_one
 from handlers.context import Call
+from handlers.elsewhere import status_of
 from handlers.quote_cards import quote_card
 from handlers.subjects import Subject, all_live_subjects, arguments_of, placed, subject_of
 
@@ -66,7 +67,7 @@ async def adjust(call: Call) -> Reply:
     elif legs or both:
         raise BadArgument("I need to know by how much: `+0.01` grows, `-10%` shrinks.")
     else:
-        return adjust_menu(call.look, await call.services.reporting.status(call.user, symbol=subject.symbol))
+        return adjust_menu(call.look, await status_of(call, subject.symbol))
     return quote_card(call.look, quote, await call.services.hedging.instruments(call.user))
 
 
@@ -154,8 +155,7 @@ async def margin(call: Call) -> Reply:
     if subject is None:
         return await _of_what_is_open(call, margin, "/margin", "Margin of")
     if amount is None:
-        report = await call.services.reporting.status(call.user, symbol=subject.symbol)
-        return margin_menu(call.look, report)
+        return margin_menu(call.look, await status_of(call, subject.symbol))
     if not legs:
         raise BadArgument("I need the leg: `long` or `short`, `primary` or `offset`.")
     instruments = await call.services.hedging.instruments(call.user)

@@ -273,7 +273,7 @@ def _frozen(figures: HedgeFrozen) -> Words:
     exposure = f" You are {exposure_of(naked, figures.instrument)}." if naked is not None else ""
     reason = figures.reason or "the exchange and the ledger differ"
     body = f"Why: {reason}.{exposure} No orders for it until you choose what holds."
-    adopt = ("Adopt", f"/adopt {named(figures)}")
+    adopt = ("Adopt", f"/adopt {target_of(figures)}")
     return Words(f"{name_of(figures)} is frozen", body, (adopt, status(figures)))
 
 

@@ -58,7 +58,9 @@ def target_of(figures: OnMarket) -> str:
 
 
 def name_of(figures: OnMarket) -> str:
-    return subject_name(figures.number, figures.instrument.symbol, figures.instrument)
+    """A position without a number names its account: the market alone could be on any."""
+    name = subject_name(figures.number, figures.instrument.symbol, figures.instrument)
+    return name if figures.number is not None or not figures.account else f"{name} on {figures.account}"
 
 
 def close(figures: OnMarket, label: str = "Close…") -> tuple[str, str]:

@@ -44,6 +44,10 @@ STOP_LOSS = ("sl", "stop", "stoploss", "stop-loss")
 TAKE_PROFIT = ("tp", "target", "takeprofit", "take-profit")
 
 
+class UnknownMarket(BadArgument):
+    """The account's exchange has none of that name."""
+
+
 class AmbiguousSymbol(BadArgument):
     """That could be more than one market."""
 
@@ -169,12 +173,12 @@ def _names(instrument: Instrument) -> tuple[str, ...]:
 
 
 def resolve_symbol(word: str, instruments: Mapping[Symbol, Instrument]) -> Symbol:
-    """:raises AmbiguousSymbol: :raises BadArgument: unknown, with the nearest names"""
+    """:raises AmbiguousSymbol: :raises UnknownMarket: with the nearest names"""
     found = matching_symbols(word, instruments)
     if len(found) > 1:
         raise AmbiguousSymbol(word, found)
     if not found:
-        raise BadArgument(f"I do not know the market `{echo(word)}`. {_nearest(word, instruments)}")
+        raise UnknownMarket(f"I do not know the market `{echo(word)}`. {_nearest(word, instruments)}")
     return found[0]
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from chatbot.chat import Text
 from chatbot.domain.ending import Ending
 from chatbot.domain.risk import AlertKind, LegCause, LegChanged
-from handlers.alert_words import Words, close, exposure_of, hedge, name_of, named, next_liquidation, status
+from handlers.alert_words import (
+    Words,
+    close,
+    exposure_of,
+    hedge,
+    name_of,
+    next_liquidation,
+    status,
+    target_of,
+)
 from handlers.figures import Block
 from handlers.results import not_counted, sum_of
 from handlers.tables import table
@@ -82,7 +91,7 @@ def _after_change(figures: LegChanged) -> tuple[tuple[str, str], ...]:
     if figures.naked is None:
         return (("Status", "/status"),)
     if figures.cause is LegCause.UNEXPLAINED:
-        return (("Adopt", f"/adopt {named(figures)}"), status(figures))
+        return (("Adopt", f"/adopt {target_of(figures)}"), status(figures))
     return hedge(figures, "Restore the hedge"), close(
         figures, "Close…" if figures.after else "Close the rest"
     )

@@ -24,14 +24,14 @@ async def decide(call: Call, decision: Decision) -> Sequence[Reply]:
 
 
 async def _confirm(call: Call, decision: Decision) -> Sequence[Reply]:
-    call = await _of_quote(call, decision)
+    call = await of_quote(call, decision)
     try:
         return await _answer(call, decision)
     except OneWayMode as error:
         return (one_way_card(call.look, error),)
 
 
-async def _of_quote(call: Call, decision: Decision) -> Call:
+async def of_quote(call: Call, decision: Decision) -> Call:
     """The call on the account that the offer is for."""
     quote = await call.services.store.quote(decision.quote_id)
     accounts = await call.services.store.accounts(call.user.id)
@@ -80,7 +80,7 @@ async def _expired(call: Call, decision: Decision, error: QuoteExpired) -> Seque
     if quote is None or quote.used_at is not None:
         raise error
     instruments = await call.services.hedging.instruments(call.user, quote.account_id)
-    card = expired_card((await _of_quote(call, decision)).look, quote, instruments)
+    card = expired_card((await of_quote(call, decision)).look, quote, instruments)
     return (_in_place(card, error.message),)
 
 

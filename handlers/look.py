@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from chatbot.chat import Button
 from chatbot.ports import User
 from handlers.buttons import Buttons
+
+# A market alone could be on any account; a number tells it.
+_ON_MARKET = re.compile(r"(?<=`)/(?:hedge|close|status|adopt|adjust|open) [A-Z0-9](?:(?! on )[^`])*(?=`)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,10 @@ class Look:
     def there(self) -> str:
         """How commands name the account, after a market that alone could be on any."""
         return f" on {self.account}" if self.account else ""
+
+    def placed(self, text: str) -> str:
+        """The text, its commands about a market naming the account."""
+        return _ON_MARKET.sub(rf"\g<0>{self.there}", text)
 
     @property
     def tag(self) -> str:

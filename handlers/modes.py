@@ -37,4 +37,4 @@ def one_way_card(look: Look, error: OneWayMode) -> Reply:
     label, command = SWITCH
     switch = look.button(label, command + look.there)
     row = (look.button("Close…", "/close"), switch) if error.obstacle else (switch,)
-    return Reply(blocks=(Text(error.message),), buttons=(row,), severity=Severity.WARNING)
+    return Reply(blocks=(Text(look.placed(error.message)),), buttons=(row,), severity=Severity.WARNING)

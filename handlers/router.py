@@ -29,7 +29,8 @@ from handlers.accounts import secret
 from handlers.arguments import AmbiguousSymbol
 from handlers.buttons import Decision, InvalidButton, Navigation, fits
 from handlers.context import Call, Command, Services
-from handlers.decisions import decide
+from handlers.decisions import decide, of_quote
+from handlers.elsewhere import NOT_HERE, SEEKERS, accounts_with, on_account, which_account
 from handlers.modes import one_way_card
 from handlers.subjects import placed
 from handlers.text import echo, sentence
@@ -127,7 +128,7 @@ class Router:
         except _TOAST_ONLY as error:
             return (Reply(toast=_toast(error.message)),)
         except (UserError, VenueError, Conflict) as error:
-            return (_refusal(call, error),)
+            return (_refusal(await of_quote(call, decision), error),)
 
     async def _command(self, request: Request, user: User, text: str) -> Sequence[Reply]:
         words = text[:MAX_TEXT].split()
@@ -147,15 +148,21 @@ class Router:
     async def _call(self, call: Call, command: Command) -> Sequence[Reply]:
         try:
             answer = await command.handler(call)
-        except AmbiguousSymbol as error:
-            return (_choice(call, command, error),)
-        except BadArgument as error:
-            return (_complain(error, command),)
-        except OneWayMode as error:
-            return (one_way_card((await placed(call)).look, error),)
         except (UserError, VenueError, Conflict) as error:
-            return (_refusal(call, error),)
+            return await self._failed(call, command, error)
         return (answer,) if isinstance(answer, Reply) else answer
+
+    async def _failed(
+        self, call: Call, command: Command, error: UserError | VenueError | Conflict
+    ) -> Sequence[Reply]:
+        """What is not here may be on another account."""
+        if isinstance(error, NOT_HERE) and command.name in SEEKERS:
+            there = await accounts_with(call)
+            if len(there) == 1:
+                return await self._call(on_account(call, there[0]), command)
+            if there:
+                return (which_account(call, command, there),)
+        return (await _complaint(call, command, error),)
 
     def _unknown(self, name: str) -> Reply:
         near = difflib.get_close_matches(name[:32], self._by_name, n=1, cutoff=0.6)
@@ -207,9 +214,31 @@ def _apology(request: Request, number: str) -> Sequence[Reply]:
     return (_say(words, Severity.WARNING),)
 
 
+async def _complaint(call: Call, command: Command, error: UserError | VenueError | Conflict) -> Reply:
+    match error:
+        case AmbiguousSymbol():
+            return _choice(call, command, error)
+        case BadArgument():
+            return _complain(error, command)
+        case OneWayMode():
+            return one_way_card((await placed(call)).look, error)
+        case _:
+            return _refusal(await _placed(call), error)
+
+
+async def _placed(call: Call) -> Call:
+    """As far as the words name an account that there is."""
+    try:
+        return await placed(call)
+    except UserError:
+        return call
+
+
 def _refusal(call: Call, error: UserError | VenueError | Conflict) -> Reply:
-    reply = explain(error)
-    return replace(reply, buttons=_ways_out(call, error)) if isinstance(error, UserError) else reply
+    if not isinstance(error, UserError):
+        return explain(error)
+    error.args = (call.look.placed(error.message),)
+    return replace(explain(error), buttons=_ways_out(call, error))
 
 
 def _ways_out(call: Call, error: UserError) -> tuple[tuple[Button, ...], ...]:

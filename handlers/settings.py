@@ -67,7 +67,9 @@ async def _left_behind(call: Call, account: Account) -> str:
     names = [f"#{hedge.number}" for hedge in hedges if hedge.account_id != account.id]
     if not names:
         return ""
-    return f"{listing(names, last='and')} stays where it is; commands and alerts find it by its number.\n"
+    stays = "stays where it is" if len(names) == 1 else "stay where they are"
+    it, its = ("it", "its number") if len(names) == 1 else ("them", "their numbers")
+    return f"{listing(names, last='and')} {stays}; commands and alerts find {it} by {its}.\n"
 
 
 def known_zone(word: str) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from chatbot.chat import Reply
 from chatbot.errors import VenueError
 from handlers.context import Call
+from handlers.elsewhere import status_of
 from handlers.status_cards import nothing_card, open_cards, status_cards, unread_card
 from handlers.subjects import arguments_of, everywhere, placed, subject_of
 
@@ -18,8 +19,9 @@ async def status(call: Call) -> Sequence[Reply]:
     arguments = await arguments_of(call)
     subject = await subject_of(call, arguments)
     arguments.done()
-    symbol = None if subject is None else subject.symbol
-    return status_cards(call.look, await call.services.reporting.status(call.user, symbol=symbol))
+    if subject is None:
+        return status_cards(call.look, await call.services.reporting.status(call.user))
+    return status_cards(call.look, await status_of(call, subject.symbol))
 
 
 async def _all_accounts(call: Call) -> Sequence[Reply]:

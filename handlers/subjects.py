@@ -67,6 +67,10 @@ async def everywhere(call: Call) -> list[Call]:
     return [call.on(account, named=len(accounts) > 1) for account in ordered]
 
 
+def names_account(call: Call) -> bool:
+    return _named_account(call.words)[0] is not None
+
+
 def _named_account(words: tuple[str, ...]) -> tuple[str | None, tuple[str, ...]]:
     for index, word in enumerate(words):
         if word.lower() == "on" and index + 1 < len(words):

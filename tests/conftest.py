@@ -5,18 +5,34 @@ from __future__ import annotations
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
 from chatbot.settings import PREFIX
+from chatbot.storage.database import Database
+from chatbot.storage.session import Session
+from tests.postgres.elsewhere import Databases, a_database
 from tests.postgres.server import FOLDER, NOT_FOUND, Server, prepare_folder, remove_folder
+
+# What is not about databases and yet says most about them, by the beginning of its module's name.
+ON_BOTH = ("services.", "pushing.test_mailbox", "dialogs.test_the_main_path", "dialogs.test_closing")
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None, print_blob=True)
 # A longer search with new examples each time: HYPOTHESIS_PROFILE=explore make test
 settings.register_profile("explore", deadline=None, max_examples=2_000, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--database",
+        choices=["sqlite", "postgresql", "both"],
+        default="both",
+        help="what a database in memory is: all of it one of these, or SQLite's and a part on both",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -56,10 +72,58 @@ def postgres() -> Server:
     return server
 
 
+@pytest.fixture(scope="session")
+def postgres_databases(postgres: Server) -> Iterator[Databases]:
+    databases = Databases(postgres)
+    yield databases
+    databases.close()
+
+
 @pytest.fixture
-def postgres_url(postgres: Server) -> Iterator[str]:
-    """A database with the newest schema, for one test."""
+def postgres_url(postgres_databases: Databases) -> Iterator[str]:
+    """An empty database with the newest schema, for one test, which leaves the schema as it is."""
+    with a_database(postgres_databases) as name:
+        yield postgres_databases.url(name)
+
+
+@pytest.fixture
+def postgres_url_of_its_own(postgres: Server) -> Iterator[str]:
+    """A database without any schema, for one test, which may do with it whatever it likes."""
     name = f"t_{uuid.uuid4().hex}"
-    postgres.create(name)
+    postgres.create(name, like="template1")
     yield postgres.url(name)
     postgres.drop(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """Of an empty database; the test is held against both kinds."""
+    if request.param == "sqlite":
+        return f"sqlite+aiosqlite:///{tmp_path}/t.db"
+    return str(request.getfixturevalue("postgres_url"))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Some of the tests that need a database, whichever, are held against both in every run."""
+    chosen = metafunc.config.getoption("--database")
+    module = metafunc.module.__name__.removeprefix("tests.")
+    if chosen == "both" and module.startswith(ON_BOTH):
+        metafunc.parametrize("in_memory", ["sqlite", "postgresql"], indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def in_memory(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On PostgreSQL whatever would be in memory is in an empty database of the server."""
+    chosen = request.config.getoption("--database")
+    if getattr(request, "param", chosen) != "postgresql":
+        return
+    databases: Databases = request.getfixturevalue("postgres_databases")
+
+    def open_instead() -> Database:
+        name = databases.take()
+        direct = databases.direct(name)
+        resources = AsyncExitStack()
+        resources.callback(databases.give_back, name)
+        return Database(Session(direct, direct), resources)
+
+    monkeypatch.setattr("chatbot.storage.database._open_in_memory", open_instead)

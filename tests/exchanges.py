@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from chatbot.domain.hedge import AccountId
 from chatbot.domain.instrument import PositionMode
 from chatbot.errors import BadCredentials
-from chatbot.ports import Account, Credentials, KeyReport, Venue
+from chatbot.ports import Account, Credentials, KeyReport, Sighting, Venue
 from chatbot.venues.paper.exchange import PaperExchange
 from chatbot.venues.paper.shards import PaperShards
 from chatbot.venues.paper.venue import PaperVenue
@@ -37,6 +37,8 @@ class ScriptedExchanges:
     before_answer: Callable[[Credentials], None] = lambda _: None
     floor: PaperExchange | PaperShards | None = None  # where accounts trade whose key was taken
     doors: dict[AccountId, PaperVenue] = field(default_factory=dict)
+    books: dict[str, AccountId] = field(default_factory=dict)  # by API key, where it is not the account's
+    sightings: dict[AccountId, Sighting] = field(default_factory=dict)
 
     def knows(self, api_key: str, **changes: object) -> str:
         self.reports[api_key] = replace(GOOD, **changes)  # type: ignore[arg-type]
@@ -61,7 +63,7 @@ class ScriptedExchanges:
         return answer
 
     def venue(self, account: Account, credentials: Credentials) -> Venue:
-        return self.door(account.id)
+        return self.door(self.books.get(credentials.api_key, account.id))
 
     def door(self, account_id: AccountId) -> PaperVenue:
         """Its ``faults`` can be scripted."""
@@ -69,6 +71,9 @@ class ScriptedExchanges:
         if account_id not in self.doors:
             self.doors[account_id] = self.floor.venue(account_id)
         return self.doors[account_id]
+
+    def seen(self, account: Account) -> Sighting:
+        return self.sightings.get(account.id, Sighting())
 
     def forget(self, account_id: AccountId) -> None:
         """The paper exchange knows its accounts without keys."""

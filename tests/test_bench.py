@@ -10,7 +10,7 @@ from decimal import Decimal
 import aiohttp
 import pytest
 
-from bench import accounts, legs, orders, startup, updates
+from bench import accounts, legs, orders, startup, storage, updates
 from bench.__main__ import PARTS, main
 from bench.crowd import QUESTION, Answer, Crowd
 from bench.figures import figure, median, quantile, times
@@ -63,6 +63,14 @@ async def test_an_account_costs_kilobytes_and_signs_for_itself() -> None:
     assert all(positive(cell) for row in (small, large) for cell in row[1:])
     assert float(small[1]) * 10 < float(large[1].replace(",", ""))
     assert all(aim.met for aim in table.aims)
+
+
+@pytest.mark.slow
+async def test_the_databases_are_measured_beside_each_other() -> None:
+    table = await storage.measure(storage.Plan(repeats=1, seconds=0.05, reads=20))
+    measured = [row for row in table.rows if row[0] in (storage.SQLITE, storage.POSTGRESQL)]
+    assert all(positive(cell) for row in measured for cell in row[1:])
+    assert len(table.rows) == (1 if table.notes else 3)
 
 
 @pytest.mark.slow

@@ -63,7 +63,8 @@ class AccountView:
     ``at`` is the venue's clock, ``read_at`` ours; they differ on a replayed market. Durations of the
     market (funding, age of a hedge) are taken from ``at``, the freshness of figures from ``read_at``.
     ``open_orders`` are the resting and conditional ones. ``other_balances`` hold what settles in another
-    currency than ``balance`` (the coin behind inverse contracts), each currency apart.
+    currency than ``balance`` (the coin behind inverse contracts), each currency apart. ``one_way``: markets
+    with a position that is the only one they can hold, where the mode may differ from market to market.
     """
 
     at: datetime
@@ -76,6 +77,7 @@ class AccountView:
     books: Mapping[Symbol, OrderBook]
     open_orders: tuple[OrderReport, ...]
     other_balances: tuple[Balance, ...] = ()
+    one_way: frozenset[Symbol] = frozenset()
 
     def balance_in(self, currency: str) -> Balance | None:
         return next((b for b in (self.balance, *self.other_balances) if b.currency == currency), None)

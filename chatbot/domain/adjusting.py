@@ -206,8 +206,8 @@ def _equal_by(table: _Table, way: AdjustWay, role: LegRole, gap: Decimal) -> Adj
 def _grow(table: _Table, role: LegRole, quantity: Decimal) -> LegPlan:
     if table.stopped:
         raise LimitExceeded(table.stopped)
-    require_hedge_mode(table.desk.view)
     held, instrument = table.leg(role), table.instrument
+    require_hedge_mode(table.desk.view, instrument)
     fill = estimate(table.desk, held.side, quantity)
     return LegPlan(
         role=role,

@@ -28,7 +28,7 @@ from chatbot.domain.refusals import book_of, market_of, price_on_grid, require_p
 from chatbot.domain.resting import fires_before, left_by_lifting, replaced
 from chatbot.domain.sizing import share_of_leg, smallest_fraction
 from chatbot.domain.wording import market_name, percent, price_text, typed_percent
-from chatbot.errors import BadArgument, NotFound
+from chatbot.errors import BadArgument, NotFound, NothingOpen
 
 _BPS = Decimal(10_000)
 
@@ -123,18 +123,18 @@ def _require_fraction(fraction: Decimal) -> None:
 def _positions(view: AccountView, instrument: Instrument) -> list[Position]:
     here = [p for p in view.positions if p.symbol == instrument.symbol and p.quantity > 0]
     if not here:
-        raise NotFound(f"There is nothing to close on {market_name(instrument)}: no position is open.")
+        raise NothingOpen(f"There is nothing to close on {market_name(instrument)}: no position is open.")
     return here
 
 
 def legs_held(view: AccountView, instrument: Instrument, hedge: Hedge | None) -> dict[LegRole, Position]:
     """What is open on the market, by the role it has in its hedge, the primary first.
 
-    Raises NotFound when nothing is.
+    Raises NothingOpen.
     """
     positions = [p for p in view.positions if p.symbol == instrument.symbol and p.quantity > 0]
     if not positions:
-        raise NotFound(f"Nothing is open on {market_name(instrument)}.")
+        raise NothingOpen(f"Nothing is open on {market_name(instrument)}.")
     roles = _roles(positions, hedge)
     return {role: p for role in LegRole for p in positions if roles[p.side] is role}
 

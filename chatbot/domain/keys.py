@@ -12,6 +12,8 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE
 _PEM = re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY")
 _MASKED = re.compile(r"[*•●.…]{3,}")
 _FEWEST_KINDS = 10  # different characters: a run of dashes or of one word is no key
+# Of letters alone a key is told by its length and by both cases in equal parts: words begin with a capital.
+_FEWEST_LETTERS, _FEWEST_LETTER_KINDS, _LEAST_SHARE = 36, 20, 0.3
 
 
 def looks_like_key(text: str) -> bool:
@@ -29,7 +31,15 @@ def _is_key(word: str) -> bool:
 
 def _is_random(word: str) -> bool:
     digits = sum(char.isdigit() for char in word)
-    return 3 <= digits <= len(word) - 3 and len(set(word)) >= _FEWEST_KINDS
+    if digits < 3:
+        return _is_jumbled(word)
+    return digits <= len(word) - 3 and len(set(word)) >= _FEWEST_KINDS
+
+
+def _is_jumbled(word: str) -> bool:
+    fewer = min(sum(map(str.isupper, word)), sum(map(str.islower, word)))
+    long = len(word) >= _FEWEST_LETTERS and len(set(word)) >= _FEWEST_LETTER_KINDS
+    return long and fewer >= _LEAST_SHARE * len(word)
 
 
 # --- one key of one exchange ----------------------------------------------------------------------

@@ -138,6 +138,21 @@ def differences(hedge: Hedge, view: AccountView) -> dict[LegRole, Decimal]:
     return {role: difference for role, difference in found.items() if difference}
 
 
+def stands_as_booked(hedge: Hedge, view: AccountView, instrument: Instrument) -> bool:
+    """The venue holds both legs, bought as the ledger has it; prices may be rounded by a tick."""
+    return any(leg.quantity for leg in hedge.legs) and all(
+        _as_booked(hedge.leg(role), view.position(hedge.symbol, hedge.leg(role).side), instrument)
+        for role in LegRole
+    )
+
+
+def _as_booked(leg: Leg, position: Position | None, instrument: Instrument) -> bool:
+    if position is None or not leg.quantity:
+        return position is None and not leg.quantity
+    same_price = abs(position.entry_price - leg.entry_price) <= instrument.tick_size
+    return position.quantity == leg.quantity and same_price
+
+
 def adopted_leg(role: LegRole, position: Position) -> Leg:
     """A position that was opened elsewhere: what it cost before is not known to us."""
     return Leg(

@@ -29,7 +29,7 @@ from chatbot.domain.quote import HedgeQuote, HedgeRequest, LegAction, LegPlan
 from chatbot.domain.refusals import balance_of, stop_loss_for, take_profit_for
 from chatbot.domain.sizing import offset_quantity, quote_value, require_quantity
 from chatbot.domain.wording import market_name
-from chatbot.errors import BadArgument, LimitExceeded, NotFound
+from chatbot.errors import BadArgument, LimitExceeded, NotFound, NothingOpen
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +98,7 @@ def _kept(desk: Desk, side: PositionSide | None, hedge: Hedge | None) -> Positio
     name = market_name(desk.instrument)
     here = [p for p in map(desk.position, PositionSide) if p is not None]
     if not here:
-        raise NotFound(
+        raise NothingOpen(
             f"You have no position on {name}; open one first, for instance `/open {name} long 25%`."
         )
     if side is not None:

@@ -57,7 +57,7 @@ class Desk:
 
 
 def desk_of(view: AccountView, instrument: Instrument, caps: RiskCaps) -> Desk:
-    require_hedge_mode(view)
+    require_hedge_mode(view, instrument)
     return Desk(view, instrument, market_of(view, instrument), book_of(view, instrument), caps)
 
 

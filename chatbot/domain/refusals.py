@@ -45,8 +45,8 @@ def balance_of(view: AccountView, instrument: Instrument) -> Balance:
     return balance
 
 
-def require_hedge_mode(view: AccountView) -> None:
-    if view.position_mode is not PositionMode.HEDGE:
+def require_hedge_mode(view: AccountView, instrument: Instrument) -> None:
+    if view.position_mode is not PositionMode.HEDGE or instrument.symbol in view.one_way:
         obstacle = obstacle_to_other_mode(view)
         raise OneWayMode(
             "The account is in one-way mode, where a second leg would close the first. "
@@ -63,7 +63,8 @@ def obstacle_to_other_mode(view: AccountView) -> str:
     """What has to go before an exchange changes the position mode; empty: nothing."""
     held = sorted({symbol_name(position.symbol) for position in view.positions})
     if held:
-        return f"Close {' and '.join(held)} first."
+        command = f"/close {held[0]}" if len(held) == 1 else "/close"
+        return f"Close {' and '.join(held)} first: `{command}` works in this mode, too."
     resting = sorted({symbol_name(order.symbol) for order in view.open_orders})
     return f"Cancel the orders on {' and '.join(resting)} first." if resting else ""
 

@@ -37,6 +37,7 @@ from chatbot.ports import (
     KeyFacts,
     KeyRecords,
     KeyReport,
+    Sighting,
     Store,
     User,
     Vault,
@@ -46,6 +47,7 @@ from chatbot.services import key_rules
 from chatbot.services.key_rules import KeyDoubt, KeyWarning, other_reason
 from chatbot.services.locks import AccountLocks
 from chatbot.services.people import PAPER, People
+from chatbot.services.recognizing import Recognized, Recognizer, Stranded
 
 MOST_ATTEMPTS, ATTEMPTS_WITHIN = 6, timedelta(minutes=10)
 DOUBTS_LAST = timedelta(minutes=5)
@@ -56,7 +58,9 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Connected:
-    """``renewed``: the account was known before and has a new key now."""
+    """``renewed``: the account was known before and has a new key now; ``resumed`` are the hedges that it was
+    recognized by, ``stranded`` those that wait for another.
+    """
 
     account: Account
     hint: str
@@ -64,6 +68,8 @@ class Connected:
     expires_at: datetime | None
     is_default: bool
     renewed: bool
+    resumed: tuple[int, ...] = ()
+    stranded: tuple[Stranded, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +89,7 @@ class Line:
     facts: KeyFacts | None
     warnings: tuple[KeyWarning, ...]
     is_default: bool
+    seen: Sighting
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +139,9 @@ class ConnectService:
         self._clock = clock
         self._locks = locks
         self._key_changed = key_changed
+        self._recognizer = Recognizer(store=store, exchanges=exchanges, keys=keys)
         self._storing = asyncio.Lock()
-        self._attempts: defaultdict[UserId, deque[datetime]] = defaultdict(deque)
+        self._attempts: defaultdict[tuple[UserId, str], deque[datetime]] = defaultdict(deque)
         self._pending: dict[UserId, _Pending] = {}
 
     # --- where ------------------------------------------------------------------------------
@@ -162,7 +170,8 @@ class ConnectService:
 
     async def connect(self, user: User, venue_id: str, credentials: Credentials) -> Connected | Doubtful:
         """Raises Busy (too many tries), KeyRefused, VenueUnavailable: in all of these nothing is stored."""
-        self._count_attempt(user)
+        self.require_tries(user, venue_id)
+        self._attempts[user.id, venue_id].append(self._clock.now())
         self._pending.pop(user.id, None)
         try:
             report = await self._approved(user, venue_id, credentials)
@@ -232,15 +241,15 @@ class ConnectService:
                 "Allow both for it there, from this machine's address. Nothing was stored."
             ) from None
         except VenueError:
-            raise VenueUnavailable(
-                f"{venue_id} cannot be reached just now; nothing was stored.", venue=venue_id
-            ) from None
+            raise _out_of_reach(venue_id) from None
 
     async def _keep(
         self, user: User, venue_id: str, credentials: Credentials, report: KeyReport
     ) -> Connected:
+        found = await self._recognized(user, venue_id, credentials, report)
+        report_owner = report.owner or self._recognizer.owner(venue_id, credentials)
         async with self._storing:
-            account, renewed = await self._account_for(user, venue_id, report)
+            account, renewed = await self._account_for(user, venue_id, report_owner, found)
             try:
                 await self._vault.keep(account, credentials)
             except Conflict:
@@ -256,19 +265,33 @@ class ConnectService:
             expires_at=report.expires_at,
             is_default=(await self._people.trading_account(user)).id == account.id,
             renewed=renewed,
+            resumed=found.resumed,
+            stranded=found.stranded,
         )
 
-    async def _account_for(self, user: User, venue_id: str, report: KeyReport) -> tuple[Account, bool]:
+    async def _recognized(
+        self, user: User, venue_id: str, credentials: Credentials, report: KeyReport
+    ) -> Recognized:
+        if report.owner:
+            return Recognized(None)
+        try:
+            return await self._recognizer.recognize(user, venue_id, credentials)
+        except VenueError:
+            raise _out_of_reach(venue_id) from None
+
+    async def _account_for(
+        self, user: User, venue_id: str, owner: str, found: Recognized
+    ) -> tuple[Account, bool]:
         """The account behind the key: a known one of this user comes back, with its history."""
         mine = [*await self._store.accounts(user.id), *await self._store.former_accounts(user.id)]
-        if report.owner:
-            await self._require_nobody_elses(user, venue_id, report.owner)
-            known = [a for a in mine if (a.venue, a.owner) == (venue_id, report.owner)]
-            if known:
-                return replace(known[0], disconnected_at=None, frozen=other_reason(known[0])), True
+        await self._require_nobody_elses(user, venue_id, owner)
+        known = found.account or next((a for a in mine if (a.venue, a.owner) == (venue_id, owner)), None)
+        if known is not None:
+            back = replace(known, disconnected_at=None, frozen=other_reason(known), owner=owner)
+            return back, True
         label = _free_label(venue_id, {account.label for account in mine})
         new = Account(
-            AccountId(f"{label}:{user.ref}"), user.id, venue_id, label, self._clock.now(), owner=report.owner
+            AccountId(f"{label}:{user.ref}"), user.id, venue_id, label, self._clock.now(), owner=owner
         )
         return new, False
 
@@ -278,13 +301,17 @@ class ConnectService:
         if known is not None and known.user_id != user.id:
             raise KeyRefused(TAKEN)
 
-    def _count_attempt(self, user: User) -> None:
-        now, made = self._clock.now(), self._attempts[user.id]
+    def require_tries(self, user: User, venue_id: str) -> None:
+        """:raises Busy: too many lately; to be asked before a key is, not once it was typed"""
+        now, made = self._clock.now(), self._attempts[user.id, venue_id]
         while made and made[0] <= now - ATTEMPTS_WITHIN:
             made.popleft()
         if len(made) >= MOST_ATTEMPTS:
-            raise Busy("That were too many tries; nothing was sent. Try again in ten minutes.")
-        made.append(now)
+            left = -(-(made[0] + ATTEMPTS_WITHIN - now) // timedelta(minutes=1))
+            raise Busy(
+                f"Those were too many tries on {venue_id}; nothing was sent. Try again in {left} min, and "
+                "look meanwhile whether the key is whole, and may be used from here."
+            )
 
     # --- what is connected ------------------------------------------------------------------
 
@@ -295,9 +322,11 @@ class ConnectService:
 
     async def _line(self, account: Account, default: Account) -> Line:
         facts = await self._keys.facts(account.id)
-        report = facts.report if facts else None
+        seen = Sighting() if account.venue == PAPER else self._exchanges.seen(account)
+        report = _as_seen(facts.report, seen) if facts and facts.report else None
         found = key_rules.warnings(report, self._clock.now()) if report else ()
-        return Line(account, facts, found, account.id == default.id)
+        shown = replace(facts, report=report) if facts else None
+        return Line(account, shown, found, account.id == default.id, seen)
 
     async def holdings(self, user: User, name: str) -> Holdings:
         """What a disconnection would leave alone. Raises NotFound, BadArgument (paper), Busy."""
@@ -337,8 +366,17 @@ class ConnectService:
         await self._store.commit(Changes(audit=(AuditEntry(self._clock.now(), user_id, action, detail),)))
 
 
+def _out_of_reach(venue_id: str) -> VenueUnavailable:
+    return VenueUnavailable(f"{venue_id} cannot be reached just now; nothing was stored.", venue=venue_id)
+
+
+def _as_seen(report: KeyReport, seen: Sighting) -> KeyReport:
+    """The daily check knows the mode of then; every look since knows better."""
+    return replace(report, position_mode=seen.position_mode or report.position_mode)
+
+
 def _require_whole(venue_id: str, credentials: Credentials, *, passphrase: bool) -> None:
-    parts: Sequence[tuple[str, str]] = (("key", credentials.api_key), ("secret", credentials.secret))
+    parts: Sequence[tuple[str, str]] = (("API key", credentials.api_key), ("secret", credentials.secret))
     if passphrase:
         parts = (*parts, ("passphrase", credentials.passphrase))
     for name, value in parts:

@@ -19,7 +19,7 @@ from hashlib import sha256
 
 from chatbot.chat import ChatRef, Erasure, MessageRef, Request, RequestKind, UserRef
 from chatbot.domain.hedge import UserId
-from chatbot.domain.keys import looks_like_key
+from chatbot.domain.keys import defect, looks_like_key
 from chatbot.domain.shards import shard_of
 from chatbot.errors import Conflict, KeyRefused
 from chatbot.ports import (
@@ -51,6 +51,9 @@ class Part(StrEnum):
     KEY = "key"
     SECRET = "secret"  # noqa: S105 (the words, not the values)
     PASSPHRASE = "passphrase"  # noqa: S105
+
+
+_NAMES = {Part.KEY: "API key", Part.SECRET: "secret", Part.PASSPHRASE: "passphrase"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +177,8 @@ class KeyEntry:
     # --- when it is handled -----------------------------------------------------------------
 
     async def begin(self, user: User, chat: ChatRef, venue_id: str) -> Wanted:
+        """:raises Busy: too many tries lately"""
+        self._connecting.require_tries(user, venue_id)
         now = self._clock.now()
         await self._tickets.withdraw(user.id, now, kind=TicketKind.TYPED)
         ticket = self._ticket(user.id, chat, venue_id, now)
@@ -195,6 +200,7 @@ class KeyEntry:
         self._require_running(entry, held)
         if held is not None:
             _fill(entry, held.text)
+            await self._require_whole(entry)
         if len(entry.given) < len(entry.parts):
             entry.until = self._clock.now() + LASTS
             return Wanted(entry.ticket.venue, entry.wanted)
@@ -232,6 +238,14 @@ class KeyEntry:
             entry.given.clear()
             raise KeyRefused(f"That took too long. {again}")
 
+    async def _require_whole(self, entry: _Entry) -> None:
+        """What cannot be a key is told at once, not after the rest was typed, too."""
+        given = zip(entry.parts, entry.given, strict=False)
+        wrong = next(filter(None, (defect(_NAMES[part], text) for part, text in given)), "")
+        if wrong:
+            await self._end(entry)
+            raise KeyRefused(f"{wrong} Nothing was stored. `/connect {entry.ticket.venue}` starts again.")
+
     async def _end(self, entry: _Entry) -> None:
         self._entries.pop(entry.ticket.chat, None)
         try:
@@ -250,9 +264,10 @@ def _may_be_secret(request: Request) -> bool:
 
 
 def _fill(entry: _Entry, text: str) -> None:
-    """Several parts may come in one message; a passphrase may have spaces."""
-    words = [text.strip()] if entry.wanted is Part.PASSPHRASE else text.split()
-    room = len(entry.parts) - len(entry.given)
+    """Several parts may come in one message; a passphrase may have spaces, and what has more is one part."""
+    words, room = text.split(), len(entry.parts) - len(entry.given)
+    if entry.wanted is Part.PASSPHRASE or (len(words) > room and entry.parts[-1] is not Part.PASSPHRASE):
+        words = [text.strip()]
     if len(words) > room:
         entry.given += [*words[: room - 1], " ".join(words[room - 1 :])]
     else:

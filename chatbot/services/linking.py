@@ -69,7 +69,8 @@ class LinkDesk:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def issue(self, user: User, chat: ChatRef, venue_id: str) -> Links:
-        """What was issued before does not work any more."""
+        """What was issued before does not work any more. :raises Busy: too many tries lately"""
+        self._connecting.require_tries(user, venue_id)
         now = self._clock.now()
         browser, app = (
             self._ticket(kind, user, chat, venue_id, now) for kind in (TicketKind.LINK, TicketKind.APP)

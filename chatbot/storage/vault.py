@@ -102,6 +102,9 @@ class SqlVault:
     async def all_facts(self) -> tuple[KeyFacts, ...]:
         return tuple(KEY_FACTS.decode(row) for row in await self._session.rows(key_statements.key_facts()))
 
+    def fingerprint(self, venue_id: str, api_key: str) -> str:
+        return fingerprint(venue_id, api_key)
+
     async def holder(self, venue_id: str, api_key: str) -> AccountId | None:
         given: dict[str, Cell] = {"fingerprint": fingerprint(venue_id, api_key)}
         row = await self._session.first(key_statements.HOLDER, given)

@@ -38,7 +38,7 @@ async def test_with_a_position_in_the_way_the_switch_says_what_to_close() -> Non
         (card,) = await dialog.says("/hedge BTC")
         assert card.labels == ["Close…", "Switch to hedge mode"]
         await dialog.taps(card, "Switch to hedge mode")
-        assert "Close BTC first." in dialog.latest.text
+        assert "Close BTC first: /close BTC works in this mode, too." in dialog.latest.text
         assert "one-way" in await mode_of(dialog)
 
         await dialog.taps(card, "Close…")

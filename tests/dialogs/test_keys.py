@@ -9,10 +9,11 @@ from decimal import Decimal
 import pytest
 
 from chatbot.chat import Platform, UserRef
-from chatbot.domain.instrument import PositionMode
+from chatbot.domain.hedge import AccountId
+from chatbot.domain.instrument import PositionMode, PositionSide
 from chatbot.domain.quote import CloseQuote, CloseRequest, Quote
 from chatbot.errors import BadCredentials, Busy, MissingPermission, VenueUnavailable
-from chatbot.ports import Account, KeyReport
+from chatbot.ports import Account, KeyReport, Sighting
 from chatbot.venues.paper.faults import Late, Unavailable
 from tests.dialogs.harness import ANN, BOB, BTC, GROUP, NOON, Card, Dialog, a_dialog, home_of
 from tests.exchanges import ScriptedExchanges, key
@@ -324,10 +325,48 @@ async def test_tries_are_limited_and_the_exchange_is_left_alone_then(exchanges: 
     async with a_dialog(exchanges=exchanges) as dialog:
         for _ in range(6):
             await hands_in(dialog, key(), SECRET)
-        assert "too many tries" in (await hands_in(dialog, key(), SECRET)).text
+        await dialog.clock.advance(90)
+
+        told = await dialog.reads("/connect binance")
+
+        assert told.startswith("Those were too many tries on binance; nothing was sent. Try again in 9 min")
         assert len(exchanges.asked) == 6
-        await dialog.clock.advance(601)
+        await dialog.clock.advance(511)
         assert "does not accept" in (await hands_in(dialog, key(), SECRET)).text
+
+
+async def test_tries_on_one_exchange_are_none_on_another(exchanges: ScriptedExchanges) -> None:
+    exchanges.knows(key("b"))
+    async with a_dialog(exchanges=exchanges) as dialog:
+        for _ in range(6):
+            await hands_in(dialog, key(), SECRET)
+        assert "bybit is connected" in (await hands_in(dialog, key("b"), SECRET, venue="bybit")).text
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ((" a b c",), "The API key has a space in it"),
+        ((key(), "b c"), "The secret has a space in it"),
+        (("ab***cd",), "The API key is masked"),
+    ],
+)
+async def test_what_cannot_be_a_key_is_told_at_once_and_by_its_name(
+    exchanges: ScriptedExchanges, parts: tuple[str, ...], said: str
+) -> None:
+    async with a_dialog(exchanges=exchanges) as dialog:
+        card = await hands_in(dialog, *parts)
+        assert card.text.startswith(said)
+        assert "Nothing was stored. /connect binance starts again." in card.text
+        assert exchanges.asked == []
+
+
+async def test_a_key_of_letters_alone_is_kept_from_the_record_too(exchanges: ScriptedExchanges) -> None:
+    letters = "vmPUZEbmvnSDoVNHkqHlWFsOrzaKEwzvswpMuIgwCIPyhutIcolyRJugDduEhxAt"
+    async with a_dialog(exchanges=exchanges) as dialog:
+        (card,) = await dialog.says(letters)
+        assert "That looked like a key or a secret. I deleted it" in card.text
+        assert dialog.screen.erased == ["m1"]
 
 
 # --- what the exchange cannot tell ----------------------------------------------------------------
@@ -400,6 +439,24 @@ async def test_accounts_show_what_matters_and_no_more_of_a_key_than_its_end(
         assert card.labels == ["Make binance default", "Disconnect binance", "Connect an exchange"]
 
 
+async def test_accounts_show_the_mode_as_last_seen_and_a_clock_that_differs(
+    exchanges: ScriptedExchanges,
+) -> None:
+    exchanges.knows(key())
+    async with a_dialog(exchanges=exchanges) as dialog:
+        await hands_in(dialog, key(), SECRET)
+        (before,) = await dialog.says("/accounts")
+        assert "hedge mode" in before.text
+        account = await exchange_account(dialog)
+
+        exchanges.sightings[account.id] = Sighting(PositionMode.ONE_WAY, timedelta(seconds=-8))
+        (after,) = await dialog.says("/accounts")
+
+        assert "binance · binance · key …kkkk · one-way mode" in after.text
+        assert "hedges need hedge mode: /settings mode hedge on binance." in after.text
+        assert "The clock of binance is 8 s behind this bot's: live streams may be refused" in after.text
+
+
 async def test_orders_go_to_paper_until_the_user_says_otherwise(exchanges: ScriptedExchanges) -> None:
     exchanges.knows(key())
     async with a_dialog(exchanges=exchanges) as dialog:
@@ -420,7 +477,11 @@ async def test_who_turns_to_another_account_is_told_what_stays_open(exchanges: S
     async with a_dialog(exchanges=exchanges) as dialog:
         await hands_in(dialog, key(), SECRET)
         await dialog.does("/open BTC long 0.05 10x")
-        assert "#1 stays where it is" in await dialog.reads("/settings account binance")
+        one = await dialog.reads("/settings account binance")
+        assert "#1 stays where it is; commands and alerts find it by its number." in one
+        await dialog.does("/open ETH long 1 10x on paper")
+        two = await dialog.reads("/settings account binance")
+        assert "#1 and #2 stay where they are; commands and alerts find them by their numbers." in two
         assert "stays" not in await dialog.reads("/settings account paper")
         assert "BTC long 0.05" in await dialog.reads("/status")
 
@@ -509,6 +570,91 @@ async def test_a_hedge_of_a_disconnected_account_says_how_to_get_back(exchanges:
         await dialog.does("/open BTC long 0.05 10x")
         await leaves(dialog, "binance")
         assert "which has no key any more: /connect binance." in await dialog.reads("/close #1")
+
+
+async def trades_behind(dialog: Dialog, account: Account, quantity: str, *, opens: bool) -> None:
+    """The long, in the exchange's own app."""
+    await dialog.bot.exchange.trade_elsewhere(
+        account.id, BTC, PositionSide.LONG, Decimal(quantity), opens=opens, reference=f"{quantity} {opens}"
+    )
+
+
+async def a_pair_is_left_behind(exchanges: ScriptedExchanges, dialog: Dialog) -> Account:
+    """#1, BTC and hedged, on binance, whose key is gone."""
+    exchanges.knows(key())
+    await hands_in(dialog, key(), SECRET)
+    await dialog.says("/settings account binance")
+    await dialog.does("/open BTC long 0.05 10x")
+    await dialog.price(BTC, 110_000)
+    await dialog.does("/hedge BTC")
+    account = await exchange_account(dialog)
+    await leaves(dialog, "binance")
+    return account
+
+
+async def test_a_new_key_takes_up_the_account_whose_positions_it_holds(exchanges: ScriptedExchanges) -> None:
+    """Binance does not tell whose a key is."""
+    async with a_dialog(exchanges=exchanges) as dialog:
+        account = await a_pair_is_left_behind(exchanges, dialog)
+        exchanges.books[exchanges.knows(key("n"))] = account.id
+
+        card = await hands_in(dialog, key("n"), SECRET)
+
+        assert card.text.startswith("✅ binance has a new key · key …nnnn")
+        assert "It holds exactly what #1 held, so it is that account again, history and all." in card.text
+        assert await labels(dialog) == ["paper", "binance"]
+        await dialog.does("/close #1", button="Both at once")
+        assert "#1 BTC closed" in dialog.latest.text
+
+
+async def test_the_very_same_key_brings_its_account_back(exchanges: ScriptedExchanges) -> None:
+    """Also with nothing open, and when what was open has changed since."""
+    async with a_dialog(exchanges=exchanges) as dialog:
+        account = await a_pair_is_left_behind(exchanges, dialog)
+        await trades_behind(dialog, account, "0.02", opens=False)
+
+        card = await hands_in(dialog, key(), SECRET)
+
+        assert card.text.startswith("✅ binance has a new key · key …kkkk")
+        assert (await exchange_account(dialog)).id == account.id
+
+
+@pytest.mark.parametrize("changed", ["quantity", "price", "other account"])
+async def test_a_key_that_holds_something_else_is_a_new_account_and_says_what_to_do(
+    exchanges: ScriptedExchanges, changed: str
+) -> None:
+    async with a_dialog(exchanges=exchanges) as dialog:
+        account = await a_pair_is_left_behind(exchanges, dialog)
+        same = changed != "other account"
+        exchanges.books[exchanges.knows(key("n"))] = account.id if same else AccountId("another")
+        if same:
+            await trades_behind(dialog, account, "0.02", opens=False)
+        if changed == "price":
+            await dialog.price(BTC, 111_000)
+            await trades_behind(dialog, account, "0.02", opens=True)
+
+        card = await hands_in(dialog, key("n"), SECRET)
+
+        assert card.text.startswith("✅ binance-2 is connected · key …nnnn")
+        assert "⚠️ #1 on binance waits without a key. binance does not tell whose a key is" in card.text
+        assert ("/adopt SYMBOL on binance-2" in card.text) == same
+        if same:
+            await dialog.taps(card, "Adopt BTC")
+            assert "#2 BTC is a hedge of mine from now on" in dialog.latest.text
+
+
+async def test_an_exchange_that_is_gone_before_the_account_is_recognized_stores_nothing(
+    exchanges: ScriptedExchanges,
+) -> None:
+    async with a_dialog(exchanges=exchanges) as dialog:
+        account = await a_pair_is_left_behind(exchanges, dialog)
+        exchanges.books[exchanges.knows(key("n"))] = account.id
+        exchanges.door(account.id).faults.on_reads(Unavailable())
+
+        card = await hands_in(dialog, key("n"), SECRET)
+
+        assert "binance cannot be reached just now; nothing was stored" in card.text
+        assert await labels(dialog) == ["paper"]
 
 
 async def test_panic_is_about_every_account(exchanges: ScriptedExchanges) -> None:

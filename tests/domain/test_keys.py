@@ -12,6 +12,7 @@ HEX_64 = "3f9ad1c07be24586a0c1e2d3f4051627" * 2
 BINANCE = "vmPUZE6mv9SD5VNHk4HlWFsOr6aKE2zvsw0MuIgwCIPy6utIco14y7Ju91duEh8A"
 OKX_KEY = "9a1b2c3d-4e5f-6071-8293-a4b5c6d7e8f9"
 BYBIT_SECRET = "qW8eR7tY6uI5oP4aS3dF2gH1jK0lZ9xC8vB7"
+LETTERS = "vmPUZEbmvnSDoVNHkqHlWFsOrzaKEwzvswpMuIgwCIPyhutIcolyRJugDduEhxAt"
 BASE64 = "/kT9Zx+3qLw8Yv2Rb7Nn5Mm1Cc4Dd6Ee0Ff9Gg8Hh7Ii6Jj5Kk4Ll3Mm2Nn1Oo0Pp9Qq8Rr7Ss6Tt5Uu4=="
 
 
@@ -26,6 +27,9 @@ BASE64 = "/kT9Zx+3qLw8Yv2Rb7Nn5Mm1Cc4Dd6Ee0Ff9Gg8Hh7Ii6Jj5Kk4Ll3Mm2Nn1Oo0Pp9Qq8R
         BASE64,
         f"bg_{HEX_64[:32]}",
         f"my key is {BINANCE} ok?",
+        LETTERS,
+        f"{LETTERS[:40]}7{LETTERS[41:]}",
+        LETTERS[:36],
         f"apiKey={BINANCE}",
         f"/connect binance {BINANCE}",
         "-----BEGIN PRIVATE KEY-----\nMC4CAQAwBQYDK2VwBCIEIA==",
@@ -47,6 +51,9 @@ def test_keys_and_secrets_are_recognized(text: str) -> None:
         "https://www.example.com/futures/en/my/settings/api-management?ref=2026a1b2c3d4e5f6a7b8c9d0e1f2",
         "/start 4fJx_0aB-9cD1eF2gH3i",
         "Donaudampfschifffahrtsgesellschaftskapitaen",
+        "ThisIsTheVeryLongNameOfAnAbstractFactoryOfSomeFactories",
+        "WHATISTHELIQUIDATIONPRICEOFMYPOSITIONNUMBERTHREEONBINANCE",
+        "whatistheliquidationpriceofmypositionnumberthreeonbinance",
         "what is the liquidation price of my position number 3 on binance",
     ],
 )

@@ -11,7 +11,7 @@ import re
 import sqlite3
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -116,6 +116,15 @@ class Stand:
         """Of the same account at the venue, to its owner; its book is another one here."""
         key, secret, passphrase = OTHER_KEYS[self.venue_id]
         self.server.create_account(key, secret=secret, passphrase=passphrase, ips=("127.0.0.1",))
+        return key, secret, passphrase
+
+    def renewed_key(self) -> tuple[str, str, str]:
+        """Of the very same account and its book; the one before is revoked."""
+        key, secret, passphrase = OTHER_KEYS[self.venue_id]
+        accounts = self.server.market.accounts
+        del accounts[self.holder.key.key]
+        self.holder.key = replace(self.holder.key, key=key, secret=secret, passphrase=passphrase)
+        accounts[key] = self.holder
         return key, secret, passphrase
 
     # --- the exchange -------------------------------------------------------------------------

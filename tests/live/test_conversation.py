@@ -149,6 +149,62 @@ async def test_one_way_mode_is_explained_and_left_by_a_button_once_nothing_is_op
         assert await floor.complaints() == []
 
 
+@pytest.mark.parametrize("venue_id", MAJORS)
+@pytest.mark.parametrize("command", ["/hedge ETH", "/open BTC long 0.1"])
+async def test_a_mode_that_was_changed_elsewhere_is_seen_by_the_next_offer(
+    venue_id: str, command: str
+) -> None:
+    async with a_floor(venue_id) as floor:
+        await floor.goes_live()
+        await floor.passes(5)
+        await floor.holder.set_position_mode(PositionMode.ONE_WAY)
+        await floor.trades_one_way("1")
+        await floor.passes(5)
+
+        refused = await floor.phone.asks(command, "one-way mode")
+
+        assert f"Close ETH first: /close ETH on {venue_id} works in this mode, too." in refused.text
+        assert refused.labels == ["Close…", "Switch to hedge mode"]
+        listed = await floor.phone.asks("/accounts", "Accounts: 2")
+        assert f"{venue_id} · key …{KEYS[venue_id][0][-4:]} · one-way mode" in listed.text
+        assert f"hedges need hedge mode: /settings mode hedge on {venue_id}." in listed.text
+
+
+@pytest.mark.parametrize("venue_id", MAJORS)
+async def test_a_mode_that_was_changed_with_nothing_open_is_seen_at_once(venue_id: str) -> None:
+    async with a_floor(venue_id) as floor:
+        await floor.goes_live()
+        await floor.phone.asks("/status", "Nothing")
+        await floor.holder.set_position_mode(PositionMode.ONE_WAY)
+
+        refused = await floor.phone.asks("/open ETH long 1", "one-way mode")
+
+        await floor.phone.chooses(refused, "Switch to hedge mode", f"{venue_id} is in hedge mode")
+        await floor.does("/open ETH long 1", "#1 ETH is open")
+
+
+@pytest.mark.parametrize("venue_id", MAJORS)
+@pytest.mark.parametrize("late", [False, True])
+async def test_a_one_way_position_is_protected_and_closed_here(venue_id: str, late: bool) -> None:
+    async with a_floor(venue_id) as floor:
+        if late:
+            await floor.goes_live()
+        await floor.holder.set_position_mode(PositionMode.ONE_WAY)
+        await floor.trades_one_way("1")
+        if not late:
+            await floor.goes_live()
+
+        await floor.does("/close ETH 40%", "#1 ETH: realized -0.45", button="Close")
+        assert await floor.held() == await floor.ledger() == {LONG: Decimal("0.6")}
+        await floor.does("/adjust #1 sl 1900", "the stops of the long are changed")
+        await floor.does("/close #1", "#1 ETH closed", button="Close")
+
+        await floor.looks()
+        assert await floor.held() == await floor.ledger() == {}
+        assert await floor.complaints() == []
+        await floor.phone.asks("/settings mode hedge", f"{venue_id} is in hedge mode")
+
+
 async def test_a_position_from_elsewhere_is_found_and_hedged(floor: Floor) -> None:
     await floor.trades_elsewhere(LONG, "1")
     await floor.price("2200")

@@ -142,6 +142,26 @@ async def test_one_key_is_one_account(floor: Floor) -> None:
     assert len([a for a in await floor.bot.store.accounts() if a.venue == floor.venue_id]) == 1
 
 
+@pytest.mark.parametrize("same", [True, False])
+async def test_after_a_disconnection_an_open_hedge_goes_on_with_the_next_key(
+    floor: Floor, same: bool
+) -> None:
+    """Binance does not tell whose a key is: there, what it holds says it."""
+    await floor.phone.chooses(await floor.connects(), f"Use {floor.venue_id}", "Orders go to")
+    await floor.does("/open ETH long 1", "#1 ETH is open")
+    await floor.price("2300")
+    await floor.does("/hedge ETH", "#1 ETH is hedged")
+    asked = await floor.phone.asks(f"/disconnect {floor.venue_id}", "#1 is open there")
+    await floor.phone.chooses(asked, "Yes, disconnect", "is disconnected")
+
+    await floor.connects(None if same else floor.renewed_key(), f"{floor.venue_id} has a new key")
+
+    await floor.does("/close #1", "#1 ETH closed", button="Both at once")
+    await floor.looks()
+    assert await floor.held() == await floor.ledger() == {}
+    assert await floor.complaints() == []
+
+
 async def test_another_key_of_the_same_exchange_account_takes_the_place_of_the_first(floor: Floor) -> None:
     """Binance does not tell whose a key is."""
     await floor.connects()

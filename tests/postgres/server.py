@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,16 +29,14 @@ SUPERUSER = "postgres"
 TEMPLATE = "template_hedgerow"
 # Those who may run a server when the tests are run by root, who may not.
 _OTHERS = ("postgres", "nobody")
-_QUICK = {
-    "listen_addresses": "",
+_ALWAYS = {"listen_addresses": "''", "max_connections": "200", "shared_buffers": "64MB", "jit": "off"}
+_FORGETFUL = {
     "fsync": "off",
     "full_page_writes": "off",
     "wal_level": "minimal",
     "max_wal_senders": "0",
-    "max_connections": "200",
-    "shared_buffers": "64MB",
     "autovacuum": "off",
-    "jit": "off",
+    "deadlock_timeout": "20ms",
 }
 # A user whose password is asked, so that a wrong one can be tried.
 _LOGINS = "local all guarded scram-sha-256\nlocal all all trust\n"
@@ -63,15 +62,21 @@ def prepare_folder() -> None:
 def remove_folder() -> None:
     folder = os.environ.pop(FOLDER, None)
     if folder is not None:
-        server = Server(Path(folder))
-        if (server.data / "postmaster.pid").exists():
-            server.stop()
-        shutil.rmtree(folder, ignore_errors=True)
+        remove(Server(Path(folder)))
+
+
+def remove(server: Server) -> None:
+    if (server.data / "postmaster.pid").exists():
+        server.stop()
+    shutil.rmtree(server.folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
 class Server:
+    """``durable``: what it has committed survives a power cut, as that of a real one."""
+
     folder: Path
+    durable: bool = False
 
     @property
     def data(self) -> Path:
@@ -87,7 +92,8 @@ class Server:
                 self._make()
                 self.start()
                 self.execute(f"CREATE DATABASE {TEMPLATE}")
-                asyncio.run(upgrade(self.url(TEMPLATE)))
+                with ThreadPoolExecutor(1) as thread:  # whoever asks may be in a loop of its own
+                    thread.submit(lambda: asyncio.run(upgrade(self.url(TEMPLATE)))).result()
                 (self.folder / "ready").touch()
 
     @contextmanager
@@ -114,9 +120,9 @@ class Server:
         (self.data / "pg_hba.conf").write_text(_LOGINS)
 
     def start(self) -> None:
-        given = {**_QUICK, "unix_socket_directories": str(self.folder)}
-        options = " ".join(f"-c {name}={value}" for name, value in given.items() if value)
-        options += " -c listen_addresses="
+        given = {**_ALWAYS, **({} if self.durable else _FORGETFUL)}
+        given["unix_socket_directories"] = str(self.folder)
+        options = " ".join(f"-c {name}={value}" for name, value in given.items())
         self._control("start", "-o", options, "-l", str(self.data / "log"))
 
     def stop(self, mode: str = "immediate") -> None:
@@ -126,14 +132,12 @@ class Server:
         self._run("pg_ctl", command, "-w", "-D", str(self.data), *arguments)
 
     def _run(self, program: str, *arguments: str) -> None:
-        binaries = find_binaries()
-        assert binaries is not None
         account = _account()
         identity: dict[str, Any] = {}
         if account is not None:
             identity = {"user": account.pw_uid, "group": account.pw_gid, "extra_groups": []}
         done = subprocess.run(
-            [binaries / program, *arguments],
+            [self._program(program), *arguments],
             cwd=self.folder,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
@@ -151,16 +155,52 @@ class Server:
     def drop(self, database: str) -> None:
         self.execute(f"DROP DATABASE IF EXISTS {database} WITH (FORCE)")
 
+    def dump(self, database: str) -> str:
+        """The schema as the server's own tool tells it."""
+        command = [
+            str(find_binaries()) + "/pg_dump",
+            "--schema-only",
+            "-h",
+            str(self.folder),
+            "-U",
+            SUPERUSER,
+        ]
+        done = subprocess.run([*command, database], check=True, capture_output=True, text=True)
+        return done.stdout
+
     def execute(self, *statements: str, database: str = "postgres") -> None:
-        command = [str(find_binaries()) + "/psql", "-qAtX", "-h", str(self.folder), "-U", SUPERUSER]
         given = itertools.chain.from_iterable(("-c", each) for each in statements)
-        subprocess.run(
-            [*command, "-v", "ON_ERROR_STOP=1", "-d", database, *given],
-            check=True,
+        self._as_client("psql", "-qAtX", "-v", "ON_ERROR_STOP=1", "-d", database, *given)
+
+    def _as_client(self, program: str, *arguments: str) -> str:
+        done = subprocess.run(
+            [self._program(program), f"--host={self.folder}", f"--username={SUPERUSER}", *arguments],
             capture_output=True,
             text=True,
+            check=False,
             env={"PATH": os.environ["PATH"]},
         )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    @staticmethod
+    def _program(name: str) -> Path:
+        binaries = find_binaries()
+        assert binaries is not None
+        return binaries / name
+
+
+@contextmanager
+def a_server_alone(*, durable: bool = False) -> Iterator[Server]:
+    """For who stops it."""
+    folder = tempfile.mkdtemp(prefix="hpa")
+    Path(folder).chmod(0o755)
+    server = Server(Path(folder), durable)
+    try:
+        server.ensure()
+        yield server
+    finally:
+        remove(server)
 
 
 def _account() -> pwd.struct_passwd | None:

@@ -88,7 +88,7 @@ async def test_a_position_stands_in_the_way_of_a_switch_and_is_named(world: Worl
     await world.open(ETH)
     await world.open(BTC, quantity="0.01")
 
-    with pytest.raises(LimitExceeded, match=r"Close BTC and ETH first\."):
+    with pytest.raises(LimitExceeded, match="Close BTC and ETH first: `/close` works"):
         await switch(world, ONE_WAY)
 
     assert (await world.view()).position_mode is HEDGE
@@ -127,7 +127,7 @@ async def test_in_one_way_mode_nothing_is_offered_and_nothing_is_sent(world: Wor
     with pytest.raises(OneWayMode) as refused:
         await world.bot.hedging.offer_hedge(world.user, CHAT, HedgeRequest(ETH))
 
-    assert refused.value.obstacle == "Close ETH first."
+    assert refused.value.obstacle == "Close ETH first: `/close ETH` works in this mode, too."
     assert "one-way mode" in refused.value.message
     assert len((await world.view()).positions) == 1
 

@@ -24,8 +24,8 @@ def ticket(name: str = "t1", kind: TicketKind = TicketKind.LINK) -> Ticket:
 
 
 @pytest.fixture
-async def database() -> AsyncIterator[Database]:
-    async with open_database("sqlite+aiosqlite://") as database:
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with open_database(database_url) as database:
         await database.store.commit(samples.PEOPLE)
         await database.tickets.issue([ticket(), ticket("t2", TicketKind.TYPED)])
         yield database

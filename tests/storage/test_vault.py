@@ -31,9 +31,13 @@ def account(number: int = 1, venue: str = "binance") -> Account:
     return replace(samples.account(f"a{number}x"), venue=venue, label=f"{venue}-{number}")
 
 
+# What looks into the file; for PostgreSQL see test_postgres.py.
+IN_A_FILE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+
+
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(f"sqlite+aiosqlite:///{tmp_path}/t.db") as database:
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with open_database(database_url) as database:
         await database.store.commit(samples.PEOPLE)
         yield database
 
@@ -74,12 +78,14 @@ async def test_an_account_without_a_key_says_how_to_give_it_one(vault: SqlVault)
         await vault.open(account())
 
 
+@IN_A_FILE
 async def test_no_secret_is_on_the_disk(vault: SqlVault, tmp_path: Path) -> None:
     await vault.keep(account(), SECRETS)
     for secret in (SECRETS.api_key, SECRETS.secret, SECRETS.passphrase):
         assert secret.encode() not in on_disk(tmp_path)
 
 
+@IN_A_FILE
 async def test_a_forgotten_key_is_gone_from_every_file(
     vault: SqlVault, database: Database, tmp_path: Path
 ) -> None:
@@ -99,6 +105,7 @@ async def test_a_forgotten_key_is_gone_from_every_file(
     assert [each.id for each in await database.store.former_accounts(account().user_id)] == ["a1x"]
 
 
+@IN_A_FILE
 async def test_forgetting_among_many_writers_leaves_nothing_and_loses_no_write(
     vault: SqlVault, database: Database, tmp_path: Path
 ) -> None:
@@ -140,6 +147,7 @@ def test_no_two_envelopes_share_a_key_or_a_nonce() -> None:
     assert len({each.ciphertext for each in sealed}) == 50
 
 
+@IN_A_FILE
 async def test_a_row_moved_to_another_account_does_not_open(vault: SqlVault, tmp_path: Path) -> None:
     await vault.keep(account(1), SECRETS)
     await vault.keep(account(2), Credentials("another-key", "another-secret"))

@@ -24,8 +24,8 @@ from tests.storage.samples import HEDGE_ID, LATER
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    async with open_database(f"sqlite+aiosqlite:///{tmp_path}/hedgerow.db") as database:
+async def database(database_url: str) -> AsyncIterator[Database]:
+    async with open_database(database_url) as database:
         await database.store.commit(samples.PEOPLE)
         await database.store.commit(Changes(hedges=(samples.hedge(),)))
         yield database
@@ -83,6 +83,7 @@ async def test_only_one_of_many_taps_spends_a_quote(database: Database) -> None:
     assert sum(isinstance(outcome, Conflict) for outcome in outcomes) == 19
 
 
+@pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
 async def test_a_task_that_gives_up_does_not_stop_the_others(database: Database) -> None:
     hedges = [
         samples.hedge(f"n{number}", number=100 + number, symbol=Symbol(f"S{number}")) for number in range(6)
@@ -98,9 +99,8 @@ async def test_a_task_that_gives_up_does_not_stop_the_others(database: Database)
     assert await database.store.hedge(HedgeId("n5")) is not None
 
 
-async def test_what_is_being_written_is_finished_before_closing(tmp_path: Path) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path}/hedgerow.db"
-    database = await Database.open(url)
+async def test_what_is_being_written_is_finished_before_closing(database_url: str) -> None:
+    database = await Database.open(database_url)
     await database.store.commit(samples.PEOPLE)
     hedges = [
         samples.hedge(f"n{number}", number=number, symbol=Symbol(f"S{number}")) for number in range(100)
@@ -111,7 +111,7 @@ async def test_what_is_being_written_is_finished_before_closing(tmp_path: Path) 
     await asyncio.gather(*commits)
     with pytest.raises(StorageError, match="closed"):
         await database.store.commit(Changes(hedges=(samples.hedge("late", number=500),)))
-    async with open_database(url) as again:
+    async with open_database(database_url) as again:
         assert len(await again.store.live_hedges()) == 100
 
 

@@ -152,6 +152,27 @@ async def test_health_tells_the_clock_and_the_markets(
     assert abs(health.offset - timedelta(seconds=3)) < timedelta(seconds=1)
 
 
+async def test_a_clock_that_differs_is_told_once_in_the_log_and_to_whoever_asks(
+    server: VenueServer, venue_id: str, exchanges: CcxtExchanges, caplog: pytest.LogCaptureFixture
+) -> None:
+    account = Account(AccountId("a1"), UserId("u1"), venue_id, "mine", datetime.now(UTC))
+    credentials = key_of(server, "good-key-0001")
+    await exchanges.venue(account, credentials).view()
+    assert exchanges.seen(account).position_mode is PositionMode.HEDGE
+    assert not [record for record in caplog.records if "clock differs" in record.message]
+
+    server.skew = timedelta(seconds=8)
+    for _ in range(2):
+        await exchanges.health(venue_id)
+
+    ahead = exchanges.seen(account).clock_ahead
+    assert ahead is not None
+    assert abs(ahead - timedelta(seconds=8)) < timedelta(seconds=1)
+    said = [record for record in caplog.records if "clock differs" in record.message]
+    assert len(said) == 1
+    assert said[0].levelno == logging.WARNING
+
+
 async def test_a_clock_that_is_wrong_is_made_up_for(
     server: VenueServer, venue_id: str, exchanges: CcxtExchanges
 ) -> None:

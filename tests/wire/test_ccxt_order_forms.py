@@ -91,6 +91,7 @@ async def sent(
     opens: bool = False,
     type: OrderType = OrderType.MARKET,
     margin_mode: MarginMode = MarginMode.CROSS,
+    one_way: bool = False,
 ) -> tuple[str, Any, dict[str, str]]:
     """Path, parameters and headers of the one request that an order makes."""
     quirks, clock = TABLE[venue_id], SystemClock()
@@ -103,6 +104,7 @@ async def sent(
         key = WALLET if venue_id == "aster" else KEY
         access = Access(quirks, template, limiter, clock, {"ETHUSDT": SYMBOL}, key)
         memory = AccountMemory(held={(SYMBOL, leg): margin_mode})
+        memory.one_way = frozenset({SYMBOL}) if one_way else frozenset()
         instrument = replace(an_instrument("ETH", lot="0.1", tick="0.01"), contract_size=Decimal("0.1"))
         sender = Sender(
             Dialect(access, memory), Marketplace(quirks, connections, clock), {SYMBOL: instrument}
@@ -230,8 +232,70 @@ async def test_an_order_names_its_leg_in_the_venues_own_words(venue_id: str, wis
     assert not {"Referer", "X-CHANNEL-API-CODE", "X-SOURCE-KEY", "X-Gate-Channel-Id"} & headers.keys()
 
 
+# Where the account has one position per symbol: named so, and only reduced.
+ONE_WAY_FORMS: dict[str, dict[str, dict[str, Any]]] = {
+    "binance": {
+        "close long": {"side": "SELL", "positionSide": "BOTH", "reduceOnly": "true"},
+        "close short": {"side": "BUY", "positionSide": "BOTH", "reduceOnly": "true"},
+        "stop long": {"side": "SELL", "positionSide": "BOTH", "reduceOnly": "true", "type": "STOP_MARKET"},
+    },
+    "bybit": {
+        "close long": {"side": "Sell", "positionIdx": 0, "reduceOnly": True},
+        "close short": {"side": "Buy", "positionIdx": 0, "reduceOnly": True},
+        "stop long": {"side": "Sell", "positionIdx": 0, "reduceOnly": True, "triggerDirection": 2},
+    },
+    "okx": {
+        "close long": {"side": "sell", "posSide": "net", "reduceOnly": True},
+        "close short": {"side": "buy", "posSide": "net", "reduceOnly": True},
+        "stop long": {"side": "sell", "posSide": "net", "reduceOnly": True, "slTriggerPx": "1500"},
+    },
+    "bitget": {
+        "close long": {"side": "sell", "tradeSide": None, "reduceOnly": "YES"},
+        "close short": {"side": "buy", "tradeSide": None, "reduceOnly": "YES"},
+    },
+    "gate": {
+        "close long": {"size": -2, "reduce_only": True},
+        "close short": {"size": 2, "reduce_only": True},
+    },
+    "kucoin": {
+        "close long": {"side": "sell", "positionSide": "BOTH", "reduceOnly": True},
+        "close short": {"side": "buy", "positionSide": "BOTH", "reduceOnly": True},
+    },
+    "bingx": {
+        "close long": {"side": "SELL", "positionSide": "BOTH", "reduceOnly": "true"},
+        "close short": {"side": "BUY", "positionSide": "BOTH", "reduceOnly": "true"},
+    },
+    "phemex": {
+        "close long": {"side": "Sell", "posSide": "Merged", "reduceOnly": True},
+        "close short": {"side": "Buy", "posSide": "Merged", "reduceOnly": True},
+    },
+    "aster": {
+        "close long": {"side": "SELL", "positionSide": "BOTH", "reduceOnly": "true"},
+        "close short": {"side": "BUY", "positionSide": "BOTH", "reduceOnly": "true"},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("venue_id", "wish"), [(v, wish) for v, forms in ONE_WAY_FORMS.items() for wish in forms]
+)
+async def test_the_only_position_of_a_one_way_account_is_reduced(venue_id: str, wish: str) -> None:
+    deed, _, leg = wish.partition(" ")
+
+    _, params, _ = await sent(
+        venue_id,
+        LONG if leg == "long" else SHORT,
+        type=TYPES.get(deed, OrderType.MARKET),
+        one_way=True,
+    )
+
+    params = params[0] if isinstance(params, list) else params
+    wanted = ONE_WAY_FORMS[venue_id][wish]
+    assert {name: params.get(name) for name in wanted} == wanted
+
+
 def test_every_exchange_has_its_forms() -> None:
-    assert FORMS.keys() == TABLE.keys()
+    assert FORMS.keys() == ONE_WAY_FORMS.keys() == TABLE.keys()
 
 
 @pytest.mark.parametrize(

@@ -21,6 +21,7 @@ REFUSALS: Final = (
 
 _UNIQUE = "23505"
 _AGAIN = frozenset({"40001", "40P01"})
+_DATA = "22"
 _GONE_CLASSES = ("08", "57P", "58")
 
 _ADVICE = {
@@ -34,7 +35,6 @@ _ADVICE = {
     "55P03": "is held up by another program; try again",
     "57014": "did not answer in time; try again",
     "25006": "cannot be written: it is a standby or set to read-only",
-    "22021": "takes no broken characters and no number beyond 64 bits",
     "42704": "does not know a word at the end of HEDGEROW_DATABASE_URL, after the question mark",
 }
 _BROKEN_VALUE = "takes no broken characters and no number beyond 64 bits"
@@ -65,9 +65,11 @@ def in_words(error: BaseException, place: Place, conflict: str = "") -> StorageE
 
 
 def _advice(error: BaseException) -> str:
-    known = _ADVICE.get(code_of(error))
-    if known is not None:
-        return known
+    code = code_of(error)
+    if code in _ADVICE:
+        return _ADVICE[code]
+    if code.startswith(_DATA):
+        return _BROKEN_VALUE
     if isinstance(error, TimeoutError):
         return "did not answer in time; try again"
     if is_gone(error):
@@ -76,4 +78,4 @@ def _advice(error: BaseException) -> str:
         return "has an address that the driver cannot read; check HEDGEROW_DATABASE_URL"
     if isinstance(error, ValueError | OverflowError):
         return _BROKEN_VALUE
-    return f"refused a statement: {type(error).__name__} {code_of(error)}".rstrip()
+    return f"refused a statement: {type(error).__name__} {code}".rstrip()

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from chatbot.domain.hedge import AccountId
 from chatbot.errors import BadCredentials, InstrumentUnavailable
-from chatbot.ports import Account, Clock, Credentials, KeyReport
+from chatbot.ports import Account, Clock, Credentials, KeyReport, Sighting
 from chatbot.venues.ccxt import table
 from chatbot.venues.ccxt.clones import Connections
 from chatbot.venues.ccxt.dialects.common import Dialect
@@ -79,6 +79,13 @@ class CcxtExchanges:
         memory = self._memories.setdefault(account.id, AccountMemory())
         return CcxtVenue(self.marketplace(account.venue), credentials, memory)
 
+    def seen(self, account: Account) -> Sighting:
+        memory, place = self._memories.get(account.id), self._places.get(account.venue)
+        return Sighting(
+            position_mode=None if memory is None else memory.mode,
+            clock_ahead=None if place is None else place.clock_ahead,
+        )
+
     def room(self, venue_id: str) -> bool:
         place = self._places.get(venue_id)
         return place is None or place.limiter.roomy
@@ -121,6 +128,8 @@ class CcxtExchanges:
         return self._places[quirks.id]
 
     async def close(self) -> None:
+        for place in self._places.values():
+            place.close()
         await self._connections.close()
         await asyncio.sleep(0)  # lets the transports close
 

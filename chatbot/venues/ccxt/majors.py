@@ -85,7 +85,7 @@ BINANCE = Quirks(
         "fetchMargins": False,
         "warnOnFetchOpenOrdersWithoutSymbol": False,
     },
-    legs=legs({"positionSide": "LONG"}, {"positionSide": "SHORT"}),
+    legs=legs({"positionSide": "LONG"}, {"positionSide": "SHORT"}, one_way={"positionSide": "BOTH"}),
     stop_params={"workingType": "MARK_PRICE"},
     orders=BINANCE_ORDER,
     stops=BINANCE_STOP,
@@ -178,7 +178,9 @@ BYBIT = Quirks(
         "enableUnifiedAccount": True,
         "unifiedMarginStatus": 6,
     },
-    legs=legs({"positionIdx": 1}, {"positionIdx": 2}, closing={"reduceOnly": True}),
+    legs=legs(
+        {"positionIdx": 1}, {"positionIdx": 2}, one_way={"positionIdx": 0}, closing={"reduceOnly": True}
+    ),
     stop_params={"triggerBy": "MarkPrice"},
     orders=BYBIT_ORDER,
     stops=BYBIT_ORDER,
@@ -288,7 +290,7 @@ OKX = Quirks(
     },
     passphrase=True,
     inverse=True,
-    legs=legs({"posSide": "long"}, {"posSide": "short"}),
+    legs=legs({"posSide": "long"}, {"posSide": "short"}, one_way={"posSide": "net"}),
     stop_params={"slTriggerPxType": "mark", "tpTriggerPxType": "mark"},
     stop_client_id=("clientOrderId", "algoClOrdId"),
     orders=OKX_ORDER,

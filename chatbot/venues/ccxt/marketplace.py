@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,8 +13,8 @@ from typing import Any, Generic, TypeVar
 
 from chatbot.domain.instrument import Instrument, Symbol
 from chatbot.domain.market import MarketState, OrderBook
-from chatbot.errors import InstrumentUnavailable, VenueUnavailable
-from chatbot.ports import Clock, Credentials
+from chatbot.errors import InstrumentUnavailable, VenueError, VenueUnavailable
+from chatbot.ports import ROUTINE, Clock, Credentials
 from chatbot.venues.ccxt import parse
 from chatbot.venues.ccxt.access import STUMBLES, Access, together
 from chatbot.venues.ccxt.clones import Client, Connections, make_template
@@ -28,12 +30,14 @@ from chatbot.venues.ccxt.quirks import Call, Quirks
 from chatbot.venues.ccxt.reading import Garbled
 from chatbot.venues.ccxt.streams import Connection, know_markets, stream_template, tells_positions
 
+log = logging.getLogger(__name__)
 Value = TypeVar("Value")
 
 DIALECTS: Mapping[str, type[Dialect]] = {"binance": Binance, "bybit": Bybit, "okx": Okx}
 LISTING_IS_FRESH_FOR = timedelta(hours=6)
 OFFSET_IS_FRESH_FOR = timedelta(minutes=10)
 PRICES_ARE_FRESH_FOR = timedelta(seconds=1)
+CLOCKS_MAY_DIFFER = timedelta(seconds=5)  # requests bear the venue's time, but streams are signed by ours
 
 
 class Once(Generic[Value]):
@@ -70,6 +74,30 @@ class Once(Generic[Value]):
         self._value = await ask()
         self._read_at = began
         return self._value
+
+
+class Kept(Once[Value]):
+    """As ``Once``, but an old value is given at once and replaced meanwhile: some lists take 15 s to load,
+    and an order must not wait for one.
+    """
+
+    _replacing: asyncio.Task[None] | None = None
+
+    async def get(self, ask: Callable[[], Awaitable[Value]]) -> Value:
+        if self._value is None:
+            return await super().get(ask)
+        if self._is_old() and (self._replacing is None or self._replacing.done()):
+            self._replacing = asyncio.create_task(self._replace(ask), name="a list is read again")
+        return self._value
+
+    async def _replace(self, ask: Callable[[], Awaitable[Value]]) -> None:
+        ROUTINE.set(True)
+        with contextlib.suppress(VenueError):
+            await self._ask(ask)
+
+    def close(self) -> None:
+        if self._replacing is not None:
+            self._replacing.cancel()
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,12 +137,13 @@ class Marketplace:
         self._api_url = api_url
         self.practice = practice
         self._prices_fresh_for = prices_fresh_for
-        self._listing: Once[Listing] = Once(clock, LISTING_IS_FRESH_FOR)
+        self._listing: Kept[Listing] = Kept(clock, LISTING_IS_FRESH_FOR)
         self._offset: Once[float] = Once(clock, OFFSET_IS_FRESH_FOR)
-        self._listed: Once[Mapping[Symbol, Instrument]] = Once(clock, LISTING_IS_FRESH_FOR)
+        self._listed: Kept[Mapping[Symbol, Instrument]] = Kept(clock, LISTING_IS_FRESH_FOR)
         self._markets: dict[Symbol, Once[MarketState]] = {}
         self._books: dict[tuple[Symbol, int], Once[OrderBook]] = {}
         self._streams: Client | None = None
+        self.clock_ahead: timedelta | None = None
 
     async def dialect(self, credentials: Credentials | None, memory: AccountMemory | None = None) -> Dialect:
         """The way of one account. Raises VenueUnavailable while the markets cannot be loaded."""
@@ -159,6 +188,10 @@ class Marketplace:
         once = self._books.setdefault(key, Once(self.clock, self._prices_fresh_for))
         return await once.get(lambda: dialect.book(instrument, depth))
 
+    def close(self) -> None:
+        self._listing.close()
+        self._listed.close()
+
     async def health(self) -> Health:
         try:
             self._listing.forget()
@@ -188,7 +221,18 @@ class Marketplace:
         """By how many milliseconds our clock is ahead: requests bear the venue's time."""
         if template.has.get("fetchTime") is not True:
             return 0.0
-        return float(await self._ask(template, "load_time_difference"))
+        difference = float(await self._ask(template, "load_time_difference"))
+        self._note_clock(timedelta(milliseconds=-difference))
+        return difference
+
+    def _note_clock(self, ahead: timedelta) -> None:
+        """The log is told when it begins, not every ten minutes."""
+        before, self.clock_ahead = self.clock_ahead, ahead
+        if abs(ahead) > CLOCKS_MAY_DIFFER and (before is None or abs(before) <= CLOCKS_MAY_DIFFER):
+            log.warning(
+                "the exchange's clock differs from ours: streams may be refused",
+                extra={"venue": self.quirks.id, "venue_ahead_s": round(ahead.total_seconds(), 1)},
+            )
 
     async def _ask(self, template: Client, method: str) -> Any:
         try:

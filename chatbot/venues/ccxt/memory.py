@@ -27,13 +27,17 @@ class OrderName:
 
 @dataclass(slots=True)
 class AccountMemory:
-    """``wanted`` modes were set by us where the venue keeps none; ``held`` are those of the positions."""
+    """``wanted`` modes were set by us where the venue keeps none; ``held`` are those of the positions.
+
+    ``one_way``: markets whose position is the only one that can stand there.
+    """
 
     symbols: frozenset[Symbol] = frozenset()
     wanted: dict[LegKey, MarginMode] = field(default_factory=dict)
     leverage: dict[LegKey, Decimal] = field(default_factory=dict)
     held: dict[LegKey, MarginMode] | None = None
     mode: PositionMode | None = None
+    one_way: frozenset[Symbol] = frozenset()
     mode_at: datetime | None = None
     instruments: Mapping[Symbol, Instrument] | None = None
     instruments_at: datetime | None = None

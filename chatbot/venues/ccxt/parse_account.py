@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 
 from chatbot.domain.account import Balance, LegSetting, Position
-from chatbot.domain.instrument import ZERO, Instrument, MarginMode, PositionSide, Symbol
+from chatbot.domain.instrument import ZERO, Instrument, MarginMode, PositionMode, PositionSide, Symbol
 from chatbot.venues.ccxt.quirks import BalanceFields, PositionFields
 from chatbot.venues.ccxt.reading import Answer
 
@@ -48,6 +48,13 @@ def side_of(told: Answer, fields: PositionFields, amount: Decimal) -> PositionSi
     if fields.one_way == fields.quantity:
         return PositionSide.LONG if amount > 0 else PositionSide.SHORT
     return told.one_of(fields.legs, fields.one_way)
+
+
+def stands_alone(told: Answer, fields: PositionFields, mode: PositionMode) -> bool:
+    """A position of one-way mode names no leg; ``mode`` is believed where the venue names the side anyhow."""
+    if fields.leg == fields.one_way:
+        return mode is PositionMode.ONE_WAY
+    return told.optional_text(fields.leg) not in fields.legs
 
 
 def _mode(told: Answer, fields: PositionFields, setting: LegSetting | None) -> MarginMode:

@@ -8,6 +8,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from chatbot.domain.instrument import ZERO, Instrument, OrderSide, PositionSide
+from chatbot.domain.intent import Purpose, purpose_of
 from chatbot.domain.order import (
     FundingPayment,
     OrderReport,
@@ -55,6 +56,14 @@ def report(told: Answer, fields: Fields, instrument: Instrument, *, prefix: str 
         trigger_price=trigger,
         reason=_reason(told, fields, status),
     )
+
+
+def one_way_leg(side: OrderSide, profit: Decimal, client_order_id: str) -> PositionSide:
+    """Of a trade that names no leg: what realizes a profit closes; orders of ours say it."""
+    opened = PositionSide.LONG if side is OrderSide.BUY else PositionSide.SHORT
+    purpose = purpose_of(client_order_id)
+    closes = profit != 0 if purpose is None else purpose is not Purpose.OPEN
+    return opened.opposite if closes else opened
 
 
 def as_asked(found: OrderReport, request: OrderRequest) -> OrderReport:

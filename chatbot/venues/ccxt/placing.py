@@ -9,7 +9,7 @@ from decimal import Decimal
 from chatbot.domain.instrument import Instrument, MarginMode
 from chatbot.domain.order import OrderRequest, OrderType, Outcome, Rejected, Unknown
 from chatbot.venues.ccxt.outcomes import Complaint, complaints, judged
-from chatbot.venues.ccxt.quirks import Expiry, Fields, Quirks
+from chatbot.venues.ccxt.quirks import Expiry, Fields, Params, Quirks
 from chatbot.venues.ccxt.reading import Answer
 
 # Before a name stands for what the venue took: its own id of the order.
@@ -71,11 +71,10 @@ def prepared(
     margin_mode: MarginMode | None,
     leverage: Decimal | None,
     window_ms: int,
+    one_way: bool = False,
 ) -> Prepared:
     """``kind``: what a conditional order is for the venue, stop-loss or take-profit."""
-    closes = request.side is request.position_side.closing
-    legs = quirks.legs.closing if closes else quirks.legs.opening
-    params: dict[str, object] = dict(legs[request.position_side])
+    params: dict[str, object] = dict(_leg(request, quirks, one_way=one_way))
     if kind.conditional:
         params |= _conditional(request, quirks, kind)
     else:
@@ -99,10 +98,20 @@ def prepared(
     )
 
 
+def closes(request: OrderRequest) -> bool:
+    return request.side is request.position_side.closing
+
+
+def _leg(request: OrderRequest, quirks: Quirks, *, one_way: bool) -> Params:
+    if not closes(request):
+        return quirks.legs.opening[request.position_side]
+    return quirks.legs.one_way if one_way else quirks.legs.closing[request.position_side]
+
+
 def _conditional(request: OrderRequest, quirks: Quirks, kind: OrderType) -> dict[str, object]:
     price = f"{request.trigger_price:f}"
     ids = dict.fromkeys(quirks.stop_client_id, quirks.id_prefix + request.client_order_id)
-    params: dict[str, object] = {**quirks.stop_params, **quirks.legs.stop[request.position_side], **ids}
+    params: dict[str, object] = {**quirks.stop_params, **ids}
     if quirks.directed_stops:
         falling = (request.side.value, kind) in DIRECTIONS
         return params | {

@@ -62,20 +62,21 @@ class Validity:
 class Legs:
     """Native parameters that name the leg: no venue is left to guess it from side and reduce-only.
 
-    ``stop`` completes ``closing`` on conditional orders.
+    ``one_way`` closes where an account has one position per symbol; it never opens anything, and a venue in
+    hedge mode refuses it.
     """
 
     opening: Mapping[PositionSide, Params]
     closing: Mapping[PositionSide, Params]
-    stop: Mapping[PositionSide, Params] = field(default_factory=lambda: {LONG: NOTHING, SHORT: NOTHING})
+    one_way: Params
 
 
-def legs(long: Params, short: Params, *, closing: Params = NOTHING, stop: Params = NOTHING) -> Legs:
-    """``closing`` is sent besides when a leg is closed, ``stop`` when a conditional order does it."""
+def legs(long: Params, short: Params, *, one_way: Params, closing: Params = NOTHING) -> Legs:
+    """``closing`` is sent besides when a leg is closed. ``one_way`` names the only position there is."""
     return Legs(
         opening={LONG: long, SHORT: short},
         closing={LONG: {**long, **closing}, SHORT: {**short, **closing}},
-        stop={LONG: stop, SHORT: stop},
+        one_way={"reduceOnly": True, **one_way},
     )
 
 

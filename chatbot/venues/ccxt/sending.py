@@ -62,6 +62,7 @@ class Sender:
             margin_mode=margin_mode,
             leverage=self._memory.leverage.get((request.symbol, request.position_side)),
             window_ms=window,
+            one_way=request.symbol in self._memory.one_way,
         )
 
     def _objection(self, request: OrderRequest) -> Rejected | None:

@@ -80,7 +80,7 @@ class CcxtVenue:
             self._open_orders(dialect, wanted, asked=bool(symbols)),
             self._shown(dialect, known, wanted, depth),
         )
-        held = margin_modes(dialect, rows)
+        held, mode = margin_modes(dialect, rows), await dialect.mode_shown(rows, mode)
         late = self._late(rows, known, wanted, held)
         if late:
             (_, more), (markets, books) = await together(
@@ -89,7 +89,8 @@ class CcxtVenue:
             settings, shown = settings | more, (shown[0] | markets, shown[1] | books)
         positions = _positions(dialect, rows, known, settings)
         reports = [self._report(found, known[s], dialect) for s, found in orders if s in known]
-        self._remember(positions, reports, mode)
+        one_way = _one_way(dialect, rows, mode)
+        self._remember(positions, reports, mode, one_way)
         return AccountView(
             at=max((market.at for market in shown[0].values()), default=dialect.access.venue_now()),
             read_at=read_at,
@@ -101,6 +102,7 @@ class CcxtVenue:
             books=shown[1],
             open_orders=tuple(r for r in reports if not r.status.final),
             other_balances=tuple(b for b in balances if b.currency != CURRENCY and _holds_something(b)),
+            one_way=one_way,
         )
 
     async def order(self, symbol: Symbol, client_order_id: str) -> OrderReport | None:
@@ -270,11 +272,15 @@ class CcxtVenue:
         return replace(told, type=OrderType.TRIGGER) if closes else told
 
     def _remember(
-        self, positions: Iterable[Position], orders: Iterable[OrderReport], mode: PositionMode
+        self,
+        positions: Iterable[Position],
+        orders: Iterable[OrderReport],
+        mode: PositionMode,
+        one_way: frozenset[Symbol],
     ) -> None:
         self._memory.symbols = frozenset(p.symbol for p in positions) | frozenset(o.symbol for o in orders)
         self._memory.held = {(p.symbol, p.side): p.margin_mode for p in positions}
-        self._memory.mode = mode
+        self._memory.mode, self._memory.one_way = mode, one_way
 
     # --- looking an order up --------------------------------------------------------------------
 
@@ -342,6 +348,17 @@ class CcxtVenue:
 
 def _holds_something(balance: Balance) -> bool:
     return bool(balance.wallet or balance.equity)
+
+
+def _one_way(
+    dialect: Dialect, rows: Iterable[tuple[Symbol, Answer]], mode: PositionMode
+) -> frozenset[Symbol]:
+    fields = dialect.quirks.positions
+    return frozenset(
+        symbol
+        for symbol, row in rows
+        if row.decimal(fields.quantity) and parse_account.stands_alone(row, fields, mode)
+    )
 
 
 def _positions(

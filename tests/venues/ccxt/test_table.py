@@ -21,7 +21,7 @@ def test_every_row_is_complete(quirks: Quirks) -> None:
     assert exchange_class(quirks.ccxt_id)
     assert quirks.rejections
     assert quirks.absent
-    for legs in (quirks.legs.opening, quirks.legs.closing, quirks.legs.stop):
+    for legs in (quirks.legs.opening, quirks.legs.closing):
         assert legs.keys() == set(PositionSide)
     assert quirks.budget.weight > max(quirks.weight(call) for call in Call)
 

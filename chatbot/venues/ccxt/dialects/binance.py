@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -11,7 +11,7 @@ from typing import Any
 from chatbot.domain.account import Balance, LegSetting
 from chatbot.domain.instrument import ZERO, Instrument, MarginMode, PositionMode, PositionSide, Symbol
 from chatbot.domain.order import Fill, FillCause
-from chatbot.ports import KeyReport
+from chatbot.ports import ROUTINE, KeyReport
 from chatbot.venues.ccxt.access import together
 from chatbot.venues.ccxt.dialects.common import (
     Dialect,
@@ -23,8 +23,8 @@ from chatbot.venues.ccxt.dialects.common import (
 from chatbot.venues.ccxt.dialects.public import PAGE, milliseconds
 from chatbot.venues.ccxt.limiter import Urgency
 from chatbot.venues.ccxt.memory import OrderName
-from chatbot.venues.ccxt.parse_account import balances, ratio
-from chatbot.venues.ccxt.parse_orders import SIDES
+from chatbot.venues.ccxt.parse_account import balances, ratio, stands_alone
+from chatbot.venues.ccxt.parse_orders import SIDES, one_way_leg
 from chatbot.venues.ccxt.quirks import UPPER_SIDES, Call
 from chatbot.venues.ccxt.reading import Answer, rows_of
 
@@ -34,9 +34,9 @@ MODES = {
     "ISOLATED": MarginMode.ISOLATED,
     "isolated": MarginMode.ISOLATED,
 }
-# The venue asks thirty times as much for it as for a price, and we know when we change it.
+# The venue asks thirty times as much for it as for a price. Who waits for an answer gets the one of now.
 MODE_IS_FRESH_FOR = timedelta(seconds=60)
-HELD_MODE_IS_FRESH_FOR = timedelta(minutes=10)  # open positions keep it from being changed
+HELD_MODE_IS_FRESH_FOR = timedelta(minutes=10)  # open positions keep it from being changed, and tell it
 WEEK = timedelta(days=7)
 
 
@@ -90,10 +90,27 @@ class Binance(Dialect):
 
     async def position_mode(self) -> PositionMode:
         now, memory = self.access.clock.now(), self.memory
-        fresh_for = HELD_MODE_IS_FRESH_FOR if memory.held else MODE_IS_FRESH_FOR
-        if memory.mode is None or memory.mode_at is None or now - memory.mode_at >= fresh_for:
+        if memory.mode is None or memory.mode_at is None or now - memory.mode_at >= self._mode_is_fresh_for:
             memory.mode, memory.mode_at = await super().position_mode(), now
         return memory.mode
+
+    @property
+    def _mode_is_fresh_for(self) -> timedelta:
+        if self.memory.held:
+            return HELD_MODE_IS_FRESH_FOR
+        return MODE_IS_FRESH_FOR if ROUTINE.get() else timedelta(0)
+
+    async def mode_shown(self, rows: Iterable[tuple[Symbol, Answer]], mode: PositionMode) -> PositionMode:
+        """Open positions tell it; when the last of them is gone, so is what was known from them."""
+        fields = self.quirks.positions
+        held = [row for _, row in rows if row.decimal(fields.quantity)]
+        if held:
+            alone = any(stands_alone(row, fields, mode) for row in held)
+            return PositionMode.ONE_WAY if alone else PositionMode.HEDGE
+        if self.memory.held:
+            self.memory.mode = None
+            return await self.position_mode()
+        return mode
 
     async def set_position_mode(self, mode: PositionMode) -> None:
         self.memory.mode = None
@@ -157,15 +174,17 @@ class Binance(Dialect):
 
     async def _native_fill(self, row: Answer, instrument: Instrument, names: Mapping[str, OrderName]) -> Fill:
         side, name = row.one_of(SIDES, "side"), names[row.text("orderId")]
+        profit = row.decimal("realizedPnl")
         return Fill(
             venue_fill_id=row.text("id"),
             symbol=instrument.symbol,
             side=side,
-            position_side=UPPER_SIDES.get(row.text("positionSide")) or _one_way_leg(row),
+            position_side=UPPER_SIDES.get(row.text("positionSide"))
+            or one_way_leg(side, profit, name.client_order_id),
             quantity=row.positive("qty") * instrument.contract_size,
             price=row.positive("price"),
             fee=await self._commission(row, instrument),
-            realized_pnl=row.decimal("realizedPnl"),
+            realized_pnl=profit,
             at=row.instant("time"),
             client_order_id=name.client_order_id or None,
             cause=name.cause,
@@ -214,7 +233,7 @@ class Binance(Dialect):
             Call.SET,
             "fapiPrivatePostPositionMargin",
             symbol=self.native(instrument.symbol),
-            positionSide=side.value.upper(),
+            positionSide="BOTH" if instrument.symbol in self.memory.one_way else side.value.upper(),
             amount=f"{abs(amount):f}",
             type=1 if amount > 0 else 2,
         )
@@ -251,12 +270,6 @@ def _cross_only(found: Balance, row: Answer, isolated: Decimal) -> Balance:
     wallet, unrealized = row.optional("crossWalletBalance"), row.optional("crossUnPnl")
     equity = found.equity if wallet is None or unrealized is None else wallet + unrealized
     return replace(found, maintenance_margin=maintenance, margin_ratio=ratio(maintenance, equity))
-
-
-def _one_way_leg(row: Answer) -> PositionSide:
-    """What realizes a profit closes; in one-way mode the trade itself does not say it."""
-    bought, closes = row.one_of(SIDES, "side").value == "buy", row.decimal("realizedPnl") != 0
-    return PositionSide.LONG if bought != closes else PositionSide.SHORT
 
 
 def _name(order: Found | None, parent: str | None, forced: Mapping[str, FillCause]) -> OrderName:

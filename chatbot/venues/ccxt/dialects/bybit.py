@@ -245,7 +245,7 @@ class Bybit(Dialect):
             category=LINEAR,
             symbol=self.native(instrument.symbol),
             margin=f"{amount:f}",
-            positionIdx=int(INDEXES[side]),
+            positionIdx=0 if instrument.symbol in self.memory.one_way else int(INDEXES[side]),
         )
 
     async def key(self) -> KeyReport:

@@ -84,6 +84,10 @@ class Dialect(PublicDialect):
         hedged = Answer.of(self.id, "position mode", told).truth("hedged")
         return PositionMode.HEDGE if hedged else PositionMode.ONE_WAY
 
+    async def mode_shown(self, rows: Iterable[tuple[Symbol, Answer]], mode: PositionMode) -> PositionMode:
+        """After the positions are read; ``mode`` is what ``modes`` said besides."""
+        return mode
+
     async def _leg_settings(self, symbol: Symbol) -> Settings:
         if not self.access.template.has.get("fetchLeverage"):
             return self._remembered(symbol)

@@ -25,7 +25,7 @@ from chatbot.venues.ccxt.access import together
 from chatbot.venues.ccxt.dialects.common import Dialect, Found, Instruments, Settings, ordered
 from chatbot.venues.ccxt.memory import OrderName
 from chatbot.venues.ccxt.parse_account import balances
-from chatbot.venues.ccxt.parse_orders import SIDES, funding_payment
+from chatbot.venues.ccxt.parse_orders import SIDES, funding_payment, one_way_leg
 from chatbot.venues.ccxt.quirks import LOWER_SIDES, Call
 from chatbot.venues.ccxt.reading import Answer
 
@@ -270,16 +270,17 @@ class Okx(Dialect):
     async def _native_fill(self, row: Answer, instrument: Instrument, names: Mapping[str, OrderName]) -> Fill:
         side = row.one_of(SIDES, "side")
         name = names.get(row.text("ordId"), OrderName(row.optional_text("clOrdId")))
-        paid = ZERO - row.decimal("fee")
+        paid, profit = ZERO - row.decimal("fee"), row.decimal("fillPnl")
         return Fill(
             venue_fill_id=row.text("tradeId"),
             symbol=instrument.symbol,
             side=side,
-            position_side=LOWER_SIDES.get(row.text("posSide")) or _one_way_leg(row),
+            position_side=LOWER_SIDES.get(row.text("posSide"))
+            or one_way_leg(side, profit, name.client_order_id),
             quantity=row.positive("fillSz") * instrument.contract_size,
             price=row.positive("fillPx"),
             fee=await self.settled(paid, row.optional_text("feeCcy"), row, instrument),
-            realized_pnl=row.decimal("fillPnl"),
+            realized_pnl=profit,
             at=row.instant("fillTime", "ts"),
             client_order_id=name.client_order_id or None,
             cause=_cause(row, name),
@@ -309,7 +310,7 @@ class Okx(Dialect):
             Call.SET,
             "privatePostAccountPositionMarginBalance",
             instId=self.native(instrument.symbol),
-            posSide=side.value,
+            posSide="net" if instrument.symbol in self.memory.one_way else side.value,
             type="add" if amount > 0 else "reduce",
             amt=f"{abs(amount):f}",
         )
@@ -351,12 +352,6 @@ def _with_ratio(found: Balance, row: Answer, told: Answer) -> Balance:
 def _of_side(rows: Iterable[Answer], side: PositionSide) -> Answer | None:
     by_side = {row.optional_text("posSide"): row for row in rows}
     return by_side.get(side.value) or by_side.get("net") or by_side.get("")
-
-
-def _one_way_leg(row: Answer) -> PositionSide:
-    """What realizes a profit closes; in net mode the trade itself does not say it."""
-    bought, closes = row.text("side") == "buy", row.decimal("fillPnl") != 0
-    return PositionSide.LONG if bought != closes else PositionSide.SHORT
 
 
 def _named(order: Found | None) -> OrderName:
