@@ -15,7 +15,7 @@ from chatbot.storage.migration import migrate
 from chatbot.storage.postgres.place import Place
 from chatbot.storage.postgres.schema import Upgraded
 from tests.postgres.server import Server
-from tests.storage.test_schema import ADDS_A_COLUMN, BREAKS_IN_THE_FOURTH, pretend_next_revision
+from tests.storage.test_schema import ADDS_A_COLUMN, BREAKS_IN_THE_FOURTH, HEAD, NEXT, pretend_next_revision
 
 
 async def executed(url: str, *statements: str) -> None:
@@ -102,7 +102,7 @@ async def test_a_newer_program_upgrades(
     await upgrade(postgres_url_of_its_own)
     pretend_next_revision(monkeypatch, tmp_path / "scripts", ADDS_A_COLUMN)
     await upgrade(postgres_url_of_its_own)
-    assert await revision(postgres_url_of_its_own) == "0003"
+    assert await revision(postgres_url_of_its_own) == NEXT
     assert any("color text" in line for line in facts(postgres, postgres_url_of_its_own))
 
 
@@ -117,7 +117,7 @@ async def test_a_migration_that_fails_leaves_the_database_as_it_was(
         await upgrade(url)
     assert "Traceback" not in failure.value.message
     assert facts(postgres, url) == before
-    assert await revision(url) == "0002"
+    assert await revision(url) == HEAD
 
 
 async def test_a_newer_database_is_refused(postgres_url_of_its_own: str) -> None:
