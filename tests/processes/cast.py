@@ -16,7 +16,7 @@ from chatbot.storage.postgres.connections import connected
 from chatbot.storage.postgres.place import Place
 from tests.e2e.market import still_market
 from tests.e2e.program import on_telegram
-from tests.processes.greenhouse import Greenhouse
+from tests.processes.greenhouse import Greenhouse, Pace
 from tests.processes.ledgers import SharedBooks
 from tests.processes.town import Crowd, Town
 
@@ -73,13 +73,13 @@ class Cast:
     crowd: Crowd
     settings: Mapping[str, str]
     greenhouse: Greenhouse
-    hurry: int
+    pace: Pace
     actors: list[Actor] = field(default_factory=list)
 
     async def enter(self) -> Actor:
         log_file = self.folder / f"{len(self.actors)}.log"
         log_file.touch()
-        actor = Actor(await self.greenhouse.grow(self.settings, self.folder, log_file, self.hurry), log_file)
+        actor = Actor(await self.greenhouse.grow(self.settings, self.folder, log_file, self.pace), log_file)
         self.actors.append(actor)
         return actor
 
@@ -93,6 +93,11 @@ class Cast:
     async def shares(self) -> list[int]:
         async with connected(Place.of(self.url), "shares") as connection:
             return [int(row[1]) for row in await connection.fetch(HELD)] or [0]
+
+    async def held_by(self, holder: str) -> set[str]:
+        async with connected(Place.of(self.url), "shares") as connection:
+            rows = await connection.fetch("SELECT name FROM leases WHERE holder = $1", holder)
+        return {str(name) for (name,) in rows}
 
     async def until_nothing_is_held_by(self, holder: str) -> float:
         """When that was, in monotonic seconds."""
@@ -120,7 +125,7 @@ def _even(shares: Sequence[int], processes: int) -> bool:
 
 @asynccontextmanager
 async def staged(
-    url: str, folder: Path, users: Sequence[int], *, hurry: int = 1, **more: str
+    url: str, folder: Path, users: Sequence[int], *, pace: Pace | None = None, **more: str
 ) -> AsyncIterator[Cast]:
     """No process runs yet. ``more``: settings."""
     market = still_market(folder / "market.csv")
@@ -137,7 +142,7 @@ async def staged(
             **on_telegram(town, users),
             **{f"HEDGEROW_{name}": value for name, value in more.items()},
         }
-        cast = Cast(url, folder, town, Crowd(town, users), settings, greenhouse, hurry)
+        cast = Cast(url, folder, town, Crowd(town, users), settings, greenhouse, pace or Pace())
         try:
             yield cast
         finally:

@@ -12,11 +12,23 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 ROOT = Path(__file__).parents[2]
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """``hurry``: so many times as fast as real time goes the bot's clock; leases are real time always.
+
+    ``unpaced``: messages go out as fast as they can, not as Telegram would take them.
+    """
+
+    hurry: int = 1
+    unpaced: bool = False
 
 
 @dataclass(frozen=True)
@@ -36,11 +48,10 @@ class Greenhouse:
             )
         )
 
-    async def grow(self, settings: Mapping[str, str], folder: Path, log: Path, hurry: int) -> int:
-        """``hurry``: so many times as fast as real time goes the bot's clock; leases are real time always."""
+    async def grow(self, settings: Mapping[str, str], folder: Path, log: Path, pace: Pace) -> int:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        order = {"settings": dict(settings), "folder": str(folder), "log": str(log), "hurry": hurry}
+        order = {"settings": dict(settings), "folder": str(folder), "log": str(log), **asdict(pace)}
         self.process.stdin.write(json.dumps(order).encode() + b"\n")
         await self.process.stdin.drain()
         return int(await self.process.stdout.readline())
@@ -70,8 +81,9 @@ def serve() -> None:
         sys.stdout.flush()
 
 
-def _live(settings: dict[str, str], folder: str, log: str, hurry: int) -> int:
+def _live(settings: dict[str, str], folder: str, log: str, *, hurry: int, unpaced: bool) -> int:
     from chatbot import running  # noqa: PLC0415
+    from chatbot.app import open_bot  # noqa: PLC0415
     from chatbot.log import configure_logging  # noqa: PLC0415
     from chatbot.settings import load_settings  # noqa: PLC0415
     from tests.e2e.nursery import FastClock  # noqa: PLC0415
@@ -82,6 +94,8 @@ def _live(settings: dict[str, str], folder: str, log: str, hurry: int) -> int:
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    if unpaced:
+        vars(running)["open_bot"] = partial(open_bot, limits={})
     loaded = load_settings(None, settings)
     configure_logging(loaded.log.format, loaded.log.level, loaded.secrets)
     return running.run(loaded, clock=None if hurry == 1 else FastClock(hurry))

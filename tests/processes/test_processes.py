@@ -10,6 +10,7 @@ import signal
 from pathlib import Path
 
 from tests.processes.cast import Cast, staged
+from tests.processes.greenhouse import Pace
 
 USERS = range(1000, 1010)
 
@@ -21,7 +22,7 @@ async def under_way(cast: Cast, deeds: int) -> None:
 async def test_a_kill_and_a_pause_under_load_lose_nothing_and_double_nothing(
     postgres_url: str, tmp_path: Path
 ) -> None:
-    async with staged(postgres_url, tmp_path, USERS, hurry=5) as cast:
+    async with staged(postgres_url, tmp_path, USERS, pace=Pace(hurry=5)) as cast:
         killed, paused, _ = [await cast.enter() for _ in range(3)]
         await cast.balanced(3)
         living = asyncio.create_task(cast.crowd.live())

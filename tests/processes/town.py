@@ -17,12 +17,12 @@ PATIENCE = 60.0  # seconds for one card; a take-over may lie in between
 
 
 class Town(LoopbackBotApi):
-    """Wakes who waits for a chat when something happens in it, and counts what is said there."""
+    """Wakes who waits for a chat when something happens in it, and remembers when something was said."""
 
     def __init__(self) -> None:
         super().__init__()
         self._bells: defaultdict[int, asyncio.Event] = defaultdict(asyncio.Event)
-        self.said: Counter[tuple[int, str]] = Counter()
+        self.heard: dict[int, list[float]] = defaultdict(list)  # when, in each chat
 
     async def _answer(self, call: Call, request: web.Request) -> Any:
         result = await super()._answer(call, request)
@@ -34,7 +34,7 @@ class Town(LoopbackBotApi):
         return result
 
     async def _send_message(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
-        self.said[int(parameters["chat_id"]), str(parameters["text"])] += 1
+        self.heard[int(parameters["chat_id"])].append(time.monotonic())
         return await super()._send_message(parameters)
 
     async def card(self, chat: int, fits: Callable[[ChatMessage], bool], what: str) -> ChatMessage:
