@@ -10,7 +10,7 @@ import pytest
 
 from chatbot.clock import VirtualClock
 from chatbot.domain.shards import SHARDS, shard_of
-from chatbot.errors import LeaseLost
+from chatbot.errors import InUse, LeaseLost
 from chatbot.ports import Changes, Lease
 from chatbot.pushing.leasing import name_of
 from chatbot.pushing.memory import MemoryLeases, MemoryLeaseTable
@@ -174,3 +174,22 @@ async def test_a_tick_is_one_processs(held: Database) -> None:
     due = datetime(2026, 3, 1, tzinfo=UTC)
     answers = await asyncio.gather(*(held.mailbox.first_to("prune", due) for _ in range(8)))
     assert sorted(answers) == [False] * 7 + [True]
+
+
+# --- who may be there at the same time ----------------------------------------------------------
+
+
+async def test_several_processes_share_a_database_and_a_command_for_one_alone_waits_outside(
+    held: Database, postgres_url: str
+) -> None:
+    async with open_database(postgres_url, Held(Lease("shard:00", "me", 1))):
+        with pytest.raises(InUse, match="in use by another Hedgerow"):
+            await Database.open(postgres_url)
+
+
+async def test_a_process_that_starts_waits_for_a_command_to_end(postgres_url: str) -> None:
+    async with open_database(postgres_url):
+        starting = asyncio.create_task(Database.open(postgres_url, Held(Lease("shard:00", "me", 1))))
+        await asyncio.sleep(0.2)
+        assert not starting.done()
+    await (await starting).close()

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from chatbot.errors import InUse
 from chatbot.storage.postgres.connections import open_pool
 from chatbot.storage.postgres.ownership import owned
 from chatbot.storage.postgres.place import Place
@@ -17,7 +15,8 @@ from chatbot.storage.postgres.schema import needs_upgrade, prepare, require_curr
 from chatbot.storage.postgres.writer import FORGET_OLD_MARKS, PoolWriter
 from chatbot.storage.session import Session
 
-START_TRIES, START_PAUSE = 20, 0.5  # seconds
+# Seconds for a command that owns the database to end, or for another process to upgrade it.
+PATIENCE = 10.0
 
 
 def _always() -> None:
@@ -39,23 +38,20 @@ async def open_among_others(url: str) -> AsyncIterator[Session]:
     """One of several processes that divide the work by leases. Raises ``StorageError``, ``InUse``."""
     place = Place.of(url)
     await _bring_up_to_date(place)
-    async with owned(place, shared=True) as allowed, open_shared(place, allowed) as session:
+    async with (
+        owned(place, shared=True, patience=PATIENCE) as allowed,
+        open_shared(place, allowed) as session,
+    ):
         yield session
 
 
 async def _bring_up_to_date(place: Place) -> None:
     """Under nobody's feet: a schema changes while no process runs. They may all start at once, however."""
-    for tries_left in reversed(range(START_TRIES)):
-        if not await needs_upgrade(place):
-            await prepare(place)
-            return
-        try:
-            async with owned(place):
-                await prepare(place)
-        except InUse:
-            if not tries_left:
-                raise
-            await asyncio.sleep(START_PAUSE)
+    if not await needs_upgrade(place):
+        await prepare(place)
+        return
+    async with owned(place, patience=PATIENCE):
+        await prepare(place)
 
 
 @asynccontextmanager

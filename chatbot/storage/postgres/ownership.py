@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -75,14 +76,16 @@ class Ownership:
 
 
 @asynccontextmanager
-async def owned(place: Place, *, shared: bool = False) -> AsyncIterator[Callable[[], None]]:
+async def owned(
+    place: Place, *, shared: bool = False, patience: float = 0.0
+) -> AsyncIterator[Callable[[], None]]:
     """Gives what raises ``StorageError`` while the database is not ours. ``InUse``: it is another's.
 
-    ``shared``: with others that share it, too.
+    ``shared``: with others that share it, too. ``patience``: seconds in which another may let go of it.
     """
     take = _TAKE_PART if shared else _TAKE
     try:
-        ownership = Ownership(place, await _taken(place, take), take)
+        ownership = Ownership(place, await _taken_in_time(place, take, patience), take)
     except REFUSALS as error:
         raise in_words(error, place) from None
     keeping = asyncio.create_task(ownership.keep(), name="ownership of the database")
@@ -92,6 +95,17 @@ async def owned(place: Place, *, shared: bool = False) -> AsyncIterator[Callable
         keeping.cancel()
         await asyncio.gather(keeping, return_exceptions=True)
         await ownership.release()
+
+
+async def _taken_in_time(place: Place, take: str, patience: float) -> asyncpg.Connection:
+    until = time.monotonic() + patience
+    while True:
+        try:
+            return await _taken(place, take)
+        except InUse:
+            if time.monotonic() >= until:
+                raise
+        await asyncio.sleep(AGAIN_SECONDS / 2)
 
 
 async def _taken(place: Place, take: str) -> asyncpg.Connection:
