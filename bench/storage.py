@@ -24,7 +24,7 @@ TASKS = 16
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    repeats: int = 5
+    repeats: int = 3
     seconds: float = 1.0
     reads: int = 2_000
 
