@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
 from pathlib import Path
@@ -28,12 +28,14 @@ class Wall:
 
     platform: Platform = Platform.TELEGRAM
     said: list[tuple[str, str]] = field(default_factory=list)
+    cards: list[tuple[str, str, Reply]] = field(default_factory=list)  # chat, message, what it shows
     erased: list[MessageRef] = field(default_factory=list)
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def deliver(self, chat: ChatRef, reply: Reply, *, edits: str | None) -> str | None:
         text = "\n".join(block.text for block in reply.blocks if isinstance(block, Text))
         self.said.append((chat.id, text))
+        self.cards.append((chat.id, edits or str(len(self.said)), reply))
         self.news.set()
         return edits or str(len(self.said))
 
@@ -43,6 +45,17 @@ class Wall:
     async def erase(self, message: MessageRef) -> bool:
         self.erased.append(message)
         return True
+
+    def button(self, chat: str, label: str) -> tuple[str, str]:
+        """Of the newest card that has one called so: the message, and what a tap brings."""
+        return next(
+            (message, button.data)
+            for of, message, reply in reversed(self.cards)
+            if of == chat
+            for row in reply.buttons
+            for button in row
+            if button.label == label
+        )
 
     async def reads(self, chat: str, words: str) -> str:
         try:
@@ -73,6 +86,12 @@ class Pair:
         return Request(
             f"tg:{number}", RequestKind.COMMAND, user, where, text, datetime.now(UTC), message, "Ann"
         )
+
+
+def tap(pair: Pair, user: UserRef, label: str) -> Request:
+    message, data = pair.wall.button(user.id, label)
+    typed = pair.request(user, data)
+    return replace(typed, kind=RequestKind.CLICK, message=MessageRef(typed.chat, message))
 
 
 def holds(bot: Bot, ref: UserRef) -> bool:

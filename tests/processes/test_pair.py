@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from chatbot.services.admission import new_code
 from chatbot.storage.postgres.connections import connected
 from chatbot.storage.postgres.place import Place
 from tests.exchanges import key
-from tests.processes.pair import a_pair, running, settings
+from tests.processes.pair import PATIENCE, a_pair, holds, running, settings, tap
 
 SECRET = "sEcReT0aB1cD2eF3gH4iJ5kL6mN7oP8qR9sT0uV1wX2yZ3aB4cD5eF6gH7iJ8kL9"
 GROUP = ChatRef(Platform.TELEGRAM, "-100200", private=False)
@@ -103,6 +105,49 @@ async def test_who_was_admitted_by_one_is_known_to_the_other(postgres_url: str, 
         await receiver.inbox.receive([pair.request(stranger, key(), GROUP)])
         assert key() not in await everything_stored(postgres_url)
         await pair.wall.reads(GROUP.id, "key")
+
+
+async def test_what_an_overtaken_process_still_does_counts_for_nothing(
+    postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As one that is paused with a tap in its hands, wakes, and has not looked at the clock yet."""
+    async with a_pair(postgres_url, tmp_path) as pair:
+        overtaken, successor = pair.bots
+        assert overtaken.keeper is not None
+        user = pair.someone_of(overtaken)
+        await overtaken.inbox.receive([pair.request(user, "/open BTC long 0.05 10x isolated")])
+        await pair.wall.reads(user.id, "Long 0.05 BTC")
+        asleep = asyncio.Event()
+        monkeypatch.setattr(overtaken.keeper, "_turn", asleep.wait)
+        await executed(
+            postgres_url, "UPDATE processes SET expires_at = '' WHERE id = $1", overtaken.keeper._holder
+        )
+        await until(lambda: holds(successor, user))
+        assert holds(overtaken, user), "it still believes"
+
+        tapped = tap(pair, user, "Confirm")
+        caplog.set_level("INFO")
+        overtaken.inbox._submit([tapped])
+        await until(lambda: "a request is left to another process" in caplog.text)
+        assert await executed(postgres_url, "SELECT * FROM operations") == []
+
+        await successor.inbox.receive([tapped])
+        await pair.wall.reads(user.id, "is open")
+        assert len(await executed(postgres_url, "SELECT * FROM operations")) == 1
+        assert len(await executed(postgres_url, "SELECT * FROM intents")) == 1
+        monkeypatch.undo()
+        asleep.set()
+
+
+async def executed(url: str, query: str, *given: object) -> list[object]:
+    async with connected(Place.of(url), "test") as connection:
+        return list(await connection.fetch(query, *given))
+
+
+async def until(true: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not true():  # noqa: ASYNC110 (nobody tells)
+            await asyncio.sleep(0.02)
 
 
 async def test_who_leaves_hands_its_users_over_at_once(postgres_url: str, tmp_path: Path) -> None:
