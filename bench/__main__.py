@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from bench import accounts, legs, orders, startup, storage, updates
+from bench import accounts, legs, orders, startup, storage, triggers, updates, watching
 from bench.tables import Table
 
 
@@ -27,6 +27,8 @@ PARTS = {
     "legs": Part(lambda: legs.measure(legs.Plan()), lambda: legs.measure(legs.QUICK)),
     "accounts": Part(lambda: accounts.measure(accounts.Plan()), lambda: accounts.measure(accounts.QUICK)),
     "storage": Part(lambda: storage.measure(storage.Plan()), lambda: storage.measure(storage.QUICK)),
+    "triggers": Part(lambda: triggers.measure(triggers.Plan()), lambda: triggers.measure(triggers.QUICK)),
+    "watching": Part(lambda: watching.measure(watching.Plan()), lambda: watching.measure(watching.QUICK)),
     "start": Part(lambda: startup.measure(startup.Plan()), lambda: startup.measure(startup.QUICK)),
 }
 

@@ -17,6 +17,8 @@ from chatbot.domain.hedge import UserId
 from chatbot.errors import SettingsError
 from chatbot.ids import RandomIds
 from chatbot.keyroom import KeyRoom, NoExchanges, Surroundings, open_key_room, open_master_keys
+from chatbot.opsroom import Ears, OpsRoom
+from chatbot.opsroom import Surroundings as OpsSurroundings
 from chatbot.ports import (
     Changes,
     Clock,
@@ -109,6 +111,7 @@ class Bot:
     bookkeeper: Bookkeeper
     supervisor: Supervisor
     keys: KeyRoom
+    ops: OpsRoom
     router: Router
     inbox: InboxProcessor
     outbox: Outbox
@@ -120,7 +123,7 @@ class Bot:
     def speak_through(self, messenger: Messenger) -> None:
         """A platform joins: from now on what is owed to its chats is delivered."""
         self.messengers[messenger.platform] = messenger
-        self.outbox.add(messenger)
+        self.outbox.add(self.ops.ears.messenger(messenger))
 
     async def start(self) -> None:
         """What was in flight goes on before anything new is taken. Raises SettingsError (the master key)."""
@@ -158,8 +161,10 @@ class Bot:
             tasks.create_task(self.scheduler.run(), name="scheduler")
             if self.keeper is not None:
                 tasks.create_task(self.keeper.run(), name="leases")
+            tasks.create_task(self.ops.run(), name="ops")
 
     async def stop(self) -> None:
+        await self.ops.stop()
         if self.keeper is not None:
             self.keeper.retire()
         await self.inbox.stop()
@@ -282,17 +287,18 @@ async def _wire(
     limits: Mapping[Platform, Limits],
     exchanges: Exchanges | None = None,
 ) -> Bot:
-    store, mailbox, leases = database.store, database.mailbox, leases_of(keeper)
+    ears, leases = Ears(settings, clock), leases_of(keeper)
+    store, mailbox = ears.store(database.store), ears.mailbox(database.mailbox)
     exchanges = exchanges or NoExchanges()
     master_keys = open_master_keys(settings)
     vault = database.vault(master_keys)
-    venues = RoutedVenues(exchange, exchanges, vault, leases)
+    venues = RoutedVenues(exchange, exchanges, vault, leases, metered=ears.venue)
     locks = AccountLocks()
     people = People(store, clock)
     buttons = Buttons(await mailbox.secret("buttons"))
     presenter = CardPresenter(buttons, settings.quote.band)
     bookkeeper = Bookkeeper(store, venues, clock, locks)
-    outbox = Outbox(mailbox, messengers, clock, limits, leases=leases)
+    outbox = Outbox(mailbox, [ears.messenger(each) for each in messengers], clock, limits, leases=leases)
     driver = Driver(
         store=store,
         venues=venues,
@@ -350,7 +356,7 @@ async def _wire(
     around = Surroundings(
         keys=master_keys,
         vault=vault,
-        exchanges=exchanges,
+        exchanges=ears.exchanges(exchanges),
         venues=venues,
         people=people,
         clock=clock,
@@ -363,6 +369,21 @@ async def _wire(
         receive=lambda requests: inbox.receive(requests),  # noqa: PLW0108 (made below)
     )
     keys = await open_key_room(settings, database, around)
+    ops = OpsRoom(
+        settings,
+        ears,
+        OpsSurroundings(
+            census=database.census,
+            store=store,
+            mailbox=mailbox,
+            exchanges=exchanges,
+            watch=watch,
+            bookkeeper=bookkeeper,
+            supervisor=supervisor,
+            messengers=spoken,
+            notify=outbox.notify,
+        ),
+    )
     router = Router(
         Services(
             hedging=hedging,
@@ -403,7 +424,7 @@ async def _wire(
         screen=keys.entry.screen,
         leases=leases,
     )
-    scheduler = Scheduler(clock)
+    scheduler = Scheduler(clock, ended=ears.job_ended)
     bot = Bot(
         settings=settings,
         clock=clock,
@@ -421,6 +442,7 @@ async def _wire(
         bookkeeper=bookkeeper,
         supervisor=supervisor,
         keys=keys,
+        ops=ops,
         router=router,
         inbox=inbox,
         outbox=outbox,
@@ -448,6 +470,7 @@ def _schedule(bot: Bot) -> None:
     bot.scheduler.every("market", MARKET_SECONDS, advance_market)
     bot.scheduler.every("watch", WATCH_SECONDS, watch)
     bot.watch.schedule(bot.scheduler, bot.keys.connecting.supported())
+    bot.ops.schedule(bot.scheduler)
     prune_once = once_for_all(bot.mailbox, bot.clock, "prune", PRUNE_SECONDS, prune)
     bot.scheduler.every("prune", PRUNE_SECONDS, prune_once if bot.keeper is not None else prune)
     if bot.keeper is not None:

@@ -1,7 +1,7 @@
 """Structured logging on the standard library, with secrets taken out before anything is written.
 
 A call site writes ``log.info("order sent", extra={"hedge": 3, "venue": "paper"})``; the extras become
-``key=value`` in text and members in JSON.
+``key=value`` in text and members in JSON. What a whole piece of work is about is said once, with ``about``.
 """
 
 from __future__ import annotations
@@ -11,7 +11,9 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TextIO
@@ -37,6 +39,18 @@ _CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160
     ord("\t"): "\\t",
 }
 _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime"}
+
+_ABOUT: ContextVar[Mapping[str, object]] = ContextVar("about")
+
+
+@contextmanager
+def about(**subjects: object) -> Iterator[None]:
+    """Every line logged within, also by what is called or started there, bears ``hedge=…`` and the like."""
+    before = _ABOUT.set({**_ABOUT.get({}), **subjects})
+    try:
+        yield
+    finally:
+        _ABOUT.reset(before)
 
 
 class LogFormat(StrEnum):
@@ -84,7 +98,7 @@ class RedactionFilter(logging.Filter):
             record.exc_text = self.redact(record.exc_text)
         if record.stack_info:
             record.stack_info = self.redact(record.stack_info)
-        for name, value in _extras(record).items():
+        for name, value in {**_ABOUT.get({}), **_extras(record)}.items():
             setattr(record, name, self._redact_value(value))
         return True
 

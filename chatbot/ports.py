@@ -233,6 +233,24 @@ class Streaming(Protocol):
     async def price_stream(self, venue_id: str) -> PriceStream | None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Requests to a venue that had to wait for their turn, their seconds, and for how long reads rest now."""
+
+    waits: int
+    waited: float
+    pause_left: float
+
+
+@runtime_checkable
+class Paced(Protocol):
+    """Exchanges that are asked no faster than they allow."""
+
+    def paces(self) -> Mapping[str, Pace]:
+        """By venue, of those that were used."""
+        ...
+
+
 ROUTINE: ContextVar[bool] = ContextVar("routine", default=False)
 """Set while nobody waits for what is read: such questions let all others pass."""
 
@@ -740,7 +758,7 @@ class Alone:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Muster:
     """What a sign of life came back with: the processes that live, this one too, and what this one holds.
 
     ``here``: those behind the same address as this one.
@@ -758,7 +776,7 @@ class LeaseTable(Protocol):
         """This process from now on, under a name it never had before."""
         ...
 
-    async def beat(self, term: timedelta) -> Standing:
+    async def beat(self, term: timedelta) -> Muster:
         """A sign of life for another term. ``LeaseLost``: it was too long since the last one."""
         ...
 
@@ -779,6 +797,54 @@ class LeaseTable(Protocol):
     async def leave(self) -> None: ...
 
     async def close(self) -> None: ...
+
+
+# --- the whole, for whoever runs the bot --------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """``oldest``: since when, where that is written down; ``hedge`` is one of those counted."""
+
+    count: int = 0
+    oldest: datetime | None = None
+    hedge: HedgeId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Messages not delivered yet: the lowest row, and the earliest instant at which one of them is due."""
+
+    count: int = 0
+    first_row: int | None = None
+    due_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Counts over all users, and nobody's name.
+
+    ``unknown``: orders without an answer, of operations in flight. ``accounts`` by venue, ``alerts`` (those
+    that hold now) by kind. ``owed_alerts`` are those of the owed messages that nobody asked for.
+    ``newest_row`` of all messages, delivered or not.
+    """
+
+    unknown: Tally = Tally()
+    frozen: Tally = Tally()
+    live_hedges: int = 0
+    frozen_accounts: int = 0
+    accounts: Mapping[str, int] = field(default_factory=dict)
+    alerts: Mapping[str, int] = field(default_factory=dict)
+    owed: Backlog = Backlog()
+    owed_alerts: Backlog = Backlog()
+    newest_row: int = 0
+
+
+class Census(Protocol):
+    async def standing(self) -> Standing: ...
+
+
+# --- chats --------------------------------------------------------------------------------------
 
 
 class Messenger(Protocol):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Protocol
@@ -38,18 +38,25 @@ class RoutedVenues:
     """Paper accounts trade on the built-in exchange, every other one where its key is from."""
 
     def __init__(
-        self, paper: PaperPlace, exchanges: Exchanges, vault: Vault, leases: Leases | None = None
+        self,
+        paper: PaperPlace,
+        exchanges: Exchanges,
+        vault: Vault,
+        leases: Leases | None = None,
+        *,
+        metered: Callable[[Account, Venue], Venue] = lambda _, venue: venue,
     ) -> None:
         self._leases = leases or Alone()
         self._paper = paper
         self._exchanges = exchanges
         self._vault = vault
+        self._metered = metered
         self._venues: dict[AccountId, Venue] = {}
 
     def of(self, account: Account) -> Venue:
         known = self._venues.get(account.id)
         if known is None:
-            known = self._venues[account.id] = self._door(account)
+            known = self._venues[account.id] = self._metered(account, self._door(account))
         return known
 
     def _door(self, account: Account) -> Venue:

@@ -12,10 +12,11 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from chatbot.app import Bot, Polled, open_bot, open_exchanges, telegram_platform
-from chatbot.chat import Request
+from chatbot.chat import Platform, Request
 from chatbot.checking import check_venues
 from chatbot.clock import SystemClock
 from chatbot.errors import HedgerowError, SettingsError
+from chatbot.log import LogLevel
 from chatbot.platforms.console import LOCAL_CHAT, ConsoleMessenger, ConsolePlatform
 from chatbot.ports import Clock
 from chatbot.settings import Settings
@@ -34,7 +35,7 @@ def run(settings: Settings, *, clock: Clock | None = None) -> int:
 async def _run(settings: Settings, clock: Clock | None) -> int:
     async with _exchanges(settings, clock) as exchanges:
         _require_practice_where_it_is_set(settings, exchanges)
-        async with open_bot(settings, clock=clock, exchanges=exchanges) as bot:
+        async with open_bot(settings, clock=clock, exchanges=exchanges) as bot, bot.ops.serving():
             speak = _on_telegram if settings.telegram.token is not None else _on_console
             return await speak(bot)
 
@@ -75,6 +76,7 @@ async def _running(bot: Bot) -> AsyncIterator[None]:
 async def _on_telegram(bot: Bot) -> int:
     platform = telegram_platform(bot)
     bot.speak_through(platform.messenger)
+    bot.ops.attach(Platform.TELEGRAM, lambda: platform.connected)
     try:
         await platform.start()
         async with _running(bot), _until_signal(platform.stop_intake):
@@ -117,6 +119,7 @@ async def _call(stop: Callable[[], object]) -> None:
 async def _on_console(bot: Bot) -> int:
     messenger = ConsoleMessenger(bold=sys.stdout.isatty())
     bot.speak_through(messenger)
+    bot.ops.attach(Platform.CONSOLE, lambda: True)
 
     async def submit(request: Request) -> None:
         await bot.inbox.receive([request])
@@ -130,10 +133,17 @@ async def _on_console(bot: Bot) -> int:
     )
     async with _running(bot):
         if platform.interactive:
+            _log_troubles_only(bot.settings)
             messenger.print(
                 "Hedgerow on paper. /start says what it does, /help lists commands, quit leaves.\n"
             )
         return await platform.run()
+
+
+def _log_troubles_only(settings: Settings) -> None:
+    """The log is written between the lines of the chat: what goes well is not told twice."""
+    if settings.log.level is LogLevel.INFO:
+        logging.getLogger().setLevel(logging.WARNING)
 
 
 # --- check --------------------------------------------------------------------------------------
@@ -168,9 +178,20 @@ async def _check_bot(bot: Bot, exchanges: CcxtExchanges, out: TextIO) -> int:
     found = [
         await _check_market(bot, out),
         await _check_telegram(bot, out),
+        _check_operator(bot, out),
         *await check_venues(bot, exchanges, out),
     ]
     return 0 if all(found) else 1
+
+
+def _check_operator(bot: Bot, out: TextIO) -> bool:
+    """Their form was checked with all settings; whether the chat takes messages shows when one is sent."""
+    ops, chat = bot.settings.ops, bot.settings.operator_chat
+    if ops.port is not None:
+        print(f"ops        probes and metrics on {ops.host}:{ops.port}", file=out)
+    if chat is not None:
+        print(f"operator   {chat} is told of faults", file=out)
+    return True
 
 
 async def _keys(bot: Bot) -> str:

@@ -38,7 +38,7 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
-from chatbot.chat import Platform, UserRef
+from chatbot.chat import ChatRef, Platform, UserRef
 from chatbot.errors import SettingsError
 from chatbot.log import LogFormat, LogLevel
 
@@ -107,6 +107,15 @@ def _parse_user(entry: str) -> UserRef:
     if match is None:
         raise ValueError(f"should list telegram:NUMBER or discord:NUMBER, separated by commas, not {entry!r}")
     return UserRef(Platform(match[1]), match[2])
+
+
+def _parse_chat(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"telegram:(-?\d+)", value.strip())
+    if match is None:
+        raise ValueError(f"should be telegram:NUMBER (a group's number begins with -), not {value!r}")
+    return ChatRef(Platform.TELEGRAM, match[1], private=not match[1].startswith("-"))
 
 
 def _http_url(value: str) -> str:
@@ -236,6 +245,11 @@ class HttpSettings(Section):
     )
 
 
+class OpsSettings(Section):
+    host: str = Field("127.0.0.1", examples=["127.0.0.1"])
+    port: int | None = Field(None, ge=0, le=65535, description="0 takes any free port", examples=["9464"])
+
+
 class LogSettings(Section):
     format: Annotated[LogFormat, BeforeValidator(_lower)] = Field(LogFormat.TEXT, examples=["json"])
     level: Annotated[LogLevel, BeforeValidator(_upper)] = Field(LogLevel.INFO, examples=["DEBUG"])
@@ -278,9 +292,21 @@ class Settings(BaseSettings):
     paper: PaperSettings = PaperSettings()
     venues: dict[str, VenueSettings] = {}
     http: HttpSettings = HttpSettings()
+    ops: OpsSettings = OpsSettings()
+    operator_chat: Annotated[ChatRef | None, NoDecode, BeforeValidator(_parse_chat)] = Field(
+        None, examples=["telegram:123456789"]
+    )
     log: LogSettings = LogSettings()
     quote: QuoteSettings = QuoteSettings()
     processes: ProcessesSettings = ProcessesSettings()
+
+    @field_validator("operator_chat")
+    @classmethod
+    def _guard_operator(cls, chat: ChatRef | None, info: ValidationInfo) -> ChatRef | None:
+        telegram = info.data.get("telegram")
+        if chat is not None and isinstance(telegram, TelegramSettings) and telegram.token is None:
+            raise ValueError(f"cannot be told anything while {PREFIX}TELEGRAM__TOKEN is not set")
+        return chat
 
     @property
     def database_name(self) -> str:

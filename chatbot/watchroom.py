@@ -70,6 +70,7 @@ def open_watch_room(
         clock=clock,
         notify=notify,
         unstreamed=lambda account: streaming.missing_for(account),  # noqa: PLW0108 (made below)
+        seen=lambda account, sight: streaming.seen(account, sight),  # noqa: PLW0108 (likewise)
     )
     pacer = Pacer(
         store=store,
@@ -78,6 +79,7 @@ def open_watch_room(
         streamed=lambda account: streaming.streamed(account),  # noqa: PLW0108 (likewise)
         room=streams.room,
         busy=locks.busy,
+        prices=lambda venue: streaming.prices(venue),  # noqa: PLW0108 (likewise)
     )
-    streaming = StreamService(streams, clock, wake=pacer.wake, sight=watching.sight)
+    streaming = StreamService(streams, clock, wake=pacer.wake, concern=pacer.concern, sight=watching.sight)
     return WatchRoom(watching, pacer, streaming, venues)

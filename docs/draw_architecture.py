@@ -23,7 +23,7 @@ PICTURE = ROOT / "docs" / "architecture.svg"
 FOLDERS = ("chatbot", "handlers")
 LEAVES = frozenset({"charts", "chat", "errors", "log", "settings"})
 
-WIDTH, HEIGHT = 1040, 660
+WIDTH, HEIGHT = 1180, 660
 EDGE = 14.0  # between an arrow and the corner of a box
 CLEARANCE = 7.0  # between an arrow and a box that it passes
 AGAINST = "#d1242f"
@@ -51,7 +51,7 @@ class Box:
 AMBER, AMBER_FILL = "#9a6700", "#fff8e6"
 
 BOXES = (
-    Box("app", ("wires it all; command line, demo",), 24, 1016, 24, 92, "#57606a", "#f6f8fa"),
+    Box("app", ("wires it all; command line, demo",), 24, 1156, 24, 92, "#57606a", "#f6f8fa"),
     Box("platforms", ("update → Request,", "Reply → markup"), 24, 178, 170, 380, AMBER, AMBER_FILL),
     Box("pushing", ("inbox, outbox,", "pacing, scheduler"), 192, 342, 170, 380, AMBER, AMBER_FILL),
     Box("handlers", ("commands, words",), 368, 524, 170, 250, "#8250df", "#f7f1ff"),
@@ -62,16 +62,17 @@ BOXES = (
     ),
     Box("storage", ("ledger, journal,", "mailbox"), 616, 766, 170, 380, AMBER, AMBER_FILL),
     Box("venues", ("paper exchange,", "price feeds"), 780, 912, 170, 380, AMBER, AMBER_FILL),
-    Box("clock · ids", ("time, chance",), 926, 1016, 170, 380, AMBER, AMBER_FILL),
+    Box("observing", ("metrics, health,", "operator's alarms"), 926, 1052, 170, 380, AMBER, AMBER_FILL),
+    Box("clock · ids", ("time, chance",), 1066, 1156, 170, 380, AMBER, AMBER_FILL),
     Box(
         "ports",
         ("what the services need: Venue,", "Store, Mailbox, Messenger, Clock"),
-        24, 1016, 436, 496, "#bf3989", "#fff2f8", passable=True,
+        24, 1156, 436, 496, "#bf3989", "#fff2f8", passable=True,
     ),
     Box(
         "domain",
         ("pure, in Decimal: sizing, funding, margin, quotes, saga, ledger, alerts; no clock, no network",),
-        24, 1016, 552, 608, "#1a7f37", "#effbf1",
+        24, 1156, 552, 608, "#1a7f37", "#effbf1",
     ),
 )  # fmt: skip
 BY_NAME = {box.name: box for box in BOXES}

@@ -15,7 +15,7 @@ from chatbot.settings import PREFIX
 from chatbot.storage.database import Database
 from chatbot.storage.session import Session
 from tests.postgres.elsewhere import Databases, a_database
-from tests.postgres.server import FOLDER, NOT_FOUND, Server, prepare_folder, remove_folder
+from tests.postgres.server import FOLDER, NOT_FOUND, Server, find_binaries, prepare_folder, remove_folder
 
 # What is not about databases and yet says most about them, by the beginning of its module's name.
 ON_BOTH = ("services.", "pushing.test_mailbox", "dialogs.test_the_main_path", "dialogs.test_closing")
@@ -40,6 +40,8 @@ def pytest_configure(config: pytest.Config) -> None:
         del os.environ[name]
     if is_first(config):
         prepare_folder()
+        if config.getoption("--database") == "postgresql" and FOLDER not in os.environ:
+            raise pytest.UsageError(f"{NOT_FOUND}: --database=postgresql needs it")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -52,21 +54,29 @@ def is_first(config: pytest.Config) -> bool:
     return not hasattr(config, "workerinput")
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if FOLDER not in os.environ:
+        left_out = [item for item in items if needs_postgresql(item)]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
+
+
+def needs_postgresql(item: pytest.Item) -> bool:
+    given = getattr(item, "callspec", None)
+    named: list[str] = getattr(item, "fixturenames", [])
+    return "postgres" in named or (given is not None and "postgresql" in given.params.values())
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    skipped = [
-        report for report in terminalreporter.stats.get("skipped", []) if NOT_FOUND in str(report.longrepr)
-    ]
-    if skipped:
+    if find_binaries() is None:
         terminalreporter.write_line(
-            f"{NOT_FOUND}: {len(skipped)} tests of it were skipped. Debian: apt-get install postgresql",
+            f"{NOT_FOUND}: the tests that need it were left out. Debian: apt-get install postgresql",
             yellow=True,
         )
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Server:
-    if FOLDER not in os.environ:
-        pytest.skip(NOT_FOUND)
     server = Server(Path(os.environ[FOLDER]))
     server.ensure()
     return server

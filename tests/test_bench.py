@@ -10,7 +10,7 @@ from decimal import Decimal
 import aiohttp
 import pytest
 
-from bench import accounts, legs, orders, startup, storage, updates
+from bench import accounts, legs, orders, startup, storage, triggers, updates, watching
 from bench.__main__ import PARTS, main
 from bench.crowd import QUESTION, Answer, Crowd
 from bench.figures import figure, median, quantile, times
@@ -54,6 +54,23 @@ async def test_both_legs_of_a_close_at_once_reach_each_exchange_in_one_request()
     assert at_once == {"binance: at once": 1, "bybit: at once": 1, "okx: at once": 1}
     assert {count for name, count in requests.items() if name not in at_once} == {2}
     assert all(aim.met for aim in table.aims)
+
+
+async def test_every_way_to_find_what_a_tick_crosses_names_the_same_positions() -> None:
+    tiny = triggers.Plan(positions=2_000, markets=5, calm=2_000, crash=500, slow=500, changes=100)
+    table = await triggers.measure(tiny)
+    assert [row[0] for row in table.rows] == list(triggers.CONTENDERS)
+    assert all(positive(cell) for row in table.rows for cell in row[1:6])
+    assert len(table.aims) == 5
+
+
+async def test_the_endangered_are_seen_sooner_than_in_turn_at_the_same_cost() -> None:
+    """On a virtual clock: the same on every machine."""
+    table = await watching.measure(watching.Plan(accounts=400, markets=5, before=10))
+    ours, theirs = ([float(cell.strip("%").replace(",", "")) for cell in row[1:]] for row in table.rows)
+    assert ours[0] == theirs[0] > 0
+    assert ours[1] * watching.SOONER <= theirs[1]
+    assert ours[-2] < theirs[-2]  # fewer looks
 
 
 @pytest.mark.slow

@@ -51,7 +51,13 @@ EXPLAINED_IN = {
     "HEDGEROW_QUOTE__": "docs/glossary.md",
     "HEDGEROW_ALLOWED_USERS": "docs/architecture.md",
     "HEDGEROW_LOG__": "docs/architecture.md",
+    "HEDGEROW_OPS__": "docs/operations.md",
+    "HEDGEROW_OPERATOR_CHAT": "docs/operations.md",
 }
+
+
+# Looks like a command and is asked by HTTP; tests/test_deploy.py holds them against the server.
+PAGES = {"/livez", "/readyz", "/metrics"}
 
 
 def documents() -> list[Path]:
@@ -253,7 +259,7 @@ def test_the_readme_mentions_every_command() -> None:
 
 @pytest.mark.parametrize("path", documents(), ids=relative)
 def test_no_document_mentions_a_command_that_does_not_exist(path: Path) -> None:
-    known = {command.name for command in COMMANDS}
+    known = {command.name for command in COMMANDS} | PAGES
     mentioned = re.findall(r"`(/[a-z]+)(?=[ `])", path.read_text(encoding="utf-8"))
 
     assert set(mentioned) <= known

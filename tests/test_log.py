@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import logging
@@ -15,6 +16,7 @@ from chatbot.log import (
     LogFormat,
     LogLevel,
     RedactionFilter,
+    about,
     configure_logging,
 )
 
@@ -66,6 +68,44 @@ def test_json_is_one_object_a_line() -> None:
     line = json.loads(journal.text)
     assert line.pop("at").endswith("Z")
     assert line == {"level": "WARNING", "logger": "chatbot.test", "message": "ratio 0.2", "hedge": 3}
+
+
+@BOTH_FORMATS
+def test_what_work_is_about_stands_on_every_line_of_it(format: LogFormat) -> None:
+    journal = Journal(format)
+
+    with about(hedge="H1", request=SECRET):
+        log.info("sent")
+        with about(hedge="H2", operation="op"):
+            log.info("of another hedge", extra={"operation": "its own"})
+        log.info("filled")
+    log.info("elsewhere")
+
+    sent, other, filled, elsewhere = journal.text.splitlines()
+    assert "H1" in sent
+    assert "H2" in other
+    assert "its own" in other
+    assert "H1" not in other
+    assert "H1" in filled
+    assert "hedge" not in elsewhere.replace("chatbot", "")
+    assert_clean(sent)
+
+
+async def test_a_task_stays_about_what_it_was_started_for() -> None:
+    journal = Journal(LogFormat.JSON)
+
+    async def drive() -> None:
+        await asyncio.sleep(0)
+        log.info("step")
+
+    with about(hedge="H1"):
+        driving = asyncio.create_task(drive())
+    log.info("meanwhile")
+    await driving
+
+    meanwhile, step = (json.loads(line) for line in journal.text.splitlines())
+    assert "hedge" not in meanwhile
+    assert step["hedge"] == "H1"
 
 
 def assert_clean(text: str) -> None:

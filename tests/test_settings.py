@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from chatbot.chat import Platform, UserRef
+from chatbot.chat import ChatRef, Platform, UserRef
 from chatbot.errors import SettingsError
 from chatbot.log import LogFormat, LogLevel
 from chatbot.settings import (
@@ -80,6 +80,18 @@ def test_the_environment_reaches_every_section(tmp_path: Path) -> None:
 
 def test_an_empty_variable_means_the_default() -> None:
     assert load(TELEGRAM__TOKEN="", PAPER__SPEED=" ") == Settings()
+
+
+@pytest.mark.parametrize(("number", "private"), [("42", True), ("-1001234", False)])
+def test_the_operators_chat_is_a_person_or_a_group(number: str, private: bool) -> None:
+    settings = load(TELEGRAM__TOKEN=TOKEN, OPERATOR_CHAT=f"telegram:{number}")
+
+    assert settings.operator_chat == ChatRef(Platform.TELEGRAM, number, private)
+
+
+def test_probes_are_off_and_would_be_on_this_machine_only() -> None:
+    assert (load().ops.host, load().ops.port) == ("127.0.0.1", None)
+    assert load(OPS__PORT="9464").ops.host == "127.0.0.1"
 
 
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
@@ -166,6 +178,12 @@ def test_a_name_like_none_of_ours_gets_no_guess() -> None:
         ("PAPER__SPEED", "NaN", "should be a finite number"),
         ("PAPER__SEED", "seven", "should be a valid integer"),
         ("VENUES__OKX__API_URL", "https://okx.example/api", "should be scheme and host only"),
+        ("OPS__PORT", "9464.5", "should be a valid integer"),
+        ("OPS__PORT", "70000", "should be less than or equal to 65535"),
+        ("OPERATOR_CHAT", "123456", "should be telegram:NUMBER"),
+        ("OPERATOR_CHAT", "telegram:@me", "should be telegram:NUMBER"),
+        ("OPERATOR_CHAT", "console:local", "should be telegram:NUMBER"),
+        ("OPERATOR_CHAT", "telegram:5", "cannot be told anything while HEDGEROW_TELEGRAM__TOKEN is not set"),
         ("HTTP__PORT", "65536", "should be less than or equal to 65535"),
         ("HTTP__PUBLIC_URL", "http://bot.example.com", "should begin with https://"),
         ("LOG__FORMAT", "xml", "should be 'text' or 'json'"),

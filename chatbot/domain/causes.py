@@ -13,7 +13,7 @@ from chatbot.domain.hedge import Hedge, HedgeStatus, LegRole
 from chatbot.domain.instrument import ZERO, Instrument
 from chatbot.domain.intent import IntentStatus, OrderIntent, Purpose
 from chatbot.domain.ledger import venue_quantity
-from chatbot.domain.operation import Operation, OperationKind, OperationStatus
+from chatbot.domain.operation import Operation, OperationKind, OperationStatus, Target
 from chatbot.domain.order import Fill, FillCause
 from chatbot.domain.quote import CloseWay, LegAction
 from chatbot.domain.risk import LegCause
@@ -141,6 +141,22 @@ def exposure_of(operation: Operation, hedge: Hedge, view: AccountView, now: date
     opens = any(target.action is LegAction.OPEN for target in operation.targets)
     growing = opens and operation.status is OperationStatus.RUNNING
     return Exposure(hedge.leg(role).side, quantity, lasting, operation.trim_attempts, growing=growing)
+
+
+def lopsided(operation: Operation) -> bool:
+    """By what the journal has booked alone: one leg is done, or further on its way, and the other is not."""
+    if operation.status is OperationStatus.TRIMMING:
+        return operation.trim_filled < operation.trim_quantity
+    pairwise = operation.way in (CloseWay.OFFSET_FIRST, CloseWay.AT_ONCE)
+    together = operation.kind is OperationKind.ADJUST or (operation.kind is OperationKind.CLOSE and pairwise)
+    if operation.status.final or not together or len(operation.targets) != 2:
+        return False
+    (done, whole), (other_done, other_whole) = map(_progress, operation.targets)
+    return done * other_whole != other_done * whole
+
+
+def _progress(target: Target) -> tuple[Decimal, Decimal]:
+    return (target.quantity if target.given_up == GONE else target.filled), target.quantity
 
 
 def _gap(operation: Operation, hedge: Hedge, view: AccountView) -> tuple[LegRole, Decimal]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import ROUND_DOWN, ROUND_HALF_EVEN, Decimal
 from enum import StrEnum
+from itertools import pairwise
 from typing import NewType
 
 Symbol = NewType("Symbol", str)  # unified: "BTC/USDT:USDT"
@@ -105,6 +106,15 @@ class Instrument:
             if tier.notional_cap is None or notional <= tier.notional_cap:
                 return tier
         return self.tiers[-1]
+
+    @property
+    def maintenance_jumps(self) -> bool:
+        """A position that grows into the next tier needs more by a step, not only by a steeper line."""
+        return any(
+            upper.maintenance_amount - lower.maintenance_amount
+            != (lower.notional_cap or ZERO) * (upper.maintenance_margin_rate - lower.maintenance_margin_rate)
+            for lower, upper in pairwise(self.tiers)
+        )
 
     def round_quantity(self, quantity: Decimal) -> Decimal:
         """Down to the lot: rounding never makes an order larger than was asked for."""

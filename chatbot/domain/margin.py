@@ -251,6 +251,55 @@ def _cross_legs(position: Position, view: AccountView) -> tuple[Position, ...]:
     return (position, opposite)
 
 
+# --- how a cross account moves with its prices --------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class CrossLegs:
+    """All cross legs on one market, at its mark price. ``x`` is the price, or its inverse (see above)."""
+
+    instrument: Instrument
+    legs: tuple[Position, ...]
+    mark_price: Decimal
+
+    @property
+    def x(self) -> Decimal:
+        return self.x_of(self.mark_price)
+
+    def x_of(self, price: Decimal) -> Decimal:
+        """Its own inverse: the price of an ``x`` as well."""
+        return price if self.instrument.kind is ContractKind.LINEAR else 1 / price
+
+    @property
+    def net(self) -> Decimal:
+        """What equity gains for each unit that ``x`` grows."""
+        held = sum((leg.quantity * leg.side.sign for leg in self.legs), ZERO)
+        return held if self.instrument.kind is ContractKind.LINEAR else -held
+
+    @property
+    def gross(self) -> Decimal:
+        return sum((leg.quantity for leg in self.legs), ZERO)
+
+    def maintenance_rate(self, scale: Decimal) -> Decimal:
+        """The highest of any leg, with ``x`` so many times as large."""
+        at = self.x * scale
+        return max(self.instrument.tier(leg.quantity * at).maintenance_margin_rate for leg in self.legs)
+
+    def room(self, view: AccountView, scale: Decimal) -> Decimal:
+        """Equity less maintenance of the whole account, were this one ``x`` so many times as large."""
+        backing = cross_backing(self.instrument, view, self.legs)
+        if backing is None:
+            backing = sum((margin_held(self.instrument, leg) for leg in self.legs), ZERO)
+        at = self.x * scale
+        return _Margin(self.instrument, self.legs, backing).line(at).at(at)
+
+
+def cross_legs(instrument: Instrument, view: AccountView) -> CrossLegs:
+    legs = (p for p in view.positions if p.symbol == instrument.symbol)
+    crossed = tuple(leg for leg in legs if leg.margin_mode is MarginMode.CROSS)
+    return CrossLegs(instrument, crossed, view.markets[instrument.symbol].mark_price)
+
+
 NO_LIQUIDATION = LegLiquidation(None, None)
 
 

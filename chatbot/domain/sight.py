@@ -2,53 +2,62 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from chatbot.domain.account import Position
 from chatbot.domain.hedge import AccountId
-from chatbot.domain.instrument import PositionSide, Symbol
+from chatbot.domain.instrument import ZERO, Symbol
 from chatbot.domain.margin import account_margin_ratio, leg_liquidation
 from chatbot.domain.preferences import AlertPreferences
 from chatbot.domain.risk import AlertKind, Finding, StreamLost
 from chatbot.domain.scene import Scene, account_finding, lasting_level
-
-Distances = Mapping[tuple[Symbol, PositionSide], Decimal | None]
+from chatbot.domain.triggers import Trigger, Way
+from chatbot.domain.watchpoints import watchpoints
 
 # By danger: how long after one look the next is due, without and with a stream that wakes in between.
 ENDANGERED, ENDANGERED_STREAMED = timedelta(seconds=3), timedelta(seconds=10)
 HOLDING, HOLDING_STREAMED = timedelta(seconds=5), timedelta(seconds=30)
 EMPTY = timedelta(seconds=30)  # nothing is there that could be lost
 
-# A price that moved so far says nothing new yet: this share of the way to liquidation, within bounds.
-SHARE = Decimal("0.1")
 STREAM_LOST_AFTER = (timedelta(minutes=5),)
-LEAST, MOST = Decimal("0.001"), Decimal("0.01")
+
+# Where not all can be looked at in time: how much more a leg near its liquidation counts than a calm one.
+CALM, NEAREST = Decimal("0.5"), Decimal("0.005")  # distances; halfway nearer counts four times as much
+HIGH_MARGIN_COUNTS_AS = Decimal("0.1")
 
 
 @dataclass(frozen=True, slots=True)
-class Band:
-    """Prices between which another look would see much the same."""
+class NearLiquidation:
+    """Of a leg; ``distance`` as it was at the look, ``way`` where the price would come from there."""
 
-    low: Decimal
-    high: Decimal
+    symbol: Symbol
+    price: Decimal
+    distance: Decimal
+    way: Way
 
-    def left_at(self, price: Decimal) -> bool:
-        return not self.low <= price <= self.high
+    def distance_at(self, prices: Mapping[Symbol, Decimal]) -> Decimal:
+        """Zero once it is passed."""
+        price = prices.get(self.symbol)
+        if price is None:
+            return self.distance
+        left = self.price - price if self.way is Way.UP else price - self.price
+        return max(ZERO, left) / price
 
 
 @dataclass(frozen=True, slots=True)
 class Sight:
     """``at``: our clock. ``endangered``: a leg is within the user's largest alert distance, or the margin
-    ratio over the smallest one.
+    ratio over the smallest one. ``triggers``: the prices at which it will next matter. ``liquidations`` of
+    its legs, as far as they have one.
     """
 
     at: datetime
     holds: bool = False
     endangered: bool = False
-    bands: Mapping[Symbol, Band] = field(default_factory=dict)
+    triggers: tuple[Trigger, ...] = ()
+    liquidations: tuple[NearLiquidation, ...] = ()
 
     def interval(self, *, streamed: bool, busy: bool = False) -> timedelta:
         """Until the next look. ``busy``: an order of ours is on its way, and who else would miss it?"""
@@ -60,40 +69,36 @@ class Sight:
             return HOLDING_STREAMED if streamed else HOLDING
         return EMPTY
 
-    def changed_by(self, prices: Mapping[Symbol, Decimal]) -> bool:
-        return any(symbol in prices and band.left_at(prices[symbol]) for symbol, band in self.bands.items())
+    def gravity(self, prices: Mapping[Symbol, Decimal]) -> float:
+        """1: calm. By newer prices where there are some; it orders looks and decides nothing else."""
+        distance = min((near.distance_at(prices) for near in self.liquidations), default=None)
+        if distance is None and self.endangered:
+            distance = HIGH_MARGIN_COUNTS_AS
+        if distance is None or distance >= CALM:
+            return 1.0
+        return float((CALM / max(distance, NEAREST)) ** 2)
 
 
 def sight_of(scene: Scene, limits: AlertPreferences, at: datetime) -> Sight:
-    distances = {(p.symbol, p.side): _distance(scene, p) for p in scene.view.positions}
+    liquidations = tuple(_liquidations(scene))
     near = max(limits.liquidation_distances, default=Decimal(0))
     ratio = account_margin_ratio(scene.view)
     high = min(limits.margin_ratios, default=Decimal("Infinity"))
     return Sight(
         at=at,
         holds=bool(scene.view.positions or scene.view.open_orders or scene.watched),
-        endangered=any(d is not None and d <= near for d in distances.values())
-        or (ratio is not None and ratio >= high),
-        bands=_bands(scene, distances),
+        endangered=any(leg.distance <= near for leg in liquidations) or (ratio is not None and ratio >= high),
+        triggers=watchpoints(scene, limits),
+        liquidations=liquidations,
     )
 
 
-def _distance(scene: Scene, position: Position) -> Decimal | None:
-    return leg_liquidation(scene.instruments[position.symbol], position, scene.view).distance
-
-
-def _bands(scene: Scene, distances: Distances) -> Mapping[Symbol, Band]:
-    nearest: dict[Symbol, list[Decimal]] = {symbol: [] for symbol, _ in distances}
-    for (symbol, _), distance in distances.items():
-        nearest[symbol] += [] if distance is None else [distance]
-    return {
-        symbol: _band(scene.mark_price(symbol), min(near, default=None)) for symbol, near in nearest.items()
-    }
-
-
-def _band(mark: Decimal, distance: Decimal | None) -> Band:
-    width = MOST if distance is None else min(MOST, max(LEAST, distance * SHARE))
-    return Band(mark * (1 - width), mark * (1 + width))
+def _liquidations(scene: Scene) -> Iterator[NearLiquidation]:
+    for position in scene.view.positions:
+        found = leg_liquidation(scene.instruments[position.symbol], position, scene.view)
+        if found.price is not None and found.distance is not None:
+            way = Way.UP if found.price >= scene.mark_price(position.symbol) else Way.DOWN
+            yield NearLiquidation(position.symbol, found.price, found.distance, way)
 
 
 def stream_finding(account_id: AccountId, venue: str, lasting: timedelta) -> Finding:

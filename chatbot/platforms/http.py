@@ -1,4 +1,4 @@
-"""The one HTTP server of the bot: for the webhook, for the page that takes keys, or for both."""
+"""An HTTP server of the bot: for the webhook and the page that takes keys; another one for the operator."""
 
 from __future__ import annotations
 
@@ -13,11 +13,15 @@ BODY_LIMIT = 1024 * 1024  # bytes; an update is a few thousand
 
 
 class HttpServer:
-    """Routes are added before it starts. TLS is the business of whatever stands in front of it."""
+    """Routes are added before it starts. TLS is the business of whatever stands in front of it.
 
-    def __init__(self, host: str, port: int) -> None:
+    ``setting`` is where the port is set, for a complaint.
+    """
+
+    def __init__(self, host: str, port: int, *, setting: str = "HEDGEROW_HTTP__PORT") -> None:
         self._host = host
         self._port = port
+        self._setting = setting
         self._routes: list[web.RouteDef] = []
         self._runner: web.AppRunner | None = None
 
@@ -45,8 +49,8 @@ class HttpServer:
             await self.stop()
             where = f"{self._host}:{self._port}"
             raise SettingsError(
-                f"HEDGEROW_HTTP__PORT: cannot listen on {where} ({error.strerror}). "
-                "Example: HEDGEROW_HTTP__PORT=8080"
+                f"{self._setting}: cannot listen on {where} ({error.strerror}). "
+                f"Example: {self._setting}={self._port + 1}"
             ) from error
 
     async def stop(self) -> None:

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 from chatbot.chat import ChatRef, OutboxMessage, Priority, Reply, Request, RequestKind, Text
 from chatbot.domain.shards import shard_of
 from chatbot.errors import LeaseLost, StorageError
+from chatbot.log import about
 from chatbot.ports import Alone, Clock, Leases, Mailbox
 
 T = TypeVar("T")
@@ -192,7 +193,9 @@ class InboxProcessor:
         try:
             while lane.waiting or lane.behind:
                 if lane.waiting:
-                    await self._serve(lane.waiting.popleft())
+                    request = lane.waiting.popleft()
+                    with about(request=request.id):
+                        await self._serve(request)
                 else:
                     await self._catch_up(key, lane)
         finally:

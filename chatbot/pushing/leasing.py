@@ -16,7 +16,7 @@ from typing import Protocol
 
 from chatbot.domain.shards import SHARDS, fair_share
 from chatbot.errors import LeaseLost, StorageError
-from chatbot.ports import Clock, Lease, LeaseTable, Standing
+from chatbot.ports import Clock, Lease, LeaseTable, Muster
 from chatbot.pushing.waking import Waker
 
 BEAT_SECONDS = 1.0
@@ -209,39 +209,39 @@ class LeaseKeeper:
 
     async def _turn(self) -> None:
         try:
-            standing = await self._in_time(self._sign_of_life())
-            await self._settle(standing)
+            muster = await self._in_time(self._sign_of_life())
+            await self._settle(muster)
         except (StorageError, TimeoutError) as error:
             log.warning("no sign of life could be given", extra={"reason": str(error) or "too slow"})
             if isinstance(error, LeaseLost) or self._over:
                 await self._lose_everything()
 
-    async def _sign_of_life(self) -> Standing:
+    async def _sign_of_life(self) -> Muster:
         began = self._seconds()
         if not self._holder:
             self._holder = await self._table.join(self._term)
             log.info("joined", extra={"holder": self._holder})
-        standing = await self._table.beat(self._term)
+        muster = await self._table.beat(self._term)
         self._ends_at = began + self._term.total_seconds() - SAFETY
-        return standing
+        return muster
 
-    async def _in_time(self, work: Coroutine[None, None, Standing]) -> Standing:
+    async def _in_time(self, work: Coroutine[None, None, Muster]) -> Muster:
         """No answer is awaited beyond the term."""
         left = self._ends_at - self._seconds() if self._held else self._term.total_seconds()
         async with asyncio.timeout(max(left, 0.0)):
             return await work
 
-    async def _settle(self, standing: Standing) -> None:
-        await self._lose([name for name in self._held if standing.held.get(name) != self._held[name]])
-        shared = (standing.processes, standing.here)
+    async def _settle(self, muster: Muster) -> None:
+        await self._lose([name for name in self._held if muster.held.get(name) != self._held[name]])
+        shared = (muster.processes, muster.here)
         if self._work is not None and shared != self._shared:
             self._shared = shared
-            self._work.shared_by(standing.processes, here=standing.here)
-        if strays := sorted(standing.held.keys() - self._held.keys()):
+            self._work.shared_by(muster.processes, here=muster.here)
+        if strays := sorted(muster.held.keys() - self._held.keys()):
             await self._table.give_up(strays)
         if not self._retiring:
-            await self._take_what_is_due(standing.processes)
-            self._hand_on_what_is_too_much(standing.processes)
+            await self._take_what_is_due(muster.processes)
+            self._hand_on_what_is_too_much(muster.processes)
         if self._work is not None:
             self._work.look()
 

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from chatbot.chat import ChatRef, OutboxMessage, Request
 from chatbot.errors import LeaseLost, StorageError
-from chatbot.ports import Clock, Delivered, Owed, Standing
+from chatbot.ports import Clock, Delivered, Muster, Owed
 
 
 class RowState(StrEnum):
@@ -171,14 +171,14 @@ class MemoryLeaseTable:
         self._shared.expires[self.id] = self._shared.clock.now() + term
         return self.id
 
-    async def beat(self, term: timedelta) -> Standing:
+    async def beat(self, term: timedelta) -> Muster:
         self._reach()
         if not self._shared.lives(self.id):
             raise LeaseLost("the last sign of life was too long ago")
         self._shared.expires[self.id] = self._shared.clock.now() + term
         living = [each for each in self._shared.expires if self._shared.lives(each)]
         here = sum(self._shared.hosts[each] == self._host for each in living)
-        return Standing(len(living), here, self._shared.held_by(self.id))
+        return Muster(len(living), here, self._shared.held_by(self.id))
 
     async def take(self, names: Sequence[str], most: int) -> Mapping[str, int]:
         self._reach()

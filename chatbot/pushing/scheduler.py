@@ -12,6 +12,7 @@ from chatbot.ports import Clock
 from chatbot.pushing.waking import Waker
 
 JobFunction = Callable[[], Awaitable[None]]
+Ended = Callable[[str, Exception | None], None]
 
 log = logging.getLogger(__name__)
 
@@ -36,11 +37,19 @@ class _Job:
             self.due_at -= self.interval * ((self.due_at - now) // self.interval)
 
 
-class Scheduler:
-    """A job never overlaps itself; one that fails is logged and runs again at its next instant."""
+def _nobody(_name: str, _error: Exception | None) -> None:
+    """Nobody counts."""
 
-    def __init__(self, clock: Clock) -> None:
+
+class Scheduler:
+    """A job never overlaps itself; one that fails is logged and runs again at its next instant.
+
+    ``ended`` is told of each run of a job, and of its error if it had one.
+    """
+
+    def __init__(self, clock: Clock, *, ended: Ended = _nobody) -> None:
         self._clock = clock
+        self._told = ended
         self._waker = Waker(clock)
         self._jobs: dict[str, _Job] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -105,9 +114,12 @@ class Scheduler:
         job.begin(self._clock.now())
         try:
             await job.run()
-        except Exception:
+        except Exception as error:
             # The other jobs go on, and so does this one at its next instant.
             log.exception("job failed", extra={"job": job.name})
+            self._told(job.name, error)
+        else:
+            self._told(job.name, None)
         finally:
             job.end(self._clock.now())
 

@@ -26,6 +26,7 @@ from chatbot.domain.ledger import (
 from chatbot.domain.order import Fill, FillCause, OrderReport
 from chatbot.domain.shards import shard_of_account
 from chatbot.errors import InvariantBroken, NotFound
+from chatbot.log import about
 from chatbot.ports import (
     Account,
     AuditEntry,
@@ -132,6 +133,11 @@ class Bookkeeper:
             del self._untold[account_id]
         self._unexplained.clear()  # who waits is only waited for a little longer
 
+    @property
+    def unexplained(self) -> int:
+        """Hedges that differ from the exchange just now, whether for a moment or frozen."""
+        return len(self._unexplained)
+
     async def bring_up_to_date(self, account: Account) -> Books:
         """Reads the venue, books what it tells, freezes the unexplained; only looks while orders fly."""
         if self._locks.busy(account.id) or await self._store.unfinished_operations(account.id):
@@ -184,8 +190,9 @@ class Bookkeeper:
         self, account: Account, hedge: Hedge, view: AccountView
     ) -> tuple[Hedge, tuple[LegChange, ...]]:
         """Booked, and closed where nothing is left of it; for when no operation works on it."""
-        booked, changes = await self.book(account, hedge, view)
-        return await self._settle_flat(account, booked, view), changes
+        with about(hedge=hedge.id):
+            booked, changes = await self.book(account, hedge, view)
+            return await self._settle_flat(account, booked, view), changes
 
     async def book(
         self, account: Account, hedge: Hedge, view: AccountView

@@ -99,8 +99,10 @@ class Driver:
         async with self._locks.of(first.account_id):
             run = await self._load(operation_id)
             run = await self._after_queueing(run, self._clock.now() - asked_at)
+            log.info("operation begins or goes on", extra={"kind": first.kind, "venue": run.account.venue})
             while (step := self._next(run)) is not Step.REST:
                 run = await self._steps[step](run)
+            log.info("operation ended", extra={"kind": first.kind, "status": run.operation.status})
 
     async def _after_queueing(self, run: Run, time: timedelta) -> Run:
         operation = saga.waited(run.operation, time)
@@ -179,6 +181,7 @@ class Driver:
         touched: list[OrderIntent] = []
         for intent, outcome in zip(intents, outcomes, strict=True):
             run, after, fill = absorb(run, intent, outcome)
+            log.info("order answered", extra={"order": after.client_order_id, "status": after.status})
             touched.append(after)
             fills.extend(fill)
         run = await self._save(run, touched, fills=fills)
@@ -261,6 +264,7 @@ class Driver:
         run, after, fill = absorb(run, intent, Accepted(report))
         if after == intent:
             return run
+        log.info("order looked up", extra={"order": after.client_order_id, "status": after.status})
         return await self._save(run, [after], fills=fill)
 
     async def _freeze(self, run: Run, reason: str) -> Run:

@@ -126,6 +126,10 @@ class Shelf(Generic[Kept]):
     def get(self, name: str) -> Keeper[Kept] | None:
         return self._keepers.get(name)
 
+    def states(self) -> list[tuple[str, bool]]:
+        """The name of each keeper, and whether its stream lives."""
+        return [(keeper.name, keeper.alive) for keeper in self._keepers.values()]
+
     def put(self, name: str, keeper: Keeper[Kept]) -> None:
         self._keepers[name] = keeper
         task = self._tasks[name] = asyncio.create_task(keeper.run(), name=f"stream:{name}")

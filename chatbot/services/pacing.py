@@ -1,31 +1,47 @@
 """Which accounts on exchanges are looked at, and when: the endangered sooner, the streamed more seldom.
 
 Exchanges count what they are asked. A routine look begins only while there is room, so that whatever a user
-waits for, and orders above all, never stand behind it. What a stream tells is looked at at once.
+waits for, and orders above all, never stand behind it. An account that a stream tells of is looked at at
+once, and so is one that a price concerns; unless it concerns many at the same time: then those nearest to
+their liquidation come first, a few at a time, without waiting for room.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import heapq
+import math
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import NamedTuple
 
 from chatbot.domain.hedge import AccountId
+from chatbot.domain.instrument import Symbol
 from chatbot.domain.sight import HOLDING, Sight
 from chatbot.ports import ROUTINE, Account, Clock, Store
 from chatbot.services.watching import WatchService
 
 AT_ONCE = 4  # routine looks at one exchange
 MOST_ROUNDS = 10
-ENDANGERED_COUNTS = 4.0  # where not all can be looked at in time, and calm ones still get their turn
 GAP = timedelta(seconds=1)  # between two looks at an account that its stream keeps waking
 ACCOUNTS_ARE_FRESH_FOR = timedelta(seconds=1)
+
+
+class _Rank(NamedTuple):
+    account: Account
+    lateness: float  # 1: due
+    gravity: float
+
+
+def _urgency(rank: _Rank) -> tuple[float, float]:
+    return rank.lateness * rank.gravity, rank.gravity
 
 
 class Pacer:
     """``streamed``: whether an account's exchange tells by itself now. ``room``: whether one can be asked.
 
-    ``busy``: whether orders of ours are on their way on an account.
+    ``busy``: whether orders of ours are on their way on an account. ``prices``: the newest that are known.
     """
 
     def __init__(
@@ -37,6 +53,7 @@ class Pacer:
         streamed: Callable[[Account], bool] = lambda _: False,
         room: Callable[[str], bool] = lambda _: True,
         busy: Callable[[AccountId], bool] = lambda _: False,
+        prices: Callable[[str], Mapping[Symbol, Decimal]] = lambda _: {},
     ) -> None:
         self._store = store
         self._watching = watching
@@ -44,6 +61,7 @@ class Pacer:
         self._streamed = streamed
         self._room = room
         self._busy = busy
+        self._prices = prices
         self._accounts: tuple[Account, ...] = ()
         self._accounts_at: datetime | None = None
         self._begun: dict[AccountId, datetime] = {}
@@ -55,37 +73,40 @@ class Pacer:
     # --- in turn --------------------------------------------------------------------------------
 
     async def look_at_due(self, venue: str) -> None:
-        """The scheduler's job."""
-        before = ROUTINE.set(True)
-        try:
-            for _ in range(MOST_ROUNDS):
-                due = await self._due(venue)
-                if not due or not self._room(venue):
-                    return
-                await self._look(due[:AT_ONCE])
-        finally:
-            ROUTINE.reset(before)
+        """The scheduler's job. The order is made anew after every few: danger moves with the prices."""
+        for _ in range(MOST_ROUNDS):
+            due = await self._first_due(venue)
+            hurried = [account for account in due if account.id in self._hurried]
+            if not due or not (hurried or self._room(venue)):
+                return
+            before = ROUTINE.set(not hurried)
+            try:
+                await self._look(hurried or due)
+            finally:
+                ROUTINE.reset(before)
 
-    async def _due(self, venue: str) -> list[Account]:
-        """Those first that wait longest, in terms of how long they may wait; danger counts for more."""
-        now = self._clock.now()
-        late = {a: self._lateness(a, now) for a in await self.accounts() if a.venue == venue}
-        return sorted((a for a in late if late[a] >= 1), key=lambda a: -late[a] * self._gravity(a))
+    async def _first_due(self, venue: str) -> list[Account]:
+        """Those that wait longest, in terms of how long they may wait; danger counts for more."""
+        now, prices = self._clock.now(), self._prices(venue)
+        ranked = (self._rank(each, now, prices) for each in await self.accounts() if each.venue == venue)
+        first = heapq.nlargest(AT_ONCE, (one for one in ranked if one.lateness >= 1), key=_urgency)
+        return [one.account for one in first]
 
-    def _gravity(self, account: Account) -> float:
+    def _rank(self, account: Account, now: datetime, prices: Mapping[Symbol, Decimal]) -> _Rank:
         sight = self._watching.sight(account.id)
-        return ENDANGERED_COUNTS if sight is not None and sight.endangered else 1.0
+        gravity = 1.0 if sight is None else sight.gravity(prices)
+        return _Rank(account, self._lateness(account, sight, now), gravity)
 
     def hurry(self, account_id: AccountId) -> None:
         """Its next turn is now: orders of ours have come to an end, so there may be more or less to watch."""
         self._hurried.add(account_id)
 
-    def _lateness(self, account: Account, now: datetime) -> float:
+    def _lateness(self, account: Account, sight: Sight | None, now: datetime) -> float:
         if account.id in self._hurried:
-            return float("inf")
-        sight, begun = self._watching.sight(account.id), self._begun.get(account.id)
-        looked = [at for at in (begun, sight.at if sight else None) if at is not None]
-        return (now - max(looked)) / self._interval(account, sight) if looked else float("inf")
+            return math.inf
+        begun = self._begun.get(account.id)
+        looked = begun if sight is None or (begun is not None and begun > sight.at) else sight.at
+        return math.inf if looked is None else (now - looked) / self._interval(account, sight)
 
     def _interval(self, account: Account, sight: Sight | None) -> timedelta:
         if sight is None:  # it could not be looked at
@@ -98,7 +119,7 @@ class Pacer:
             self._accounts, self._accounts_at = await self._store.accounts(), now
         return self._accounts
 
-    async def _look(self, accounts: list[Account]) -> None:
+    async def _look(self, accounts: Sequence[Account]) -> None:
         now = self._clock.now()
         self._begun.update((account.id, now) for account in accounts)
         self._hurried.difference_update(account.id for account in accounts)
@@ -113,6 +134,14 @@ class Pacer:
             looking = asyncio.create_task(self._look_while_told(account_id), name=f"look:{account_id}")
             self._awake[account_id] = looking
             looking.add_done_callback(lambda _: self._awake.pop(account_id, None))
+
+    def concern(self, venue: str, account_id: AccountId) -> None:
+        """A price has reached what matters to it."""
+        alone = not self._hurried and len(self._awake) < AT_ONCE and self._room(venue)
+        if alone or account_id in self._awake:
+            self.wake(account_id)
+        else:
+            self.hurry(account_id)
 
     async def stop(self) -> None:
         looking = list(self._awake.values())

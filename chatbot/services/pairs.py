@@ -47,7 +47,8 @@ class PairWatch:
                 try:
                     await self._finish_fired_pair(hedge.id)
                 except VenueError as error:
-                    log.warning("a pair of hedge %s is looked at again later: %s", hedge.id, error.message)
+                    extra = {"hedge": hedge.id, "reason": error.message}
+                    log.warning("a pair is looked at again later", extra=extra)
 
     async def _may_have_fired(self, hedge: Hedge) -> bool:
         if hedge.offset is None or self._locks.busy(hedge.account_id):

@@ -12,6 +12,7 @@ from chatbot.domain.intent import OperationId
 from chatbot.domain.operation import Operation
 from chatbot.domain.shards import shard_of
 from chatbot.errors import InvariantBroken, LeaseLost
+from chatbot.log import about
 from chatbot.ports import Clock, Store
 from chatbot.services.driving import Driver
 
@@ -42,7 +43,8 @@ class Supervisor:
     def start(self, operation: Operation) -> None:
         if operation.id in self._tasks:
             return
-        task = asyncio.create_task(self._supervise(operation.id), name=f"operation {operation.id}")
+        with about(hedge=operation.hedge_id, operation=operation.id):  # the task inherits it
+            task = asyncio.create_task(self._supervise(operation.id), name=f"operation {operation.id}")
         self._tasks[operation.id] = task
         self._shards[operation.id] = shard_of(operation.user_id)
         task.add_done_callback(lambda _: self._forget(operation.id))
@@ -56,7 +58,8 @@ class Supervisor:
         found = await self._store.unfinished_operations()
         idle = [operation for operation in found if operation.id not in self._tasks]
         for operation in idle:
-            log.warning("resuming operation %s of hedge %s", operation.id, operation.hedge_id)
+            extra = {"hedge": operation.hedge_id, "operation": operation.id}
+            log.warning("resuming operation %s of hedge %s", operation.id, operation.hedge_id, extra=extra)
             self.start(operation)
         return len(idle)
 

@@ -5,7 +5,8 @@ Where one is missing, accounts are polled as if there were none (``pacing.py``).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -14,13 +15,16 @@ from chatbot.domain.instrument import Symbol
 from chatbot.domain.shards import shard_of_account
 from chatbot.domain.sight import Sight
 from chatbot.ports import Account, AccountStream, Clock, PriceStream, Streams
+from chatbot.services.arming import Arming
 from chatbot.services.keepers import Keeper, Shelf
 
 LINGER = timedelta(minutes=10)  # an account that holds nothing any more is listened to a little longer
 
 
 class StreamService:
-    """``wake`` looks at an account at once; ``sight`` is what the last look saw."""
+    """``wake`` looks at an account at once, ``concern`` as soon as that is fair to the others whom the same
+    prices concern; ``sight`` is what the last look saw.
+    """
 
     def __init__(
         self,
@@ -28,16 +32,18 @@ class StreamService:
         clock: Clock,
         *,
         wake: Callable[[AccountId], None],
+        concern: Callable[[str, AccountId], None],
         sight: Callable[[AccountId], Sight | None],
     ) -> None:
         self._streams = streams
         self._clock = clock
         self._wake = wake
+        self._concern = concern
         self._sight = sight
         self._accounts: Shelf[AccountStream] = Shelf()
         self._prices: Shelf[PriceStream] = Shelf()
         self._held_at: dict[AccountId, datetime] = {}
-        self._followed: dict[str, list[AccountId]] = {}
+        self._arming = Arming()
 
     def streamed(self, account: Account) -> bool:
         """Both its changes and the prices that could endanger it are told."""
@@ -50,6 +56,11 @@ class StreamService:
     def _keepers(self, account: Account) -> tuple[Keeper[AccountStream] | None, Keeper[PriceStream] | None]:
         return self._accounts.get(account.id), self._prices.get(account.venue)
 
+    def states(self) -> Counter[tuple[str, bool]]:
+        """How many streams there are of each venue, those that live and those that do not."""
+        states = [*self._accounts.states(), *self._prices.states()]
+        return Counter((name.partition(" ")[0], alive) for name, alive in states)
+
     # --- keeping --------------------------------------------------------------------------------
 
     def tend(self, accounts: Sequence[Account]) -> None:
@@ -59,20 +70,28 @@ class StreamService:
         for account in wanted:
             if self._accounts.get(account.id) is None:
                 self._accounts.put(account.id, self._of_account(account))
-        self._followed = {}
-        for account in wanted:
-            self._followed.setdefault(account.venue, []).append(account.id)
-        self._tend_prices()
+        self._tend_prices({account.venue for account in wanted})
+
+    def prices(self, venue: str) -> Mapping[Symbol, Decimal]:
+        """The newest that a stream tells; none once it is lost, for they would be old."""
+        keeper = self._prices.get(venue)
+        return self._arming.prices(venue) if keeper is not None and keeper.alive else {}
+
+    def seen(self, account: Account, sight: Sight) -> None:
+        """After each look."""
+        self._arming.arm(account, sight.triggers)
 
     def drop(self, account: Account) -> None:
         """Its key changed or is gone: what was made with it ends."""
         self._held_at.pop(account.id, None)
+        self._arming.disarm(account.id)
         self._accounts.end(account.id)
 
     def let_go(self, shards: Collection[int]) -> None:
         """Another process listens there now."""
         for account_id in [each for each in self._held_at if shard_of_account(each) in shards]:
             del self._held_at[account_id]
+            self._arming.disarm(account_id)
             self._accounts.end(account_id)
 
     async def stop(self) -> None:
@@ -101,35 +120,26 @@ class StreamService:
 
     # --- prices ---------------------------------------------------------------------------------
 
-    def _tend_prices(self) -> None:
-        symbols = {venue: self._symbols(venue) for venue in self._followed}
-        self._prices.keep_only([venue for venue in symbols if symbols[venue]])
-        for venue, wanted in symbols.items():
+    def _tend_prices(self, venues: set[str]) -> None:
+        wanted = {venue: symbols for venue in venues if (symbols := self._arming.symbols(venue))}
+        self._prices.keep_only(list(wanted))
+        for venue, symbols in wanted.items():
             keeper = self._prices.get(venue)
-            if keeper is None and wanted:
+            if keeper is None:
                 self._prices.put(venue, self._of_prices(venue))
-            elif keeper is not None and keeper.stream is not None:
-                keeper.stream.follow(wanted)
+            elif keeper.stream is not None:
+                keeper.stream.follow(symbols)
 
     def _of_prices(self, venue: str) -> Keeper[PriceStream]:
         async def listen(stream: PriceStream) -> None:
-            stream.follow(self._symbols(venue))
+            stream.follow(self._arming.symbols(venue))
             while True:
-                self._wake_moved(venue, await stream.moved())
+                self._wake_concerned(venue, await stream.moved())
 
         return Keeper(
             f"{venue} prices", self._clock, open=lambda: self._streams.of_prices(venue), listen=listen
         )
 
-    def _symbols(self, venue: str) -> set[Symbol]:
-        return {symbol for _, sight in self._sights(venue) for symbol in sight.bands}
-
-    def _wake_moved(self, venue: str, prices: Mapping[Symbol, Decimal]) -> None:
-        for account_id, sight in self._sights(venue):
-            if sight.changed_by(prices):
-                self._wake(account_id)
-
-    def _sights(self, venue: str) -> Iterable[tuple[AccountId, Sight]]:
-        for account_id in self._followed.get(venue, ()):
-            if (sight := self._sight(account_id)) is not None:
-                yield account_id, sight
+    def _wake_concerned(self, venue: str, prices: Mapping[Symbol, Decimal]) -> None:
+        for account_id in self._arming.concerned(venue, prices):
+            self._concern(venue, account_id)

@@ -37,6 +37,7 @@ from chatbot.domain.scene import LegEvidence, Scene, Watched, account_suffix
 from chatbot.domain.shards import shard_of, shard_of_account
 from chatbot.domain.sight import Sight, sight_of, stream_finding
 from chatbot.errors import BadCredentials, LeaseLost, MissingPermission, RateLimited, VenueError
+from chatbot.log import about
 from chatbot.ports import Account, AlertEpisode, Changes, Clock, Presenter, Store, User, Venues
 from chatbot.services.bookkeeping import Bookkeeper, Books, ChangeCause, LegChange
 
@@ -63,6 +64,10 @@ def _nobody() -> None:
     """Nobody waits for messages."""
 
 
+def _nowhere(_: Account, __: Sight) -> None:
+    """Nobody wants to know when to look again."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Telling:
     """What one look leads to."""
@@ -74,7 +79,7 @@ class _Telling:
 class WatchService:
     """``notify`` is called after messages were written.
 
-    ``unstreamed``: how long the stream of an account has been missing.
+    ``unstreamed``: how long the stream of an account has been missing. ``seen`` gets what each look saw.
     """
 
     def __init__(
@@ -87,6 +92,7 @@ class WatchService:
         notify: Callable[[], None] = _nobody,
         *,
         unstreamed: Callable[[Account], timedelta] = lambda _: timedelta(0),
+        seen: Callable[[Account, Sight], None] = _nowhere,
     ) -> None:
         self._store = store
         self._bookkeeper = bookkeeper
@@ -95,6 +101,7 @@ class WatchService:
         self._clock = clock
         self._notify = notify
         self._unstreamed = unstreamed
+        self._seen = seen
         self._gates: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(PARALLEL))
         self._locks: dict[AccountId, asyncio.Lock] = {}
         # Cleared lately. Lost with the process: then a figure that trembles is told once more.
@@ -141,12 +148,14 @@ class WatchService:
         """What was told. Nobody is told anything whose chat takes no messages."""
         user = await self._store.user(account.user_id)
         if user is None or not user.reachable:
+            self._sights.pop(account.id, None)  # nobody is told, so nothing grows old
             return ()
-        async with self._locks.setdefault(account.id, asyncio.Lock()):
-            try:
-                return await self._look_and_tell(user, account)
-            except VenueError as error:
-                return await self._tell(user, await self._judge_silence(user, account, error))
+        with about(account=account.id):
+            async with self._locks.setdefault(account.id, asyncio.Lock()):
+                try:
+                    return await self._look_and_tell(user, account)
+                except VenueError as error:
+                    return await self._tell(user, await self._judge_silence(user, account, error))
 
     async def _look_and_tell(self, user: User, account: Account) -> tuple[Alert, ...]:
         before = self._live.get(account.id)
@@ -172,7 +181,8 @@ class WatchService:
     ) -> _Telling:
         scene = await self._scene(books, running, traded)
         limits = user.preferences.alerts
-        self._sights[books.account.id] = sight_of(scene, limits, self._clock.now())
+        sight = self._sights[books.account.id] = sight_of(scene, limits, self._clock.now())
+        self._seen(books.account, sight)
         ended = await self._ended(user, books, before)
         happened = await self._happened(user, scene, books, ended)
         back = venue_finding(books.account.id, books.account.venue, timedelta(0), "")

@@ -12,6 +12,7 @@ from pathlib import Path
 from chatbot.errors import InUse, StorageError
 from chatbot.ports import Alone, Leases
 from chatbot.storage.admission import SqlInvites, SqlTickets
+from chatbot.storage.census import SqlCensus
 from chatbot.storage.connection import DirectConnection, connect, in_words, open_reader, open_writer
 from chatbot.storage.mailbox import SqlMailbox
 from chatbot.storage.master_key import MasterKeys
@@ -36,6 +37,7 @@ class Database:
         self.mailbox = SqlMailbox(session, self._leases)
         self.tickets = SqlTickets(session)
         self.invites = SqlInvites(session)
+        self.census = SqlCensus(session)
         self._session = session
         self._resources = resources
         self._held = AsyncExitStack()

@@ -19,7 +19,7 @@ from chatbot.storage.codec import Cell
 
 Row = Sequence[Any]  # cells, as the driver gives them
 Params = Mapping[str, Cell]
-Construct = sa.Select[Any] | sa.Insert | sa.Update | sa.Delete
+Construct = sa.Select[Any] | sa.CompoundSelect[Any] | sa.Insert | sa.Update | sa.Delete
 
 SQLITE: sa.Dialect = sqlite.dialect(paramstyle="named")
 

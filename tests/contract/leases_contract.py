@@ -82,8 +82,8 @@ class LeasesContract:
     async def test_who_leaves_is_not_counted_and_holds_nothing(self, office: Office) -> None:
         one, other = await office.hire("here"), await office.hire("there")
         await one.take(NAMES, 3)
-        standing = await other.beat(TERM)
-        assert (standing.processes, standing.here) == (2, 1)
+        muster = await other.beat(TERM)
+        assert (muster.processes, muster.here) == (2, 1)
         await one.leave()
         assert (await other.beat(TERM)).processes == 1
         assert len(await other.take(NAMES, 3)) == 3

@@ -22,7 +22,8 @@ from chatbot.domain.sight import (
     sight_of,
     stream_finding,
 )
-from tests.builders import ETH_USDT, INSTRUMENTS, ISOLATED, LONG, NOW, SHORT, a_hedge, a_position, a_view
+from chatbot.domain.triggers import Way
+from tests.builders import ETH_USDT, INSTRUMENTS, ISOLATED, LONG, NOW, a_hedge, a_position, a_view
 
 D = Decimal
 ETH = ETH_USDT.symbol
@@ -66,42 +67,10 @@ def test_a_high_margin_ratio_is_danger_without_any_price() -> None:
     assert seen(tight).endangered
 
 
-@pytest.mark.parametrize(
-    ("distance", "low", "high"),
-    [
-        ("0.5", "1980", "2020"),  # a tenth of the way, but at most 1 %
-        ("0.05", "1990", "2010"),
-        ("0.001", "1998", "2002"),  # at least 0.1 %
-    ],
-)
-def test_a_price_matters_once_it_went_a_tenth_of_the_way(distance: str, low: str, high: str) -> None:
-    sight = seen(isolated(distance))
-
-    assert not sight.changed_by({ETH: D(low)})
-    assert not sight.changed_by({ETH: D(high)})
-    assert sight.changed_by({ETH: D(low) - D("0.01")})
-    assert sight.changed_by({ETH: D(high) + D("0.01")})
-
-
-def test_of_two_legs_the_nearer_decides_how_far_a_price_may_go() -> None:
-    view = a_view(
-        a_position(LONG, mode=ISOLATED, liquidation_price=1_000),
-        a_position(SHORT, mode=ISOLATED, liquidation_price=2_100),
-        mark=2_000,
-    )
-    assert seen(view).changed_by({ETH: D(2_011)})
-    assert not seen(view).changed_by({ETH: D(2_009)})
-
-
-def test_a_leg_that_cannot_be_liquidated_is_looked_at_when_its_price_goes_one_percent() -> None:
-    sight = seen(a_view(a_position(LONG, 1), wallet=1_000_000, mark=2_000))
-
-    assert not sight.changed_by({ETH: D(2_019)})
-    assert sight.changed_by({ETH: D(2_021)})
-
-
-def test_prices_of_other_markets_change_nothing() -> None:
-    assert not seen(isolated("0.05")).changed_by({})
+def test_the_prices_at_which_it_will_next_matter_are_kept() -> None:
+    # A target of 5 %, and where the 20 % level of the distance would be left.
+    assert {(t.symbol, t.way) for t in seen(isolated("0.5")).triggers} == {(ETH, Way.UP), (ETH, Way.DOWN)}
+    assert seen(a_view()).triggers == ()
 
 
 def test_danger_orders_on_their_way_and_streams_say_how_soon_the_next_look_is() -> None:

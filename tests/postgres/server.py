@@ -7,6 +7,7 @@ stops it in the end. It has no network, forgets on a power cut, and is fast.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import itertools
 import os
@@ -24,6 +25,7 @@ from typing import Any
 from chatbot.storage.database import upgrade
 
 FOLDER = "POSTGRESQL_OF_THE_TESTS"
+_PREFIX = "hedgerow-pg-"
 NOT_FOUND = "PostgreSQL was not found"
 SUPERUSER = "postgres"
 TEMPLATE = "template_hedgerow"
@@ -54,9 +56,29 @@ def find_binaries() -> Path | None:
 def prepare_folder() -> None:
     """In the first process of the run. The path is short, as that of a socket must be."""
     if find_binaries() is not None:
-        folder = tempfile.mkdtemp(prefix="hpg")
-        Path(folder).chmod(0o755)
-        os.environ[FOLDER] = folder
+        for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
+            if _is_left_behind(folder):
+                remove(Server(folder))
+        os.environ[FOLDER] = str(_new_folder())
+
+
+def _new_folder() -> Path:
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    folder.chmod(0o755)
+    (folder / "owner").write_text(str(os.getpid()))
+    return folder
+
+
+def _is_left_behind(folder: Path) -> bool:
+    """By a run that was killed."""
+    try:
+        owner = int((folder / "owner").read_text())
+        os.kill(owner, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, ValueError):  # another user's, or not yet written
+        return False
+    return False
 
 
 def remove_folder() -> None:
@@ -67,7 +89,8 @@ def remove_folder() -> None:
 
 def remove(server: Server) -> None:
     if (server.data / "postmaster.pid").exists():
-        server.stop()
+        with contextlib.suppress(AssertionError):  # one that was never quite started ends by itself
+            server.stop()
     shutil.rmtree(server.folder, ignore_errors=True)
 
 
@@ -193,9 +216,7 @@ class Server:
 @contextmanager
 def a_server_alone(*, durable: bool = False) -> Iterator[Server]:
     """For who stops it."""
-    folder = tempfile.mkdtemp(prefix="hpa")
-    Path(folder).chmod(0o755)
-    server = Server(Path(folder), durable)
+    server = Server(_new_folder(), durable)
     try:
         server.ensure()
         yield server

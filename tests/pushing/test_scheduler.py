@@ -45,6 +45,18 @@ async def fail() -> None:
     raise ZeroDivisionError("boom")
 
 
+async def test_each_end_of_a_job_is_told_with_its_error() -> None:
+    told: list[tuple[str, str]] = []
+    clock = VirtualClock(START)
+    scheduler = Scheduler(clock, ended=lambda job, error: told.append((job, type(error).__name__)))
+    log = Log()
+    scheduler.every("fine", 5, log.job("fine"))
+    scheduler.every("broken", 5, fail)
+    await scheduler.run_due()
+
+    assert told == [("fine", "NoneType"), ("broken", "ZeroDivisionError")]
+
+
 async def test_a_job_runs_at_once_and_at_each_interval() -> None:
     log = Log()
     log.scheduler.every("watch", 5, log.job("watch"))

@@ -14,7 +14,8 @@ import pytest
 from chatbot.clock import VirtualClock
 from chatbot.domain.hedge import AccountId, UserId
 from chatbot.domain.instrument import Symbol
-from chatbot.domain.sight import Band, Sight
+from chatbot.domain.sight import Sight
+from chatbot.domain.triggers import Trigger, Way
 from chatbot.errors import BadCredentials, NotConnected, RateLimited, VenueUnavailable
 from chatbot.ports import Account, AccountStream, PriceStream
 from chatbot.services.keepers import REFUSED_PAUSE, SILENT_AFTER
@@ -90,14 +91,24 @@ class Rig:
         self.woken: list[AccountId] = []
         self.sights: dict[AccountId, Sight] = {}
         self.accounts: list[Account] = []
-        self.service = StreamService(self.streams, self.clock, wake=self.woken.append, sight=self.sights.get)
+        self.service = StreamService(
+            self.streams,
+            self.clock,
+            wake=self.woken.append,
+            concern=lambda _, account_id: self.woken.append(account_id),
+            sight=self.sights.get,
+        )
 
     def holds(self, name: str, *, venue: str = "binance", low: str = "1990", high: str = "2010") -> Account:
         account = Account(AccountId(name), UserId(f"user of {name}"), venue, name, START)
-        band = Band(Decimal(low), Decimal(high))
-        self.sights[account.id] = Sight(START, holds=True, bands={ETH: band})
+        self.look(account, low=low, high=high)
         self.accounts.append(account)
         return account
+
+    def look(self, account: Account, *, low: str, high: str) -> None:
+        triggers = Trigger(ETH, Way.DOWN, Decimal(low)), Trigger(ETH, Way.UP, Decimal(high))
+        sight = self.sights[account.id] = Sight(START, holds=True, triggers=triggers)
+        self.service.seen(account, sight)
 
     async def tend(self) -> None:
         self.service.tend(self.accounts)
@@ -139,6 +150,16 @@ async def test_a_change_wakes_the_account_it_is_about_and_no_other(rig: Rig) -> 
 
     assert rig.woken == [mine.id]
     assert rig.of(mine) is not rig.of(other)
+
+
+async def test_streams_are_counted_by_venue_and_whether_they_live(rig: Rig) -> None:
+    mine = rig.holds("mine")
+    rig.holds("other", venue="okx")
+    await rig.live(mine)
+    rig.of(mine).tell(CUT)
+    await rig.pass_time(0)
+
+    assert rig.service.states() == {("binance", True): 1, ("binance", False): 1, ("okx", False): 2}
 
 
 async def test_an_account_that_holds_nothing_has_no_stream(rig: Rig) -> None:

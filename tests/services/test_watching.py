@@ -809,4 +809,4 @@ async def test_what_a_look_saw_says_how_soon_the_next_is() -> None:
         assert empty is not None
         assert holding is not None
         assert (empty.holds, holding.holds) == (False, True)
-        assert set(holding.bands) == {ETH}
+        assert {trigger.symbol for trigger in holding.triggers} == {ETH}

@@ -183,12 +183,13 @@ async def a_world(
     clock: VirtualClock | None = None,
     database: Path | None = None,
     ids: int = 7,
+    settings: Settings | None = None,
 ) -> AsyncIterator[World]:
-    """``database``: a folder for files that outlive this world."""
+    """``database``: a folder for files that outlive this world. ``settings``: all others."""
     clock = clock or VirtualClock(BEGIN)
     feed = feed or prices()
     url = "sqlite+aiosqlite://" if database is None else f"sqlite+aiosqlite:///{database}/bot.db"
-    settings = Settings(database_url=url, paper=PaperSettings())
+    settings = (settings or Settings(paper=PaperSettings())).model_copy(update={"database_url": url})
     phone = Phone()
     async with open_bot(
         settings, clock=clock, ids=SeededIds(ids), feed=_as_feed(feed), messengers=(phone,)

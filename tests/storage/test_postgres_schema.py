@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from pathlib import Path
 
 import asyncpg
@@ -13,6 +14,7 @@ from chatbot.storage import schema
 from chatbot.storage.database import Database, open_database, upgrade
 from chatbot.storage.migration import migrate
 from chatbot.storage.postgres.place import Place
+from chatbot.storage.postgres.refusals import in_words
 from chatbot.storage.postgres.schema import Upgraded
 from chatbot.storage.tables import METADATA
 from tests.postgres.server import Server
@@ -201,6 +203,22 @@ async def test_an_address_that_is_none_is_not_repeated(url: str) -> None:
     with pytest.raises(StorageError, match="one looks like") as refused:
         await upgrade(url)
     assert "canary" not in refused.value.message
+
+
+@pytest.mark.parametrize("more", ["?ssl=nonsense", "?ssl=verify-full"])
+async def test_tls_that_cannot_be_had_is_said_in_words(
+    more: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody's certificates are in this home."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with pytest.raises(StorageError, match="also ssl= and sslrootcert=") as refused:
+        await upgrade(f"postgresql+asyncpg://bot:canary@127.0.0.1:1/hedgerow{more}")
+    assert "canary" not in refused.value.message
+
+
+def test_a_certificate_that_is_not_trusted_is_said_in_words() -> None:
+    place = Place.of("postgresql+asyncpg://bot:canary@db/hedgerow")
+    assert "certificate" in in_words(ssl.SSLCertVerificationError("canary"), place).message
 
 
 def test_tls_is_asked_for_as_elsewhere() -> None:

@@ -104,6 +104,11 @@ class TelegramPlatform:
         return self._username
 
     @property
+    def connected(self) -> bool:
+        """Telegram knows us, and the last time that it was asked for updates it answered."""
+        return self._introduced and self._pause == FIRST_PAUSE
+
+    @property
     def http_port(self) -> int | None:
         return self._server.port if self._server else None
 

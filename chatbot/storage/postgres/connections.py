@@ -58,7 +58,13 @@ def _given(place: Place, role: str) -> dict[str, Any]:
 async def connect(place: Place, role: str) -> asyncpg.Connection:
     """One connection. ``role`` is what the server's administrator sees. Raises the driver's errors."""
     connection = await asyncpg.connect(**_given(place, role))
-    await connection.execute(_DURABLE)
+    ready = False
+    try:
+        await _make_durable(connection)
+        ready = True
+    finally:
+        if not ready:
+            connection.terminate()
     return connection
 
 

@@ -18,7 +18,7 @@ from datetime import timedelta
 import asyncpg
 
 from chatbot.errors import LeaseLost
-from chatbot.ports import Standing
+from chatbot.ports import Muster
 from chatbot.storage.postgres.connections import connect
 from chatbot.storage.postgres.place import Place
 from chatbot.storage.postgres.refusals import REFUSALS, in_words, is_gone
@@ -100,14 +100,14 @@ class SqlLeaseTable:
             self._id = process
         return self._id
 
-    async def beat(self, term: timedelta) -> Standing:
+    async def beat(self, term: timedelta) -> Muster:
         async with self._working() as connection, connection.transaction():
             if await connection.execute(BEAT, self._id, term, timeout=SECONDS) != "UPDATE 1":
                 raise LeaseLost("the last sign of life was too long ago")
             await connection.execute(BURY, self._id, timeout=SECONDS)
             processes, here = await connection.fetchrow(COUNT, self._host, timeout=SECONDS)
             rows = await connection.fetch(HELD, self._id, timeout=SECONDS)
-        return Standing(int(processes), int(here), dict(map(tuple, rows)))
+        return Muster(int(processes), int(here), dict(map(tuple, rows)))
 
     async def take(self, names: Sequence[str], most: int) -> Mapping[str, int]:
         async with self._working() as connection:

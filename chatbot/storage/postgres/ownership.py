@@ -24,6 +24,7 @@ from chatbot.storage.postgres.place import Place
 from chatbot.storage.postgres.refusals import REFUSALS, in_words
 
 AGAIN_SECONDS: Final = 1.0
+SILENCE_SECONDS: Final = 5.0
 
 # Schemas are databases of their own to us; locks of the server are not.
 _KEY = "1213482839, hashtext(current_schema())"
@@ -59,8 +60,17 @@ class Ownership:
         """For as long as the process runs."""
         while True:
             await asyncio.sleep(AGAIN_SECONDS)
-            if not self.held:
+            if self.held:
+                await self._make_sure()
+            else:
                 await self._take_again()
+
+    async def _make_sure(self) -> None:
+        """A wire that broke silently is noticed only by who uses it; the server may know already."""
+        try:
+            await self._connection.execute("SELECT 1", timeout=SILENCE_SECONDS)
+        except REFUSALS:
+            self._connection.terminate()
 
     async def _take_again(self) -> None:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Final
 
 import asyncpg
@@ -72,10 +73,12 @@ def _advice(error: BaseException) -> str:
         return _BROKEN_VALUE
     if isinstance(error, TimeoutError):
         return "did not answer in time; try again"
+    if isinstance(error, ssl.SSLError):
+        return "shows a certificate that is not trusted; check ssl= and sslrootcert= in HEDGEROW_DATABASE_URL"
     if is_gone(error):
         return "cannot be reached just now; check that the server runs and that its address is right"
     if isinstance(error, asyncpg.ClientConfigurationError):
-        return "has an address that the driver cannot read; check HEDGEROW_DATABASE_URL"
+        return "cannot be addressed like that; check HEDGEROW_DATABASE_URL, also ssl= and sslrootcert="
     if isinstance(error, ValueError | OverflowError):
         return _BROKEN_VALUE
     return f"refused a statement: {type(error).__name__} {code}".rstrip()

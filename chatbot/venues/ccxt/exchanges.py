@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from chatbot.domain.hedge import AccountId
 from chatbot.errors import BadCredentials, InstrumentUnavailable
-from chatbot.ports import Account, Clock, Credentials, KeyReport, Sighting
+from chatbot.ports import Account, Clock, Credentials, KeyReport, Pace, Sighting
 from chatbot.venues.ccxt import table
 from chatbot.venues.ccxt.clones import Connections
 from chatbot.venues.ccxt.dialects.common import Dialect
@@ -89,6 +89,10 @@ class CcxtExchanges:
     def room(self, venue_id: str) -> bool:
         place = self._places.get(venue_id)
         return place is None or place.limiter.roomy
+
+    def paces(self) -> Mapping[str, Pace]:
+        limiters = {name: place.limiter for name, place in self._places.items()}
+        return {name: Pace(each.waits, each.waited, each.pause_left) for name, each in limiters.items()}
 
     async def account_stream(self, account: Account, credentials: Credentials) -> CcxtAccountStream | None:
         connection = await self.marketplace(account.venue).connection(credentials)

@@ -55,6 +55,7 @@ class Limiter:
         self._filled_at = clock.now()
         self._paused_until: datetime | None = None
         self._queue: list[tuple[int, int]] = []
+        self.waits, self.waited = 0, 0.0  # requests that did not go at once, and their seconds
         self._arrivals = 0
         self._turn = asyncio.Event()
 
@@ -106,6 +107,7 @@ class Limiter:
         return max(0.0, (self._paused_until - self._clock.now()).total_seconds())
 
     async def _wait(self, place: tuple[int, int], weight: float, urgency: Urgency) -> None:
+        asked_at = self._clock.now()
         while True:
             self._refuse_while_paused(urgency)
             missing = weight + self._kept_back(urgency) - self._refill()
@@ -115,7 +117,13 @@ class Limiter:
                 await self._clock.sleep(max(missing / self._rate, SHORTEST_WAIT))
             else:
                 self._left -= weight
+                self._count_wait((self._clock.now() - asked_at).total_seconds())
                 return
+
+    def _count_wait(self, seconds: float) -> None:
+        if seconds > SHORTEST_WAIT:
+            self.waits += 1
+            self.waited += seconds
 
     def _refill(self) -> float:
         now = self._clock.now()

@@ -54,6 +54,17 @@ def line(limiter: Limiter) -> Iterator[Line]:
     line.leave()
 
 
+async def test_waits_are_counted_and_what_goes_at_once_is_none(line: Line, clock: VirtualClock) -> None:
+    for n in range(10):
+        await line.join(f"r{n}", 10, READ)
+    assert line.limiter.waits == 0
+    await clock.advance(10)
+
+    assert len(line.entered) == 10
+    assert line.limiter.waits == 2
+    assert 0 < line.limiter.waited < 2
+
+
 async def test_what_fits_the_budget_goes_at_once(line: Line) -> None:
     for n in range(8):
         await line.join(f"r{n}", 10, READ)
