@@ -104,6 +104,7 @@ class Storm:
             vault=whole.vault,
             tickets=whole.tickets,
             invites=whole.invites,
+            census=whole.census,
         )
         self.bot = await _wire(
             Settings(database_url="sqlite+aiosqlite://", paper=PaperSettings()),
