@@ -386,7 +386,13 @@ AUDIT = _table(
 
 # Several processes on one database. A lease is held as long as its holder's row has not expired.
 PROCESSES = _table(
-    "processes", _key("id"), _text("host"), _text("started_at"), _text("expires_at"), rowid=False
+    "processes",
+    _key("id"),
+    _text("host"),
+    _text("session"),
+    _text("started_at"),
+    _text("expires_at"),
+    rowid=False,
 )
 
 LEASES = _table("leases", _key("name"), _text("holder"), _number("epoch"), rowid=False)

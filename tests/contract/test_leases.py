@@ -17,6 +17,7 @@ from chatbot.pushing.memory import MemoryLeases, MemoryLeaseTable
 from chatbot.storage.codec import Cell
 from chatbot.storage.database import Database, open_database
 from chatbot.storage.postgres.connections import connected
+from chatbot.storage.postgres.dialect import numbered
 from chatbot.storage.postgres.leases import SqlLeaseTable
 from chatbot.storage.postgres.place import Place
 from chatbot.storage.statements import FENCE
@@ -142,8 +143,6 @@ async def test_a_lease_that_came_back_has_another_epoch(held: Database, table: S
 async def test_nothing_is_taken_over_in_the_middle_of_a_transaction(
     held: Database, table: SqlLeaseTable, postgres_url: str
 ) -> None:
-    from chatbot.storage.postgres.dialect import numbered  # noqa: PLC0415
-
     name = name_of(shard_of(samples.USER_ID))
     fence = numbered(FENCE)
     lease: dict[str, Cell] = {"name": name, "holder": table._id, "epoch": 1}
@@ -156,6 +155,30 @@ async def test_nothing_is_taken_over_in_the_middle_of_a_transaction(
             await successor.join(LONG)
             assert await successor.take([name], 1) == {}
         assert await successor.take([name], 1) == {name: 2}
+        await successor.close()
+
+
+async def test_a_process_that_was_paused_in_a_transaction_is_not_waited_for(
+    held: Database, table: SqlLeaseTable, postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its connections are ended, with the locks that they hold, once its term is over."""
+    name = name_of(shard_of(samples.USER_ID))
+    fence = numbered(FENCE)
+    lease: dict[str, Cell] = {"name": name, "holder": table._id, "epoch": 1}
+    async with connected(Place.of(postgres_url), "paused") as paused:
+        await paused.execute("BEGIN")
+        await paused.fetch(fence.text, *fence.arguments(lease))
+        monkeypatch.setattr("chatbot.storage.postgres.connections.session_of", lambda _: "another")
+        monkeypatch.setattr("chatbot.storage.postgres.leases.session_of", lambda _: "another")
+        async with connected(Place.of(postgres_url), "test") as other:
+            await other.execute("UPDATE processes SET expires_at = started_at")
+        successor = SqlLeaseTable(postgres_url)
+        await successor.join(LONG)
+        await successor.beat(LONG)
+        async with asyncio.timeout(5):
+            while not await successor.take([name], 1):  # noqa: ASYNC110 (nobody tells)
+                await asyncio.sleep(0.02)
+        assert (await successor.beat(LONG)).held == {name: 2}
         await successor.close()
 
 

@@ -103,7 +103,7 @@ async def _heard_since(cast: Cast, users: Sequence[int], at: float) -> list[floa
 def _proof(cast: Cast, books: SharedBooks, struck: list[Blow]) -> Proof:
     tally = cast.crowd.tally
     twice = books.sent_twice()
-    violations = [*books.complaints(), *books.unanswered(cast.crowd.updates)]
+    violations = [*books.complaints(), *books.unanswered(cast.crowd)]
     if twice:
         violations.append(f"{twice} orders were sent twice")
     if books.ledger_legs():

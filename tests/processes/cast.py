@@ -87,8 +87,12 @@ class Cast:
         """So many live, and each holds its share."""
         until = time.monotonic() + seconds
         while (shares := await self.shares()) and not _even(shares, processes):
-            assert time.monotonic() < until, f"{shares}\n" + "\n".join(actor.log for actor in self.actors)
+            assert time.monotonic() < until, f"{shares}:\n{self.logs}"
             await asyncio.sleep(0.05)
+
+    @property
+    def logs(self) -> str:
+        return "\n---\n".join(actor.log[-4_000:] for actor in self.actors)
 
     async def shares(self) -> list[int]:
         async with connected(Place.of(self.url), "shares") as connection:
@@ -102,8 +106,10 @@ class Cast:
     async def until_nothing_is_held_by(self, holder: str) -> float:
         """When that was, in monotonic seconds."""
         query = "SELECT count(*) FROM leases WHERE holder = $1"
+        until = time.monotonic() + 40.0
         async with connected(Place.of(self.url), "watch") as connection:
-            while await connection.fetchval(query, holder):  # noqa: ASYNC110 (likewise)
+            while await connection.fetchval(query, holder):
+                assert time.monotonic() < until, f"{holder} holds on:\n{self.logs}"
                 await asyncio.sleep(0.01)
         return time.monotonic()
 

@@ -14,7 +14,7 @@ from chatbot.storage.postgres.connections import connected
 from chatbot.storage.postgres.place import Place
 from chatbot.venues.paper.checks import DUPLICATE
 from tests.e2e.books import Books
-from tests.processes.town import Town
+from tests.processes.town import Crowd, Town
 
 
 class SharedBooks(Books):
@@ -53,16 +53,18 @@ class SharedBooks(Books):
             if (f"telegram:{user}", str(message.id)) not in known
         ]
 
-    def unanswered(self, updates: int) -> list[str]:
-        """Every command has its reply, and every tap its card, once."""
+    def unanswered(self, crowd: Crowd) -> list[str]:
+        """Every command has its reply, and every tap its operation or its refusal, once."""
         ((replies,),) = self.ledger("SELECT count(*) FROM outbox WHERE dedupe_key LIKE 'reply:%'")
         ((operations,),) = self.ledger("SELECT count(*) FROM operations")
         ((handled,),) = self.ledger("SELECT count(*) FROM inbox WHERE handled = 1")
-        told = {"replies": replies, "operations": operations}
-        wrong = [
-            f"{number} {what} of {updates // 2}" for what, number in told.items() if number != updates // 2
-        ]
-        return wrong + ([] if handled == updates else [f"{handled} updates handled of {updates}"])
+        found = {"updates handled": handled, "replies": replies, "operations": operations}
+        wanted = {
+            "updates handled": crowd.updates,
+            "replies": crowd.commands + crowd.taps_refused,
+            "operations": crowd.taps - crowd.taps_refused,
+        }
+        return [f"{found[what]} {what} of {wanted[what]}" for what in found if found[what] != wanted[what]]
 
     def taken_over(self) -> int:
         ((number,),) = self.ledger("SELECT coalesce(sum(epoch), 0) FROM leases WHERE name LIKE 'shard:%'")

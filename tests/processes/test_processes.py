@@ -45,8 +45,8 @@ async def test_a_kill_and_a_pause_under_load_lose_nothing_and_double_nothing(
 
         books = await cast.at_rest()
         assert books.complaints() == []
-        assert books.unanswered(cast.crowd.updates) == []
+        assert books.unanswered(cast.crowd) == []
         assert books.sent_twice() == 0
-        assert len(books.said_twice(cast.town, USERS)) <= 2, "at most what was on its way at the kill"
+        assert len(books.said_twice(cast.town, USERS)) <= len(USERS), "one was on its way in each chat"
         assert books.ledger_legs() == {}
         assert paused.name != gone, "it came back under another name"

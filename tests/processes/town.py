@@ -13,6 +13,7 @@ from aiohttp import web
 
 from tests.wire.bot_api import Call, ChatMessage, LoopbackBotApi
 
+REFUSED = "Try again in a moment"  # a process that was paused with the exchange's file in its hands
 PATIENCE = 60.0  # seconds for one card; a take-over may lie in between
 
 
@@ -54,18 +55,22 @@ class Town(LoopbackBotApi):
 
 @dataclass(frozen=True, slots=True)
 class Deed:
-    """``done`` is in the card at the end; each deed is so many ``orders``."""
+    """``done`` is in the card at the end, ``failed`` where time ran out; a deed is so many ``orders``."""
 
     command: str
     label: str
     done: str
+    failed: str
     orders: int
+
+    def is_over(self, text: str) -> bool:
+        return self.done in text or self.failed in text
 
 
 ROUND = (
-    Deed("/open BTC long 0.05 10x isolated", "Confirm", "is open", 1),
-    Deed("/hedge BTC", "Confirm", "is hedged", 1),
-    Deed("/close", "Offset first", "closed:", 2),
+    Deed("/open BTC long 0.05 10x isolated", "Confirm", "is open", "not opened", 1),
+    Deed("/hedge BTC", "Confirm", "is hedged", "not hedged", 1),
+    Deed("/close", "Offset first", "closed:", "not closed", 2),
 )
 
 
@@ -104,7 +109,13 @@ class Crowd:
     users: Sequence[int]
     tally: Tally = field(default_factory=Tally)
     stopping: bool = False
-    updates: int = 0
+    commands: int = 0
+    taps: int = 0
+    taps_refused: int = 0
+
+    @property
+    def updates(self) -> int:
+        return self.commands + self.taps
 
     async def live(self, rounds: int | None = None) -> None:
         await asyncio.gather(*(self._live(user, rounds) for user in self.users))
@@ -114,18 +125,30 @@ class Crowd:
         while not self.stopping and (rounds is None or number < rounds):
             number += 1
             for deed in ROUND:
-                await self._do(user, deed)
+                while not await self._do(user, deed):
+                    """What could not be done in time, or just now, is asked for again."""
 
-    async def _do(self, user: int, deed: Deed) -> None:
+    async def _do(self, user: int, deed: Deed) -> bool:
         began = time.monotonic()
         last = max((message.id for message in self.town.chat_log(user)), default=0)
+        self.commands += 1
         self.town.user_says(user, deed.command)
         offer = await self.town.card(
-            user, lambda m: m.id > last and deed.label in m.labels, f"an offer to {deed.command}"
+            user,
+            lambda m: m.id > last and (deed.label in m.labels or REFUSED in m.text),
+            f"an offer to {deed.command}",
         )
+        if deed.label not in offer.labels:
+            return False
+        self.taps += 1
         self.town.user_taps(user, offer.id, deed.label)
-        self.updates += 2
-        await self.town.card(
-            user, lambda m: m.id >= offer.id and deed.done in m.text, f"the end of {deed.command}"
+        end = await self.town.card(
+            user,
+            lambda m: m.id >= offer.id and (deed.is_over(m.text) or REFUSED in m.text),
+            f"the end of {deed.command}",
         )
+        if deed.done not in end.text:
+            self.taps_refused += REFUSED in end.text
+            return False
         self.tally.note(deed, began, user)
+        return True

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -19,7 +20,7 @@ import asyncpg
 
 from chatbot.errors import LeaseLost
 from chatbot.ports import Muster
-from chatbot.storage.postgres.connections import connect
+from chatbot.storage.postgres.connections import connect, session_of
 from chatbot.storage.postgres.place import Place
 from chatbot.storage.postgres.refusals import REFUSALS, in_words, is_gone
 
@@ -32,8 +33,8 @@ _LOCK = "hashtextextended('hedgerow ' || {}, 0)"
 
 LOCK = f"SELECT pg_advisory_lock({_LOCK.format('$1')})"
 JOIN = (
-    "INSERT INTO processes (id, host, started_at, expires_at) "  # noqa: S608 (no value of anybody's)
-    f"VALUES ($1, $2, {_NOW}, {_LATER.format('$3::interval')})"
+    "INSERT INTO processes (id, host, session, started_at, expires_at) "  # noqa: S608 (no value of anybody's)
+    f"VALUES ($1, $2, $4, {_NOW}, {_LATER.format('$3::interval')})"
 )
 FORGET_OLD = f"DELETE FROM processes WHERE expires_at < {_LATER.format('- $1::interval')}"  # noqa: S608
 BEAT = (
@@ -45,6 +46,15 @@ BURY = (
     f"UPDATE processes SET expires_at = {_NOW} WHERE id <> $1 AND expires_at > {_NOW} "  # noqa: S608
     f"AND pg_try_advisory_xact_lock({_LOCK.format('id')})"
 )
+# A process that was paused in the middle of a transaction would keep the rows of its leases locked. Its
+# connections are ended, unless it is back under another name and gives its old leases up by itself.
+END = f"""
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity JOIN processes AS gone
+    ON application_name LIKE 'hedgerow % ' || gone.session || ' (%'
+WHERE gone.expires_at <= {_NOW} AND EXISTS (SELECT 1 FROM leases WHERE holder = gone.id) AND NOT EXISTS (
+    SELECT 1 FROM processes AS back WHERE back.session = gone.session AND back.expires_at > {_NOW}
+)
+"""  # noqa: S608
 COUNT = (
     "SELECT count(*), count(*) FILTER (WHERE host = $1) "  # noqa: S608
     f"FROM processes WHERE expires_at > {_NOW}"
@@ -96,7 +106,9 @@ class SqlLeaseTable:
             await connection.add_listener(self._channel, lambda *said: self._heard(str(said[3])))
             await connection.execute(LOCK, process, timeout=SECONDS)
             await connection.execute(FORGET_OLD, KEPT, timeout=SECONDS)
-            await connection.execute(JOIN, process, self._host, term, timeout=SECONDS)
+            await connection.execute(
+                JOIN, process, self._host, term, session_of(os.getpid()), timeout=SECONDS
+            )
             self._id = process
         return self._id
 
@@ -105,6 +117,7 @@ class SqlLeaseTable:
             if await connection.execute(BEAT, self._id, term, timeout=SECONDS) != "UPDATE 1":
                 raise LeaseLost("the last sign of life was too long ago")
             await connection.execute(BURY, self._id, timeout=SECONDS)
+            await connection.execute(END, timeout=SECONDS)
             processes, here = await connection.fetchrow(COUNT, self._host, timeout=SECONDS)
             rows = await connection.fetch(HELD, self._id, timeout=SECONDS)
         return Muster(int(processes), int(here), dict(map(tuple, rows)))

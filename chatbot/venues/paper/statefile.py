@@ -72,7 +72,7 @@ CREATE TABLE money_from_outside (
 OWNER = (
     "CREATE TABLE IF NOT EXISTS owner (id INTEGER PRIMARY KEY CHECK (id = 1), epoch INTEGER NOT NULL) STRICT"
 )
-BUSY_SECONDS = 0.5  # what another process may take for its last write
+BUSY_SECONDS = 0.1  # what another process may take for its last write
 # What leads from a version to the next one.
 UPGRADES = {1: MARKS}
 

@@ -36,6 +36,7 @@ def upgrade() -> None:
         "processes",
         sa.Column("id", TEXT, nullable=False),
         sa.Column("host", TEXT, nullable=False),
+        sa.Column("session", TEXT, nullable=False),
         sa.Column("started_at", TEXT, nullable=False),
         sa.Column("expires_at", TEXT, nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_processes")),
