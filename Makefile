@@ -26,7 +26,7 @@ FIRST ?= 0
 SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo picture run test simulate mutants crash fuzz coverage check format bench lock clean
+.PHONY: help setup demo picture run test simulate mutants crash fuzz cluster coverage check format bench lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -e 's/:.*## /|/' | awk -F'|' '{ printf "make %-9s %s\n", $$1, $$2 }'
@@ -73,6 +73,9 @@ check: $(DEVELOPMENT) ## lint, format, types and the direction of imports
 format: $(DEVELOPMENT) ## apply the formatter and the safe fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+cluster: $(DEVELOPMENT) ## three processes on one database, struck under load; 1, 2 and 3 compared (ARGS=--blows=20)
+	$(BIN)/python -m tests.processes $(ARGS)
 
 bench: $(DEVELOPMENT) ## run the side-by-side benchmarks
 	$(BIN)/python -m bench $(ARGS)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from chatbot.chat import Erasure, MessageRef, Platform, Reply, Request
 from chatbot.clock import SystemClock
+from chatbot.domain.hedge import UserId
 from chatbot.errors import SettingsError
 from chatbot.ids import RandomIds
 from chatbot.keyroom import KeyRoom, NoExchanges, Surroundings, open_key_room, open_master_keys
@@ -23,11 +25,13 @@ from chatbot.ports import (
     Eraser,
     Exchanges,
     IdSource,
+    Leases,
     Mailbox,
     Messenger,
     Store,
 )
 from chatbot.pushing.inbox import InboxProcessor, replies_to_outbox
+from chatbot.pushing.leasing import LeaseKeeper
 from chatbot.pushing.limits import Limits, telegram_limits
 from chatbot.pushing.outbox import Outbox
 from chatbot.pushing.scheduler import Scheduler
@@ -47,9 +51,18 @@ from chatbot.services.reporting import Reporting
 from chatbot.services.restoring import Beginning, Reconciler
 from chatbot.services.watching import WatchService
 from chatbot.settings import LiveMarket, ReplayMarket, Settings
-from chatbot.storage.database import Database, open_database
+from chatbot.sharing import (
+    SharedWork,
+    leases_of,
+    once_for_all,
+    open_leases,
+    open_shared_paper,
+    require_one_master_key,
+)
+from chatbot.storage.database import Database, open_database, open_database_beside
 from chatbot.venues.feeds import PriceFeed, ReplayFeed, SimulatedFeed
 from chatbot.venues.paper.exchange import PaperExchange
+from chatbot.venues.paper.shards import PaperShards
 from chatbot.watchroom import WatchRoom, open_watch_room
 from handlers import COMMANDS
 from handlers.buttons import Buttons
@@ -66,6 +79,7 @@ WATCH_SECONDS = 2.0
 PRUNE_SECONDS = 3600.0
 STALE_SECONDS = 60.0
 DIGEST_SECONDS = 30.0
+UNFINISHED_SECONDS = 5.0
 RECHECK_SECONDS = 86_400.0
 KEEP = timedelta(days=7)
 
@@ -89,7 +103,7 @@ class Bot:
     clock: Clock
     store: Store
     mailbox: Mailbox
-    exchange: PaperExchange
+    exchange: PaperExchange | PaperShards
     venues: RoutedVenues
     people: People
     hedging: HedgeService
@@ -109,6 +123,8 @@ class Bot:
     outbox: Outbox
     scheduler: Scheduler
     messengers: dict[Platform, Messenger]
+    exchanges: Exchanges
+    keeper: LeaseKeeper | None = None  # who divides the users among processes, where there may be several
 
     def speak_through(self, messenger: Messenger) -> None:
         """A platform joins: from now on what is owed to its chats is delivered."""
@@ -119,8 +135,25 @@ class Bot:
         """What was in flight goes on before anything new is taken. Raises SettingsError (the master key)."""
         self.keys.prepare()
         await self.beginning.wait()
+        if self.keeper is not None:
+            await require_one_master_key(self.keys.vault, self.mailbox)
+            await self.keeper.start(self._shared_work())
+            return
         await self.supervisor.resume_all()
         await self.inbox.start()
+
+    def _shared_work(self) -> SharedWork:
+        return SharedWork(
+            inbox=self.inbox,
+            outbox=self.outbox,
+            supervisor=self.supervisor,
+            watch=self.watch,
+            bookkeeper=self.bookkeeper,
+            keys=self.keys,
+            venues=self.venues,
+            paper=self.exchange,
+            exchanges=self.exchanges,
+        )
 
     async def settled(self) -> None:
         """Everything received is handled, no order is in flight, everything owed is delivered."""
@@ -133,15 +166,22 @@ class Bot:
         async with _polling(self.exchange.feed), asyncio.TaskGroup() as tasks:
             tasks.create_task(self.outbox.run(), name="outbox")
             tasks.create_task(self.scheduler.run(), name="scheduler")
+            if self.keeper is not None:
+                tasks.create_task(self.keeper.run(), name="leases")
             tasks.create_task(self.ops.run(), name="ops")
 
     async def stop(self) -> None:
         await self.ops.stop()
+        if self.keeper is not None:
+            self.keeper.retire()
         await self.inbox.stop()
         await self.scheduler.stop()
         await self.watch.stop()
         await self.supervisor.stop()
         await self.outbox.stop()
+        if self.keeper is not None:
+            self.exchange.close()  # before another process opens what is in it
+            await self.keeper.stop()
 
 
 @asynccontextmanager
@@ -177,12 +217,17 @@ async def open_bot(
     """
     clock = clock or SystemClock()
     async with contextlib.AsyncExitStack() as stack:
-        database = await stack.enter_async_context(open_database(settings.database_url))
+        keeper = open_leases(settings, clock, only_look=only_look)
+        database = await stack.enter_async_context(_open_database(settings, keeper, only_look=only_look))
         market = feed or open_feed(settings, clock)
-        state = settings.paper_state_path
-        if only_look and state is not None and not state.exists():
-            state = None
-        exchange = PaperExchange.open(state, market, clock, settings.paper.speed)
+        if keeper is not None:
+            exchange: PaperExchange | PaperShards = await open_shared_paper(
+                settings, keeper, database.mailbox, market, clock
+            )
+        else:
+            exchange = PaperExchange.open(
+                _state_file(settings, only_look), market, clock, settings.paper.speed
+            )
         stack.callback(exchange.close)
         ids = ids or RandomIds()
         if not only_look:
@@ -196,6 +241,7 @@ async def open_bot(
             exchanges=exchanges,
             messengers=messengers,
             limits=limits_of(settings) if limits is None else limits,
+            keeper=keeper,
         )
         stack.push_async_callback(bot.watch.stop)
         yield bot
@@ -203,6 +249,21 @@ async def open_bot(
 
 def limits_of(settings: Settings) -> Mapping[Platform, Limits]:
     return {Platform.TELEGRAM: telegram_limits(settings.telegram.messages_per_second)}
+
+
+def _open_database(
+    settings: Settings, keeper: LeaseKeeper | None, *, only_look: bool
+) -> AbstractAsyncContextManager[Database]:
+    if only_look and settings.on_a_server:
+        return open_database_beside(settings.database_url)
+    return open_database(settings.database_url, keeper)
+
+
+def _state_file(settings: Settings, only_look: bool) -> Path | None:
+    state = settings.paper_state_path
+    if only_look and state is not None and not state.exists():
+        return None
+    return state
 
 
 def open_feed(settings: Settings, clock: Clock) -> PriceFeed:
@@ -231,27 +292,33 @@ def open_exchanges(settings: Settings, clock: Clock) -> CcxtExchanges:
 async def _wire(
     settings: Settings,
     database: Database,
-    exchange: PaperExchange,
+    exchange: PaperExchange | PaperShards,
     clock: Clock,
     ids: IdSource,
     *,
+    keeper: LeaseKeeper | None = None,
     messengers: Sequence[Messenger],
     limits: Mapping[Platform, Limits],
     exchanges: Exchanges | None = None,
 ) -> Bot:
-    ears = Ears(settings, clock)
+    ears, leases = Ears(settings, clock), leases_of(keeper)
     store, mailbox = ears.store(database.store), ears.mailbox(database.mailbox)
     exchanges = exchanges or NoExchanges()
     master_keys = open_master_keys(settings)
     vault = database.vault(master_keys)
-    venues = RoutedVenues(exchange, exchanges, vault, metered=ears.venue)
+    venues = RoutedVenues(exchange, exchanges, vault, leases, metered=ears.venue)
     locks = AccountLocks()
     people = People(store, clock)
     buttons = Buttons(await mailbox.secret("buttons"))
     presenter = CardPresenter(buttons, settings.quote.band)
     bookkeeper = Bookkeeper(store, venues, clock, locks)
     outbox = Outbox(
-        mailbox, [ears.messenger(each) for each in messengers], clock, limits, aged=presenter.aged
+        mailbox,
+        [ears.messenger(each) for each in messengers],
+        clock,
+        limits,
+        aged=presenter.aged,
+        leases=leases,
     )
     driver = Driver(
         store=store,
@@ -341,6 +408,8 @@ async def _wire(
         notify=outbox.notify,
         erase=erase,
         key_changed=watch.key_changed,
+        leases=leases,
+        receive=lambda requests: inbox.receive(requests),  # noqa: PLW0108 (made below)
     )
     keys = await open_key_room(settings, database, around)
     ops = OpsRoom(
@@ -380,7 +449,7 @@ async def _wire(
         COMMANDS,
     )
 
-    inbox = _open_inbox(store, mailbox, router, keys, outbox, spoken, clock)
+    inbox = _open_inbox(store, mailbox, router, keys, outbox, spoken, clock, leases)
     scheduler = Scheduler(clock, ended=ears.job_ended)
     bot = Bot(
         settings=settings,
@@ -407,6 +476,8 @@ async def _wire(
         outbox=outbox,
         scheduler=scheduler,
         messengers=spoken,
+        exchanges=exchanges,
+        keeper=keeper,
     )
     _schedule(bot)
     return bot
@@ -420,10 +491,11 @@ def _open_inbox(  # noqa: PLR0917 (all that a request touches)
     outbox: Outbox,
     spoken: Mapping[Platform, Messenger],
     clock: Clock,
+    leases: Leases,
 ) -> InboxProcessor:
     async def finish(request: Request, replies: Sequence[Reply]) -> None:
         owed = replies_to_outbox(request, replies, clock.now())
-        await store.commit(Changes(handled=(request.id,), outbox=owed))
+        await store.commit(Changes(handled=(request.id,), outbox=owed, behalf=UserId(str(request.user))))
         outbox.notify()
 
     async def acknowledge(request: Request, toast: str | None) -> None:
@@ -431,7 +503,15 @@ def _open_inbox(  # noqa: PLR0917 (all that a request touches)
         if messenger is not None:
             await messenger.acknowledge(request, toast)
 
-    return InboxProcessor(mailbox, router.handle, finish, acknowledge, clock=clock, screen=keys.entry.screen)
+    return InboxProcessor(
+        mailbox,
+        router.handle,
+        finish,
+        acknowledge,
+        clock=clock,
+        screen=keys.entry.screen,
+        leases=leases,
+    )
 
 
 def _schedule(bot: Bot) -> None:
@@ -450,10 +530,22 @@ def _schedule(bot: Bot) -> None:
     bot.scheduler.every("watch", WATCH_SECONDS, watch)
     bot.watch.schedule(bot.scheduler, bot.keys.connecting.supported())
     bot.ops.schedule(bot.scheduler)
-    bot.scheduler.every("prune", PRUNE_SECONDS, prune)
+    prune_once = once_for_all(bot.mailbox, bot.clock, "prune", PRUNE_SECONDS, prune)
+    bot.scheduler.every("prune", PRUNE_SECONDS, prune_once if bot.keeper is not None else prune)
     bot.scheduler.every("digests", DIGEST_SECONDS, bot.digests.tell_due, first_after=DIGEST_SECONDS)
+    if bot.keeper is not None:
+        bot.scheduler.every("unfinished", UNFINISHED_SECONDS, _resume_all(bot))
     bot.scheduler.every("stale keys", STALE_SECONDS, bot.keys.forget_stale)
     bot.scheduler.every("key check", RECHECK_SECONDS, bot.keys.watch.recheck_all, first_after=STALE_SECONDS)
+
+
+def _resume_all(bot: Bot) -> Callable[[], Awaitable[None]]:
+    """What was begun elsewhere, and what stumbled over a database that was away."""
+
+    async def resume() -> None:
+        await bot.supervisor.resume_all()
+
+    return resume
 
 
 # --- platforms ----------------------------------------------------------------------------------
@@ -484,4 +576,5 @@ def telegram_platform(bot: Bot) -> TelegramPlatform:
         webhook=webhook,
         server=server,
         page_url=bot.keys.page_url if bot.keys.page is not None else None,
+        turn=bot.keeper if webhook is None else None,
     )

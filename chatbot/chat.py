@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum, StrEnum
 
@@ -66,6 +66,7 @@ class Request:
     message: MessageRef | None = None
     user_name: str = ""
     ack: str = ""  # what the platform needs to acknowledge a tap (Telegram: callback query id)
+    sealed: str = field(default="", repr=False)  # a secret that another process has to take, encrypted
 
 
 class Severity(StrEnum):

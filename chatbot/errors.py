@@ -17,6 +17,7 @@
     │   └─ OutcomeUnknown             a write may have happened: never re-sent, goes to recovery
     ├─ StorageError                   the database cannot be used as it is
     │   ├─ InUse                      another process owns it
+    │   ├─ LeaseLost                  another process does this work now: leave it to that one
     │   └─ Conflict                   a row changed under us, or a token was used already
     ├─ DeliveryError                  a message did not get to its chat
     │   ├─ ChatUnreachable            blocked, deleted, kicked: stop sending there
@@ -165,6 +166,10 @@ class StorageError(HedgerowError):
 
 class InUse(StorageError):
     """Another process owns the database."""
+
+
+class LeaseLost(StorageError):
+    """Another process does this work now; nothing was written."""
 
 
 class Conflict(StorageError):

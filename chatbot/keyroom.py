@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from chatbot.chat import Erasure, MessageRef, UserRef
+from chatbot.chat import Erasure, MessageRef, Request, UserRef
 from chatbot.domain.hedge import AccountId
 from chatbot.errors import VenueUnavailable
 from chatbot.ports import (
     Account,
+    Alone,
     Clock,
     Credentials,
     Exchanges,
     KeyReport,
+    Leases,
+    Sealer,
     Sighting,
     TicketOffice,
     Venue,
@@ -25,6 +28,7 @@ from chatbot.ports import (
 from chatbot.services.admission import Admission
 from chatbot.services.connecting import ConnectService, KeyCards
 from chatbot.services.entering import KeyEntry
+from chatbot.services.handing import Elsewhere
 from chatbot.services.linking import LinkDesk
 from chatbot.services.locks import AccountLocks
 from chatbot.services.people import People
@@ -32,7 +36,7 @@ from chatbot.services.rechecking import FreezeCards, KeyWatch
 from chatbot.settings import Settings
 from chatbot.storage.database import Database
 from chatbot.storage.master_key import GivenKey, KeyFile, MasterKey, MasterKeys, system_key
-from chatbot.storage.vault import LinkOffice, SqlVault
+from chatbot.storage.vault import Envelopes, LinkOffice, SqlVault
 
 if TYPE_CHECKING:
     from chatbot.platforms.web import ConnectPage
@@ -89,6 +93,15 @@ class KeyRoom:
     def page_url(self, reference: str) -> str:
         return f"{self.public_url}/connect/{self.office.token(reference)}"
 
+    async def take_over(self) -> None:
+        """Another process worked for some users until now."""
+        await self.admission.load()
+        await self.entry.load()
+
+    def let_go(self, shards: Collection[int]) -> None:
+        self.entry.let_go(shards)
+        self.connecting.let_go(shards)
+
     async def forget_stale(self) -> None:
         self.entry.forget_stale()
         self.connecting.forget_stale()
@@ -112,6 +125,16 @@ class Surroundings:
     notify: Callable[[], None]
     erase: Callable[[MessageRef], Awaitable[Erasure]]
     key_changed: Callable[[Account], None] = lambda _: None
+    leases: Leases = field(default_factory=Alone)
+    receive: Callable[[Sequence[Request]], Awaitable[None]] | None = None
+
+    @property
+    def sealer(self) -> Sealer:
+        return Envelopes(self.keys)
+
+    @property
+    def elsewhere(self) -> Elsewhere | None:
+        return None if self.receive is None else Elsewhere(self.leases, self.sealer, self.receive)
 
 
 async def open_key_room(settings: Settings, database: Database, around: Surroundings) -> KeyRoom:
@@ -132,6 +155,9 @@ async def open_key_room(settings: Settings, database: Database, around: Surround
             allowed=admission.allows,
             clock=around.clock,
             own_secrets=settings.secrets,
+            leases=around.leases,
+            sealer=around.sealer,
+            renew=admission.load,
         ),
         watch=_watch(database, vault, around),
         links=links,
@@ -190,6 +216,7 @@ def _links(
         cards=around.cards,
         notify=around.notify,
         proven_user=_proof(settings.telegram.token.get_secret_value(), around.clock),
+        elsewhere=around.elsewhere,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -282,6 +282,16 @@ class KeyFacts:
     checked_at: datetime | None = None
 
 
+class Sealer(Protocol):
+    """For what one process hands to another, through the database. ``about`` must be the same both times."""
+
+    def seal(self, text: str, *, about: str) -> str: ...
+
+    def unseal(self, sealed: str, *, about: str) -> str:
+        """Raises InvariantBroken."""
+        ...
+
+
 class KeyRecords(Protocol):
     """What is known of the stored keys, without opening them."""
 
@@ -368,11 +378,15 @@ class KeyForm:
 
 @dataclass(frozen=True, slots=True)
 class KeyTaken:
-    """``doubtful``: there is a question left, which waits in the chat."""
+    """``doubtful``: there is a question left, which waits in the chat.
+
+    ``handed_over``: it is tried by another process, and the chat tells what came of it.
+    """
 
     venue: str
     hint: str
     doubtful: bool
+    handed_over: bool = False
 
 
 class KeyPage(Protocol):
@@ -541,6 +555,8 @@ class Changes:
     ``handled`` marks inbox updates done. Fills and funding whose key is known already raise ``Conflict``.
     Outbox messages whose dedupe key is known already are skipped. What waits on the topic of one of
     ``restated`` is put in its words; what waits on a topic in a chat in ``withdrawn`` is not delivered.
+    ``behalf``: for whom it is written, where no row says so. Raises ``LeaseLost`` when another process works
+    for one of the users concerned by now.
     """
 
     users: tuple[User, ...] = ()
@@ -560,6 +576,7 @@ class Changes:
     handled: tuple[str, ...] = ()
     audit: tuple[AuditEntry, ...] = ()
     reconciled: tuple[AccountId, ...] = ()
+    behalf: UserId | None = None
 
 
 class Store(Protocol):
@@ -574,7 +591,11 @@ class Store(Protocol):
     async def account(self, account_id: AccountId) -> Account | None: ...
 
     async def accounts(self, user_id: UserId | None = None) -> tuple[Account, ...]:
-        """The connected ones, the oldest first."""
+        """The connected ones, the oldest first; without a user those of this process's shards."""
+        ...
+
+    async def account_behind(self, venue: str, owner: str) -> Account | None:
+        """The connected one of that owner there, anybody's. ``Account.owner``."""
         ...
 
     async def former_accounts(self, user_id: UserId) -> tuple[Account, ...]:
@@ -588,7 +609,7 @@ class Store(Protocol):
     async def live_hedges(
         self, *, account_id: AccountId | None = None, user_id: UserId | None = None
     ) -> tuple[Hedge, ...]:
-        """Ascending by number; all users' when neither is given."""
+        """Ascending by number; when neither is given, of all users of this process's shards."""
         ...
 
     async def next_hedge_number(self, user_id: UserId) -> int: ...
@@ -686,7 +707,7 @@ class Mailbox(Protocol):
     async def cursor(self, name: str) -> int | None: ...
 
     async def unhandled(self) -> tuple[Request, ...]:
-        """In the order received; read at start."""
+        """In the order received."""
         ...
 
     async def due(self, now: datetime, *, limit: int, skip_chats: Collection[str] = ()) -> tuple[Owed, ...]:
@@ -717,9 +738,111 @@ class Mailbox(Protocol):
 
     async def remember_message(self, chat: ChatRef, slot: str, message_id: str) -> None: ...
 
-    async def secret(self, name: str) -> bytes:
-        """32 random bytes, made once per database; signs buttons."""
+    async def first_to(self, name: str, due_at: datetime) -> bool:
+        """Whether nobody did ``name`` at that instant yet: of several who ask, one hears yes."""
         ...
+
+    async def secret(self, name: str, *, offered: bytes = b"") -> bytes:
+        """Made once per database: what the first one offered, else 32 random bytes; signs buttons."""
+        ...
+
+
+# --- several processes on one database ----------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right to do ``name``'s work, until another process takes it over with the next epoch."""
+
+    name: str
+    holder: str
+    epoch: int
+
+
+class Leases(Protocol):
+    """What of the work is this process's. It may shrink at any moment: ask before each step, do not keep."""
+
+    @property
+    def shards(self) -> frozenset[int] | None:
+        """Those to begin work for. ``None``: all of them, as nobody shares the database."""
+        ...
+
+    def holds(self, shard: int) -> bool: ...
+
+    def of_shard(self, shard: int) -> Lease | None:
+        """What a write for it must bear; ``None``: nothing. Raises ``LeaseLost``."""
+        ...
+
+    def of_duty(self, name: str) -> Lease | None:
+        """Likewise, of what one process does for all; ``None`` for what any of them may do."""
+        ...
+
+    def wake(self, shards: Collection[int]) -> None:
+        """There is work: tells whoever holds them, this process too."""
+        ...
+
+
+class Alone:
+    """``Leases`` of the only process on its database."""
+
+    shards: frozenset[int] | None = None
+
+    def holds(self, shard: int) -> bool:
+        del shard
+        return True
+
+    def of_shard(self, shard: int) -> Lease | None:
+        del shard
+        return None
+
+    def of_duty(self, name: str) -> Lease | None:
+        del name
+        return None
+
+    def wake(self, shards: Collection[int]) -> None:
+        """Whoever brings work here does it here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Muster:
+    """What a sign of life came back with: the processes that live, this one too, and what this one holds.
+
+    ``here``: those behind the same address as this one.
+    """
+
+    processes: int
+    here: int
+    held: Mapping[str, int]  # name to epoch
+
+
+class LeaseTable(Protocol):
+    """Who does what, in the database, by the database's clock. Raises ``StorageError``."""
+
+    async def join(self, term: timedelta) -> str:
+        """This process from now on, under a name it never had before."""
+        ...
+
+    async def beat(self, term: timedelta) -> Muster:
+        """A sign of life for another term. ``LeaseLost``: it was too long since the last one."""
+        ...
+
+    async def take(self, names: Sequence[str], most: int) -> Mapping[str, int]:
+        """Of these the free ones, each with its new epoch; free is what nobody holds who lives."""
+        ...
+
+    async def give_up(self, names: Sequence[str]) -> None: ...
+
+    def listen(self, heard: Callable[[str], None]) -> None:
+        """To what processes tell each other, from ``join`` on."""
+        ...
+
+    async def tell(self, words: str) -> None:
+        """To every process, this one too."""
+        ...
+
+    async def leave(self) -> None: ...
+
+    async def close(self) -> None: ...
 
 
 # --- the whole, for whoever runs the bot --------------------------------------------------------

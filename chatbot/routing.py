@@ -12,8 +12,19 @@ from chatbot.domain.hedge import AccountId
 from chatbot.domain.instrument import Instrument, PositionMode, PositionSide, Symbol
 from chatbot.domain.market import PricePoint
 from chatbot.domain.order import Fill, FundingPayment, OrderReport, OrderRequest, Outcome, Rejected
+from chatbot.domain.shards import shard_of_account
 from chatbot.errors import NotConnected, VenueError, VenueUnavailable
-from chatbot.ports import Account, AccountStream, Exchanges, PriceStream, Streaming, Vault, Venue
+from chatbot.ports import (
+    Account,
+    AccountStream,
+    Alone,
+    Exchanges,
+    Leases,
+    PriceStream,
+    Streaming,
+    Vault,
+    Venue,
+)
 
 PAPER = "paper"
 NOT_SENT = "VenueUnavailable"  # as outcomes name what surely was not sent
@@ -31,9 +42,11 @@ class RoutedVenues:
         paper: PaperPlace,
         exchanges: Exchanges,
         vault: Vault,
+        leases: Leases | None = None,
         *,
         metered: Callable[[Account, Venue], Venue] = lambda _, venue: venue,
     ) -> None:
+        self._leases = leases or Alone()
         self._paper = paper
         self._exchanges = exchanges
         self._vault = vault
@@ -49,12 +62,18 @@ class RoutedVenues:
     def _door(self, account: Account) -> Venue:
         if account.venue == PAPER:
             return self._paper.venue(account.id)
-        return LiveVenue(account, self._exchanges, self._vault)
+        return LiveVenue(account, self._exchanges, self._vault, self._leases)
 
     def forget(self, account: Account) -> None:
         """The account has another key now, or none."""
         self._venues.pop(account.id, None)
         self._exchanges.forget(account.id)
+
+    def let_go(self, shards: Collection[int]) -> None:
+        """What was learned of their accounts may not be so when they come back."""
+        for account_id in [each for each in self._venues if shard_of_account(each) in shards]:
+            del self._venues[account_id]
+            self._exchanges.forget(account_id)
 
 
 class RoutedStreams:
@@ -77,9 +96,13 @@ class RoutedStreams:
 
 
 class LiveVenue:
-    """The door to an exchange account. It holds no key: the vault is opened for each call."""
+    """The door to an exchange account. It holds no key: the vault is opened for each call.
 
-    def __init__(self, account: Account, exchanges: Exchanges, vault: Vault) -> None:
+    It is shut (``LeaseLost``) as soon as another process works for the account.
+    """
+
+    def __init__(self, account: Account, exchanges: Exchanges, vault: Vault, leases: Leases) -> None:
+        self._leases = leases
         self._account = account
         self._exchanges = exchanges
         self._vault = vault
@@ -95,6 +118,7 @@ class LiveVenue:
             raise VenueUnavailable(
                 f"{self._account.label} has no key any more.", venue=self._account.venue
             ) from error
+        self._leases.of_shard(shard_of_account(self._account.id))  # after the wait, before the call
         return self._exchanges.venue(self._account, credentials)
 
     # --- reads ----------------------------------------------------------------------------------

@@ -256,6 +256,11 @@ class LogSettings(Section):
     level: Annotated[LogLevel, BeforeValidator(_upper)] = Field(LogLevel.INFO, examples=["DEBUG"])
 
 
+class ProcessesSettings(Section):
+    # Longer than an order may be on its way to an exchange.
+    lease_seconds: int = Field(10, ge=6, le=300, examples=["10"])
+
+
 class QuoteSettings(Section):
     lifetime_seconds: int = Field(60, gt=0, examples=["60"])
     band: Annotated[Decimal, Field(gt=0, lt=1)] = Field(
@@ -294,6 +299,7 @@ class Settings(BaseSettings):
     )
     log: LogSettings = LogSettings()
     quote: QuoteSettings = QuoteSettings()
+    processes: ProcessesSettings = ProcessesSettings()
 
     @field_validator("operator_chat")
     @classmethod
@@ -306,7 +312,7 @@ class Settings(BaseSettings):
     @property
     def database_name(self) -> str:
         """The address without its password."""
-        if not self._on_a_server:
+        if not self.on_a_server:
             return self.database_url
         parts = urlsplit(self.database_url)
         user, port = parts.username or "", parts.port
@@ -314,13 +320,13 @@ class Settings(BaseSettings):
         return f"{POSTGRESQL}{where}{parts.path}"
 
     @property
-    def _on_a_server(self) -> bool:
+    def on_a_server(self) -> bool:
         return self.database_url.startswith(POSTGRESQL)
 
     @property
     def database_path(self) -> Path | None:
         """None for a database in memory or on a server."""
-        if self._on_a_server:
+        if self.on_a_server:
             return None
         path = self.database_url.removeprefix("sqlite+aiosqlite://").removeprefix("/").partition("?")[0]
         return None if path in {"", ":memory:"} else Path(path)
@@ -337,7 +343,7 @@ class Settings(BaseSettings):
 
     def _beside_the_database(self, name: str) -> Path | None:
         """In the folder that the bot is started in, where the database is on a server."""
-        if self._on_a_server:
+        if self.on_a_server:
             return Path(name)
         return None if self.database_path is None else self.database_path.with_name(name)
 
@@ -354,7 +360,7 @@ class Settings(BaseSettings):
         """What must never reach a log line."""
         candidates = (self.telegram.token, self.telegram.webhook_secret, self.master_key)
         kept = tuple(secret.get_secret_value() for secret in candidates if secret is not None)
-        password = urlsplit(self.database_url).password if self._on_a_server else None
+        password = urlsplit(self.database_url).password if self.on_a_server else None
         return kept if not password else (*kept, password, unquote(password))
 
     @classmethod

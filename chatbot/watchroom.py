@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from chatbot.ports import Account, Clock, Presenter, Store, Streams
@@ -40,6 +40,11 @@ class WatchRoom:
     def key_changed(self, account: Account) -> None:
         self.venues.forget(account)
         self.streaming.drop(account)
+
+    def let_go(self, shards: Collection[int]) -> None:
+        """Another process watches them now."""
+        self.watching.forget(shards)
+        self.streaming.let_go(shards)
 
     async def stop(self) -> None:
         await self.streaming.stop()

@@ -10,6 +10,7 @@ from chatbot.domain.instrument import PositionMode
 from chatbot.errors import BadCredentials
 from chatbot.ports import Account, Credentials, KeyReport, Sighting, Venue
 from chatbot.venues.paper.exchange import PaperExchange
+from chatbot.venues.paper.shards import PaperShards
 from chatbot.venues.paper.venue import PaperVenue
 
 GOOD = KeyReport(
@@ -34,7 +35,7 @@ class ScriptedExchanges:
     reports: dict[str, KeyReport | Exception] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
     before_answer: Callable[[Credentials], None] = lambda _: None
-    floor: PaperExchange | None = None  # where accounts trade whose key was taken
+    floor: PaperExchange | PaperShards | None = None  # where accounts trade whose key was taken
     doors: dict[AccountId, PaperVenue] = field(default_factory=dict)
     books: dict[str, AccountId] = field(default_factory=dict)  # by API key, where it is not the account's
     sightings: dict[AccountId, Sighting] = field(default_factory=dict)

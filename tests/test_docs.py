@@ -48,6 +48,7 @@ EXPLAINED_IN = {
     "HEDGEROW_DATABASE_URL": "docs/adr/0003-storage-engine.md",
     "HEDGEROW_PAPER__": "docs/paper.md",
     "HEDGEROW_VENUES__": "docs/exchanges.md",
+    "HEDGEROW_PROCESSES__": "docs/processes.md",
     "HEDGEROW_QUOTE__": "docs/glossary.md",
     "HEDGEROW_ALLOWED_USERS": "docs/architecture.md",
     "HEDGEROW_LOG__": "docs/architecture.md",

@@ -24,7 +24,9 @@ from chatbot.ports import (
 )
 
 VENUE_CALLS = frozenset(name for name, each in vars(Venue).items() if iscoroutinefunction(each))
-MAIL_WRITES = frozenset({"delivered", "postpone", "abandon", "chat_unreachable", "remember_message"})
+MAIL_WRITES = frozenset(
+    {"delivered", "postpone", "abandon", "chat_unreachable", "remember_message", "first_to"}
+)
 
 Call = Callable[..., Awaitable[Any]]
 Noted = Callable[[float, BaseException | None], Event]

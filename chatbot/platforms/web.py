@@ -127,6 +127,11 @@ def _field(name: str, label: str, *, autofocus: bool = False) -> str:
 
 
 def _done(taken: KeyTaken) -> web.Response:
+    if taken.handed_over:
+        text = (
+            f"{_name(taken.venue)}, key ending in {taken.hint}. The chat tells in a moment what came of it."
+        )
+        return _message("Handed in", text, mark="…")
     if taken.doubtful:
         text = "One question is left: go back to the chat and answer it there. Nothing is stored before that."
         return _message("Almost done", text, mark="…")

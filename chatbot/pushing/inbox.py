@@ -9,16 +9,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
 from chatbot.chat import ChatRef, OutboxMessage, Priority, Reply, Request, RequestKind, Text
-from chatbot.errors import StorageError
+from chatbot.domain.shards import shard_of
+from chatbot.errors import LeaseLost, StorageError
 from chatbot.log import about
-from chatbot.ports import Clock, Mailbox
+from chatbot.ports import Alone, Clock, Leases, Mailbox
 
 T = TypeVar("T")
 Handle = Callable[[Request], Awaitable[Sequence[Reply]]]
@@ -30,6 +31,7 @@ BLANK_ACKNOWLEDGEMENT_AFTER = 2.0  # seconds: long before a tap expires, long en
 LANE_LIMIT = 100
 READ_AGAIN_AFTER = 1.0  # seconds
 FINISH_PAUSES = (0.0, 1.0, 2.0)  # seconds before each try
+LOOK_GAP = 0.02  # seconds between two looks for what other processes received
 APOLOGY = Reply((Text("Something went wrong on my side. It is logged; /status shows where things stand."),))
 
 log = logging.getLogger(__name__)
@@ -52,6 +54,9 @@ def replies_to_outbox(request: Request, replies: Sequence[Reply], now: datetime)
     )
 
 
+LaneKey = tuple[ChatRef, int | None]
+
+
 @dataclass(slots=True)
 class _Lane:
     """The requests of one chat. ``behind``: more wait in the mailbox; ``missed``: and even more by now."""
@@ -59,6 +64,7 @@ class _Lane:
     waiting: deque[Request] = field(default_factory=deque)
     behind: bool = False
     missed: bool = False
+    worker: asyncio.Task[None] | None = None
 
 
 async def _as_they_are(requests: Sequence[Request]) -> Sequence[Request]:
@@ -68,7 +74,8 @@ async def _as_they_are(requests: Sequence[Request]) -> Sequence[Request]:
 class InboxProcessor:
     """Memory is bounded: a flooding chat has at most ``LANE_LIMIT`` requests here, others in the mailbox.
 
-    ``screen`` sees requests before they are written down, and takes out what must not be.
+    ``screen`` sees requests before they are written down, and takes out what must not be. Of what several
+    processes receive each handles what is of its own shards: in a group, order holds for each person.
     """
 
     def __init__(
@@ -80,20 +87,24 @@ class InboxProcessor:
         *,
         clock: Clock,
         screen: Screen = _as_they_are,
+        leases: Leases | None = None,
     ) -> None:
         self._screen = screen
+        self._leases = leases or Alone()
         self._mailbox = mailbox
         self._handle = handle
         self._finish = finish
         self._acknowledge = acknowledge
         self._clock = clock
-        self._lanes: dict[ChatRef, _Lane] = {}
+        self._lanes: dict[LaneKey, _Lane] = {}
         self._taken: set[str] = set()  # ids in a lane or at work
         self._done: set[str] = set()  # of those, the ones done since the mailbox is being read
         self._readers = 0
         self._workers: set[asyncio.Task[None]] = set()
         self._acknowledging: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._looking: asyncio.Task[None] | None = None
+        self._look_again = False
 
     async def start(self) -> None:
         """Takes up what an earlier run left."""
@@ -105,7 +116,10 @@ class InboxProcessor:
         """Durable when it returns. ``repeated``: some of them may have been handled already."""
         requests = await self._screen(requests)
         await self._mailbox.receive(requests, cursor=cursor)
-        if repeated:
+        if self._leases.shards is not None:
+            # Another process may have received, even handled, some of them before: the mailbox knows.
+            self._leases.wake({_shard(request) for request in requests})
+        elif repeated:
             await self.refresh()
         else:
             self._submit(requests)
@@ -113,6 +127,32 @@ class InboxProcessor:
     async def refresh(self) -> None:
         async with self._unhandled() as left:
             self._submit(left)
+
+    def look(self) -> None:
+        """Something may have been received elsewhere that is to be handled here."""
+        self._look_again = True
+        if self._looking is None and not self._stopping:
+            self._looking = asyncio.create_task(self._look_while_told(), name="inbox")
+
+    async def _look_while_told(self) -> None:
+        try:
+            while self._look_again and not self._stopping:
+                self._look_again = False
+                await self.refresh()
+                await self._clock.sleep(LOOK_GAP)
+        except StorageError as error:  # told again a moment later
+            log.warning("the inbox cannot be read", extra={"reason": error.message})
+        finally:
+            self._looking = None
+
+    async def let_go(self, shards: Collection[int], *, seconds: float) -> None:
+        """Another process goes on with them: what waits is left to it, what is begun may end in time."""
+        lanes = [lane for (_, shard), lane in self._lanes.items() if shard in shards]
+        for lane in lanes:
+            self._taken.difference_update(request.id for request in lane.waiting)
+            lane.waiting.clear()
+            lane.behind = lane.missed = False
+        await _ended([lane.worker for lane in lanes if lane.worker is not None], seconds)
 
     async def idle(self) -> None:
         """Until everything received is handled."""
@@ -122,52 +162,54 @@ class InboxProcessor:
     async def stop(self, *, drain_seconds: float = 10.0) -> None:
         """What is not done by the deadline stays in the mailbox for the next start."""
         self._stopping = True
-        running = self._workers | self._acknowledging
-        if not running:
-            return
-        _, late = await asyncio.wait(running, timeout=drain_seconds)
-        for task in late:
-            task.cancel()
-        await asyncio.gather(*late, return_exceptions=True)
+        await _ended(self._workers | self._acknowledging, drain_seconds)
 
     def _submit(self, requests: Sequence[Request]) -> None:
         if self._stopping:
             return
         for request in requests:
-            if request.id not in self._taken:
+            if request.id not in self._taken and self._leases.holds(_shard(request)):
                 self._put(request)
 
     def _put(self, request: Request) -> None:
-        lane = self._lanes.get(request.chat)
+        key = self._lane_of(request)
+        lane = self._lanes.get(key)
         if lane is None:
-            lane = self._lanes[request.chat] = _Lane()
-            _keep(asyncio.create_task(self._work(request.chat, lane)), self._workers)
+            lane = self._lanes[key] = _Lane()
+            lane.worker = asyncio.create_task(self._work(key, lane))
+            _keep(lane.worker, self._workers)
         if lane.behind or len(lane.waiting) >= LANE_LIMIT:
             lane.behind = lane.missed = True
             return
         self._taken.add(request.id)
         lane.waiting.append(request)
 
-    async def _work(self, chat: ChatRef, lane: _Lane) -> None:
-        """Goes through the lane and ends with it."""
-        while lane.waiting or lane.behind:
-            if lane.waiting:
-                request = lane.waiting.popleft()
-                with about(request=request.id):
-                    await self._serve(request)
-            else:
-                await self._catch_up(chat, lane)
-        del self._lanes[chat]
+    def _lane_of(self, request: Request) -> LaneKey:
+        """A chat is one lane, unless its people are of different processes."""
+        return request.chat, None if self._leases.shards is None else _shard(request)
 
-    async def _catch_up(self, chat: ChatRef, lane: _Lane) -> None:
+    async def _work(self, key: LaneKey, lane: _Lane) -> None:
+        """Goes through the lane and ends with it."""
+        try:
+            while lane.waiting or lane.behind:
+                if lane.waiting:
+                    request = lane.waiting.popleft()
+                    with about(request=request.id):
+                        await self._serve(request)
+                else:
+                    await self._catch_up(key, lane)
+        finally:
+            del self._lanes[key]
+
+    async def _catch_up(self, key: LaneKey, lane: _Lane) -> None:
         lane.missed = False
         try:
             async with self._unhandled() as left:
                 lane.behind = False
-                self._submit([request for request in left if request.chat == chat])
+                self._submit([request for request in left if self._lane_of(request) == key])
                 lane.behind |= lane.missed
         except StorageError:
-            log.exception("the inbox cannot be read; trying again", extra={"chat": str(chat)})
+            log.exception("the inbox cannot be read; trying again", extra={"chat": str(key[0])})
             await self._clock.sleep(READ_AGAIN_AFTER)
 
     @asynccontextmanager
@@ -189,6 +231,13 @@ class InboxProcessor:
             self._taken.discard(request_id)
 
     async def _serve(self, request: Request) -> None:
+        try:
+            await self._serve_to_its_end(request)
+        except asyncio.CancelledError:
+            self._release(request.id)  # it may come back to this process
+            raise
+
+    async def _serve_to_its_end(self, request: Request) -> None:
         answered = self._expect_answer(request)
         replies = await self._replies(request)
         if not answered.done():
@@ -213,6 +262,9 @@ class InboxProcessor:
             failure = await _outcome(self._finish(request, (APOLOGY,) if last else replies))
             if failure is None:
                 return True
+            if isinstance(failure, LeaseLost):
+                log.info("a request is left to another process", extra={"request": request.id})
+                return True
             extra = {"request": request.id, "try": number}
             log.error("a request could not be finished", exc_info=failure, extra=extra)
         log.error("a request stays in the inbox until the next start", extra={"request": request.id})
@@ -232,6 +284,20 @@ class InboxProcessor:
             await self._acknowledge(request, answered.result() if answered.done() else None)
         finally:
             patience.cancel()
+
+
+def _shard(request: Request) -> int:
+    return shard_of(str(request.user))
+
+
+async def _ended(tasks: Collection[asyncio.Task[None]], seconds: float) -> None:
+    """What is not at its end by then is canceled."""
+    if not tasks:
+        return
+    _, late = await asyncio.wait(tasks, timeout=seconds)
+    for task in late:
+        task.cancel()
+    await asyncio.gather(*late, return_exceptions=True)
 
 
 async def _outcome(work: Awaitable[T]) -> T | BaseException:

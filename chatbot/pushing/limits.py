@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -53,10 +53,13 @@ class _Window:
 
     __slots__ = ("_length", "_size", "sent")
 
-    def __init__(self, size: int, length: timedelta) -> None:
+    def __init__(self, size: int, length: timedelta, sent: Iterable[datetime] = ()) -> None:
         self._size = size
         self._length = length
-        self.sent: deque[datetime] = deque(maxlen=size)
+        self.sent: deque[datetime] = deque(sent, maxlen=size)
+
+    def resized(self, size: int) -> _Window:
+        return _Window(size, self._length, self.sent)
 
     def forget(self, now: datetime) -> None:
         # Instants from the future are left over from a clock that was set back.
@@ -84,6 +87,7 @@ class Pacer:
     def __init__(self, limits: Limits | None) -> None:
         self._limits = limits
         self._overall = _Window(limits.overall, limits.overall_window) if limits else None
+        self._reserve = limits.overall_reserve if limits else 0
         self._full_at: dict[ChatRef, datetime] = {}
         self._groups: dict[ChatRef, _Window] = {}
         self._holds: dict[ChatRef, datetime] = {}
@@ -112,6 +116,12 @@ class Pacer:
     def reached(self) -> None:
         self._failures, self._away_until, self._probing = 0, None, False
 
+    def shared_by(self, processes: int) -> None:
+        """What the platform takes in all is divided; what a chat takes is not: one process sends there."""
+        if self._limits is not None and self._overall is not None:
+            self._overall = self._overall.resized(max(2, self._limits.overall // processes))
+            self._reserve = max(1, self._limits.overall_reserve // processes)
+
     def sent(self, chat: ChatRef, now: datetime) -> None:
         self._probing = self._away_until is not None
         if self._limits is None or self._overall is None:
@@ -134,7 +144,7 @@ class Pacer:
         back_at = now if self._away_until is None else max(now, self._away_until)
         if self._limits is None or self._overall is None:
             return back_at
-        free_at = self._overall.free_at(now, reserve=_reserve(self._limits.overall_reserve, priority))
+        free_at = self._overall.free_at(now, reserve=_reserve(self._reserve, priority))
         return max(back_at, free_at)
 
     def room(self, now: datetime) -> int | None:

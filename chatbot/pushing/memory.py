@@ -1,15 +1,16 @@
-"""A mailbox without a disk: for tests, and for a console that shall forget."""
+"""Without a database: a mailbox for tests and for a console that shall forget, and leases for tests."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from chatbot.chat import ChatRef, OutboxMessage, Part, Request
-from chatbot.ports import Delivered, Owed
+from chatbot.errors import LeaseLost, StorageError
+from chatbot.ports import Clock, Delivered, Muster, Owed
 
 
 class RowState(StrEnum):
@@ -41,6 +42,7 @@ class MemoryMailbox:
         self._cards: dict[tuple[ChatRef, str], str] = {}
         self._secrets: dict[str, bytes] = {}
         self._sent: list[tuple[ChatRef, datetime]] = []
+        self._ticks: set[tuple[str, datetime]] = set()
 
     async def settle(self, *, handled: Sequence[str] = (), outbox: Sequence[OutboxMessage] = ()) -> None:
         """What ``Store.commit(Changes(handled=…, outbox=…))`` does, in one step too."""
@@ -132,8 +134,13 @@ class MemoryMailbox:
     async def remember_message(self, chat: ChatRef, slot: str, message_id: str) -> None:
         self._cards[chat, slot] = message_id
 
-    async def secret(self, name: str) -> bytes:
-        return self._secrets.setdefault(name, secrets.token_bytes(32))
+    async def first_to(self, name: str, due_at: datetime) -> bool:
+        first = (name, due_at) not in self._ticks
+        self._ticks.add((name, due_at))
+        return first
+
+    async def secret(self, name: str, *, offered: bytes = b"") -> bytes:
+        return self._secrets.setdefault(name, offered or secrets.token_bytes(32))
 
     def _mark(self, row_id: int, state: RowState, reason: str = "") -> None:
         self.rows[row_id] = replace(self.rows[row_id], state=state, reason=reason)
@@ -151,3 +158,82 @@ def _same_topic(row: OutboxRow, other: OutboxRow) -> bool:
 def _same_card(row: OutboxRow, other: OutboxRow) -> bool:
     slot = row.message.reply.slot
     return slot is not None and slot == other.message.reply.slot and row.message.chat == other.message.chat
+
+
+class MemoryLeases:
+    """What processes share, without a database; each has a ``MemoryLeaseTable`` of it. One clock for all."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.expires: dict[str, datetime] = {}
+        self.hosts: dict[str, str] = {}
+        self.holders: dict[str, str] = {}
+        self.epochs: dict[str, int] = {}
+        self.tables: list[MemoryLeaseTable] = []
+
+    def lives(self, holder: str) -> bool:
+        return self.expires.get(holder, self.clock.now()) > self.clock.now()
+
+    def held_by(self, holder: str) -> dict[str, int]:
+        return {name: self.epochs[name] for name, by in self.holders.items() if by == holder}
+
+
+class MemoryLeaseTable:
+    """``chatbot.ports.LeaseTable``. ``cut``: the database cannot be reached from here."""
+
+    def __init__(self, shared: MemoryLeases, host: str = "here") -> None:
+        self.cut = False
+        self.id = ""
+        self._shared = shared
+        self._host = host
+        self._heard: Callable[[str], None] = lambda _: None
+        shared.tables.append(self)
+
+    def listen(self, heard: Callable[[str], None]) -> None:
+        self._heard = heard
+
+    async def join(self, term: timedelta) -> str:
+        self._reach()
+        self.id = f"p{len(self._shared.expires) + 1}"
+        self._shared.hosts[self.id] = self._host
+        self._shared.expires[self.id] = self._shared.clock.now() + term
+        return self.id
+
+    async def beat(self, term: timedelta) -> Muster:
+        self._reach()
+        if not self._shared.lives(self.id):
+            raise LeaseLost("the last sign of life was too long ago")
+        self._shared.expires[self.id] = self._shared.clock.now() + term
+        living = [each for each in self._shared.expires if self._shared.lives(each)]
+        here = sum(self._shared.hosts[each] == self._host for each in living)
+        return Muster(len(living), here, self._shared.held_by(self.id))
+
+    async def take(self, names: Sequence[str], most: int) -> Mapping[str, int]:
+        self._reach()
+        free = [name for name in names if not self._shared.lives(self._shared.holders.get(name, ""))]
+        for name in free[:most]:
+            self._shared.holders[name] = self.id
+            self._shared.epochs[name] = self._shared.epochs.get(name, 0) + 1
+        return {name: self._shared.epochs[name] for name in free[:most]}
+
+    async def give_up(self, names: Sequence[str]) -> None:
+        self._reach()
+        for name in names:
+            if self._shared.holders.get(name) == self.id:
+                self._shared.holders[name] = ""
+
+    async def tell(self, words: str) -> None:
+        self._reach()
+        for table in self._shared.tables:
+            table._heard(words)
+
+    async def leave(self) -> None:
+        await self.give_up(list(self._shared.held_by(self.id)))
+        self._shared.expires[self.id] = self._shared.clock.now()
+
+    async def close(self) -> None:
+        self.cut = True
+
+    def _reach(self) -> None:
+        if self.cut:
+            raise StorageError("the database cannot be reached just now")

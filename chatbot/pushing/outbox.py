@@ -12,13 +12,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from chatbot.chat import Platform, Priority, Reply
+from chatbot.domain.shards import shard_of
 from chatbot.errors import ChatUnreachable, DeliverLater, PlatformAway, StorageError
-from chatbot.ports import Clock, Delivered, Mailbox, Messenger, Owed
+from chatbot.ports import Alone, Clock, Delivered, Leases, Mailbox, Messenger, Owed
 from chatbot.pushing.bundling import MOST, bundled
 from chatbot.pushing.limits import TELEGRAM_LIMITS, Limits, Pacer
 from chatbot.pushing.waking import Waker
@@ -28,6 +29,8 @@ PAGE = 64
 MAX_TRIES = 10
 LONGEST_PAUSE = 15.0  # seconds; a warning must not wait much longer than the network was away
 LOOK_AGAIN = timedelta(seconds=1)
+LETTING_GO_STEP = 0.02  # seconds
+LOOK_FOR_OTHERS = timedelta(milliseconds=250)  # where other processes may owe what is delivered here
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +51,8 @@ def _as_it_is(reply: Reply, _: datetime) -> Reply:
 class Outbox:
     """``limits`` per platform; a platform without an entry is not paced.
 
-    ``aged``: a card as it is to be sent at an instant, which may be long after it was written.
+    ``aged``: a card as it is to be sent at an instant, which may be long after it was written. Of several
+    processes each delivers what is owed to its own shards.
     """
 
     def __init__(
@@ -60,8 +64,10 @@ class Outbox:
         *,
         concurrency: int = 128,
         aged: Callable[[Reply, datetime], Reply] = _as_it_is,
+        leases: Leases | None = None,
     ) -> None:
         self._aged = aged
+        self._leases = leases or Alone()
         self._mailbox = mailbox
         self._messengers = {messenger.platform: messenger for messenger in messengers}
         self._clock = clock
@@ -87,6 +93,22 @@ class Outbox:
         """Something new is owed."""
         self._idle.clear()
         self._waker.wake()
+
+    def shared_by(self, processes: int) -> None:
+        """So many processes send to the platforms: each keeps to its part of what they take in all."""
+        for pacer in self._pacers.values():
+            pacer.shared_by(processes)
+
+    async def let_go(self, shards: Collection[int], *, seconds: float) -> None:
+        """Another process delivers there: what is on its way may end in time, and is marked."""
+        until = self._clock.now() + timedelta(seconds=seconds)
+        while (mine := self._sending(shards)) and self._clock.now() < until:
+            await self._clock.sleep(LETTING_GO_STEP)
+        for chat in mine:
+            self._in_flight.pop(chat).cancel()
+
+    def _sending(self, shards: Collection[int]) -> list[str]:
+        return [chat for chat in self._in_flight if shard_of(chat) in shards]
 
     async def idle(self) -> None:
         """Until nothing is due and nothing in flight. What is postponed is not waited for, nor what is owed
@@ -133,10 +155,16 @@ class Outbox:
         try:
             await self._book()
             await self._start_what_may_go()
-            self._waker.set_alarm(await self._next_wake())
+            self._waker.set_alarm(self._at_latest(await self._next_wake()))
         except StorageError:
             log.exception("the outbox cannot be read or marked; trying again")
             self._waker.set_alarm(self._clock.now() + LOOK_AGAIN)
+
+    def _at_latest(self, at: datetime | None) -> datetime | None:
+        if self._leases.shards is None:
+            return at
+        soon = self._clock.now() + LOOK_FOR_OTHERS
+        return soon if at is None else min(at, soon)
 
     async def _drain(self) -> None:
         if self._in_flight:
@@ -181,7 +209,7 @@ class Outbox:
         """Starts the first row of each chat; ``False``: the next page has nothing that may go."""
         for owed in page:
             chat, priority = owed.message.chat, owed.message.priority
-            if str(chat) in passed_over:
+            if str(chat) in passed_over or not self._leases.holds(shard_of(str(chat))):
                 continue
             if chat.platform not in self._messengers:
                 passed_over.add(str(chat))

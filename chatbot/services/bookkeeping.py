@@ -26,6 +26,7 @@ from chatbot.domain.ledger import (
     venue_quantity,
 )
 from chatbot.domain.order import Fill, FillCause, OrderReport
+from chatbot.domain.shards import shard_of_account
 from chatbot.errors import Busy, Conflict, InvariantBroken, NotFound, VenueError
 from chatbot.log import about
 from chatbot.ports import (
@@ -142,6 +143,12 @@ class Bookkeeper:
         self._late = LateFills(store, venues, clock)
         self._failing: dict[HedgeId, datetime] = {}  # since when
         self._unread: dict[HedgeId, VenueError] = {}
+
+    def forget(self, shards: Collection[int]) -> None:
+        """Another process keeps their books now."""
+        for account_id in [each for each in self._untold if shard_of_account(each) in shards]:
+            del self._untold[account_id]
+        self._unexplained.clear()  # who waits is only waited for a little longer
 
     @property
     def unexplained(self) -> int:

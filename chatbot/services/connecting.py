@@ -6,7 +6,7 @@ import asyncio
 import difflib
 import logging
 from collections import defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -14,6 +14,7 @@ from typing import Protocol
 from chatbot.chat import Reply
 from chatbot.domain import keys as shapes
 from chatbot.domain.hedge import AccountId, Hedge, UserId
+from chatbot.domain.shards import shard_of
 from chatbot.errors import (
     BadArgument,
     BadCredentials,
@@ -189,6 +190,10 @@ class ConnectService:
     def drop_doubts(self, user: User) -> bool:
         return self._pending.pop(user.id, None) is not None
 
+    def let_go(self, shards: Collection[int]) -> None:
+        """Another process works for them; keys that wait for a word are forgotten."""
+        self._pending = {user: kept for user, kept in self._pending.items() if shard_of(user) not in shards}
+
     def forget_stale(self) -> None:
         """Keys that nobody confirmed in time."""
         now = self._clock.now()
@@ -292,9 +297,9 @@ class ConnectService:
 
     async def _require_nobody_elses(self, user: User, venue_id: str, owner: str) -> None:
         """Two ledgers of one exchange account would each take the other's trades for accidents."""
-        for account in await self._store.accounts():
-            if (account.venue, account.owner) == (venue_id, owner) and account.user_id != user.id:
-                raise KeyRefused(TAKEN)
+        known = await self._store.account_behind(venue_id, owner)
+        if known is not None and known.user_id != user.id:
+            raise KeyRefused(TAKEN)
 
     def require_tries(self, user: User, venue_id: str) -> None:
         """:raises Busy: too many lately; to be asked before a key is, not once it was typed"""

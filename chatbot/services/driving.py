@@ -393,7 +393,8 @@ class Driver:
     async def _show(self, run: Run, *, priority: Priority = Priority.PROGRESS, anew: bool = False) -> None:
         if run.operation.status.final:
             return
-        await self._store.commit(Changes(outbox=(self._card(run, priority=priority, anew=anew),)))
+        card = self._card(run, priority=priority, anew=anew)
+        await self._store.commit(Changes(outbox=(card,), behalf=run.user.id))
         self._notify()
 
     def _card(self, run: Run, *, priority: Priority = Priority.PROGRESS, anew: bool = False) -> OutboxMessage:

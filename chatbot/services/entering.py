@@ -2,6 +2,9 @@
 
 Every request passes ``screen`` before it is written down. What is a secret goes on without its text, which
 waits here, in memory, until the request is handled; the message itself is erased first of all.
+
+Where several processes share the work, the one that receives a message asks the database whether a secret is
+expected in that chat, and seals it for the one that is to handle it.
 """
 
 from __future__ import annotations
@@ -17,12 +20,26 @@ from hashlib import sha256
 from chatbot.chat import ChatRef, Erasure, MessageRef, Request, RequestKind, UserRef
 from chatbot.domain.hedge import UserId
 from chatbot.domain.keys import defect, looks_like_key
+from chatbot.domain.shards import shard_of
 from chatbot.errors import Conflict, KeyRefused
-from chatbot.ports import Clock, Credentials, Ticket, TicketKind, TicketOffice, Tickets, User
+from chatbot.ports import (
+    Alone,
+    Clock,
+    Credentials,
+    Leases,
+    Sealer,
+    Ticket,
+    TicketKind,
+    TicketOffice,
+    Tickets,
+    User,
+)
 from chatbot.services.connecting import Connected, ConnectService, Doubtful
+from chatbot.services.handing import key_of_page, sealed, unsealed
 
 LASTS = timedelta(minutes=5)  # after the last thing that was entered
 GRACE = timedelta(minutes=10)  # what comes late is still kept from the record
+LONGEST = 2 * LASTS  # how much later than its ticket says an entry of three parts may end
 MOST_HELD = 256
 SHORTEST_SECRET = 8  # a shorter one may be a word that is said for another reason
 # Base64 may begin with a slash: only what can be a command is one.
@@ -83,8 +100,17 @@ class KeyEntry:
         allowed: Callable[[UserRef], bool],
         clock: Clock,
         own_secrets: Collection[str] = (),
+        leases: Leases | None = None,
+        sealer: Sealer | None = None,
+        renew: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
-        """``own_secrets``: of the bot itself; whoever pastes one takes it for something else."""
+        """``own_secrets``: of the bot itself; whoever pastes one takes it for something else.
+
+        ``renew``: reads anew who is ``allowed``, as another process may have admitted somebody.
+        """
+        self._leases = leases or Alone()
+        self._sealer = sealer
+        self._renew = renew
         self._connecting = connecting
         self._tickets = tickets
         self._office = office
@@ -98,8 +124,14 @@ class KeyEntry:
     async def load(self) -> None:
         """What was being entered when the program ended: the rest of it must not be written down either."""
         for ticket in await self._tickets.typed():
-            entry = _Entry(ticket, (), ticket.expires_at, interrupted=True)
-            self._entries[ticket.chat] = entry
+            if self._leases.holds(shard_of(ticket.chat)):
+                entry = _Entry(ticket, (), ticket.expires_at, interrupted=True)
+                self._entries.setdefault(ticket.chat, entry)
+
+    def let_go(self, shards: Collection[int]) -> None:
+        """Another process goes on there; what was given is forgotten."""
+        for chat in [each for each in self._entries if shard_of(each) in shards]:
+            del self._entries[chat]
 
     # --- before anything is stored ----------------------------------------------------------
 
@@ -113,22 +145,39 @@ class KeyEntry:
         return looks_like_key(text) or any(secret in text for secret in self._own)
 
     async def screen(self, requests: Sequence[Request]) -> Sequence[Request]:
-        return await asyncio.gather(*map(self._screened, requests))
+        elsewhere = await self._expecting_elsewhere() if any(map(_may_be_secret, requests)) else frozenset()
+        return await asyncio.gather(*(self._screened(request, elsewhere) for request in requests))
 
-    async def _screened(self, request: Request) -> Request:
-        if request.kind is not RequestKind.COMMAND or not self._is_secret(request):
+    async def _expecting_elsewhere(self) -> frozenset[str]:
+        """The chats in which a secret is expected by whichever process."""
+        if self._leases.shards is None:
+            return frozenset()
+        if self._renew is not None:
+            await self._renew()
+        now = self._clock.now()
+        return frozenset(t.chat for t in await self._tickets.typed() if now < t.expires_at + LONGEST + GRACE)
+
+    async def _screened(self, request: Request, elsewhere: frozenset[str]) -> Request:
+        expected = self.expects(request.chat) or str(request.chat) in elsewhere
+        if request.kind is not RequestKind.COMMAND or not self._is_secret(request, expected=expected):
             return request
-        if self.expects(request.chat):
-            self._hold(request)
+        kept = self._keep(request) if expected else request
         erasure = Erasure.NONE if request.message is None else await self._erase(request.message)
-        return replace(request, kind=RequestKind.SECRET, text=erasure.value)
+        return replace(kept, kind=RequestKind.SECRET, text=erasure.value)
 
-    def _is_secret(self, request: Request) -> bool:
+    def _is_secret(self, request: Request, *, expected: bool) -> bool:
         if not (request.chat.private or self._allowed(request.user)):
             return False  # what others in a group show each other is not ours to delete
         if self.gives_away(request.text):
             return True
-        return self.expects(request.chat) and _COMMAND.fullmatch(request.text) is None
+        return expected and _COMMAND.fullmatch(request.text) is None
+
+    def _keep(self, request: Request) -> Request:
+        """In memory for this process, sealed for another."""
+        if self._leases.holds(shard_of(str(request.user))) or self._sealer is None:
+            self._hold(request)
+            return request
+        return sealed(request, request.text, self._sealer)
 
     def _hold(self, request: Request) -> None:
         while len(self._held) >= MOST_HELD:
@@ -151,7 +200,10 @@ class KeyEntry:
 
     async def take(self, user: User, request: Request) -> Wanted | Unasked | Connected | Doubtful:
         """Raises KeyRefused, and what ``ConnectService.connect`` raises: then the entry is over."""
-        held = self._held.pop(request.id, None)
+        page = key_of_page(request, self._sealer) if self._sealer is not None else None
+        if page is not None:
+            return await self._connecting.connect(user, *page)
+        held = self._held.pop(request.id, None) or self._unsealed(request)
         entry = self._entries.get(str(request.chat))
         if entry is None or entry.ticket.user_id != user.id or not self.expects(request.chat):
             return Unasked()
@@ -164,6 +216,11 @@ class KeyEntry:
             return Wanted(entry.ticket.venue, entry.wanted)
         await self._end(entry)
         return await self._connecting.connect(user, entry.ticket.venue, Credentials(*entry.given))
+
+    def _unsealed(self, request: Request) -> _Held | None:
+        if not request.sealed or self._sealer is None:
+            return None
+        return _Held(unsealed(request, self._sealer), request.received_at)
 
     async def cancel(self, user: User, chat: ChatRef) -> bool:
         """Whether there was anything to cancel."""
@@ -210,6 +267,10 @@ class KeyEntry:
         reference = self._office.new_reference()
         digest = sha256(reference.encode()).hexdigest()
         return Ticket(reference, digest, TicketKind.TYPED, user_id, str(chat), venue_id, now, now + LASTS)
+
+
+def _may_be_secret(request: Request) -> bool:
+    return request.kind is RequestKind.COMMAND and _COMMAND.fullmatch(request.text) is None
 
 
 def _fill(entry: _Entry, text: str) -> None:

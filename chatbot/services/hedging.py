@@ -193,7 +193,7 @@ class HedgeService:
         await self._prepare_legs(desk, plans)
         operations = await self._journal(desk, tap, plans)
         for operation in operations:
-            self._supervisor.start(operation.id, operation.hedge_id)
+            self._supervisor.start(operation)
         return Started(operations)
 
     async def _booked(self, desk: Desk, kind: QuoteKind, symbols: Collection[Symbol]) -> Desk:

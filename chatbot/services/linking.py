@@ -25,6 +25,7 @@ from chatbot.ports import (
     User,
 )
 from chatbot.services.connecting import Connected, ConnectService, Doubtful, KeyCards
+from chatbot.services.handing import Elsewhere, handed_over
 
 LASTS = timedelta(minutes=5)
 MOST_ATTEMPTS = 5
@@ -54,7 +55,9 @@ class LinkDesk:
         cards: KeyCards,
         notify: Callable[[], None],
         proven_user: Callable[[str], UserRef | None],
+        elsewhere: Elsewhere | None = None,
     ) -> None:
+        self._elsewhere = elsewhere
         self._connecting = connecting
         self._tickets = tickets
         self._office = office
@@ -87,10 +90,20 @@ class LinkDesk:
             await self._count(ticket)
             if ticket.kind is TicketKind.APP and self._proven_user(proof) != user.ref:
                 raise NotFound(NOT_YOU)
+            if self._elsewhere is not None and self._elsewhere.is_for(user):
+                return await self._hand_over(ticket, user, credentials, self._elsewhere)
             result = await self._connecting.connect(user, ticket.venue, credentials)
             await self._tickets.withdraw(user.id, self._clock.now())
             await self._tell(ticket, user, result)
         return KeyTaken(ticket.venue, result.hint, isinstance(result, Doubtful))
+
+    async def _hand_over(
+        self, ticket: Ticket, user: User, credentials: Credentials, elsewhere: Elsewhere
+    ) -> KeyTaken:
+        """The link is used up whatever comes of it; the chat tells that."""
+        await self._tickets.withdraw(user.id, self._clock.now())
+        await elsewhere.receive([handed_over(ticket, user, credentials, elsewhere.sealer, self._clock)])
+        return KeyTaken(ticket.venue, credentials.api_key[-4:], doubtful=False, handed_over=True)
 
     async def _valid(self, token: str) -> tuple[Ticket, User]:
         ticket = await self._tickets.by_digest(_digest(token))

@@ -77,7 +77,7 @@ class PairWatch:
         )
         note = IntentNote(canceled.client_order_id, self._clock.now(), canceled.status, canceled.reason)
         await self._store.commit(Changes(operations=(operation,), intents=(canceled,), notes=(note,)))
-        self._supervisor.start(operation.id, operation.hedge_id)
+        self._supervisor.start(operation)
 
     async def _may_follow(self, origin: Operation) -> bool:
         """Once it was done never again; where it failed, not at every look."""

@@ -6,12 +6,14 @@ import asyncio
 import contextlib
 import logging
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from typing import Protocol, TypeVar
 
-from chatbot.domain.hedge import AccountId, HedgeId
+from chatbot.domain.hedge import AccountId
 from chatbot.domain.intent import OperationId
-from chatbot.errors import HedgerowError, InvariantBroken, VenueError
+from chatbot.domain.operation import Operation
+from chatbot.domain.shards import shard_of
+from chatbot.errors import HedgerowError, InvariantBroken, LeaseLost, VenueError
 from chatbot.log import about
 from chatbot.ports import Clock, Store
 
@@ -55,23 +57,30 @@ class Supervisor:
         self._clock = clock
         self._ended = ended
         self._tasks: dict[OperationId, asyncio.Task[None]] = {}
+        self._shards: dict[OperationId, int] = {}
 
-    def start(self, operation_id: OperationId, hedge_id: HedgeId) -> None:
-        if operation_id in self._tasks:
+    def start(self, operation: Operation) -> None:
+        if operation.id in self._tasks:
             return
-        with about(hedge=hedge_id, operation=operation_id):  # the task inherits it
-            task = asyncio.create_task(self._supervise(operation_id), name=f"operation {operation_id}")
-        self._tasks[operation_id] = task
-        task.add_done_callback(lambda _: self._tasks.pop(operation_id, None))
+        with about(hedge=operation.hedge_id, operation=operation.id):  # the task inherits it
+            task = asyncio.create_task(self._supervise(operation.id), name=f"operation {operation.id}")
+        self._tasks[operation.id] = task
+        self._shards[operation.id] = shard_of(operation.user_id)
+        task.add_done_callback(lambda _: self._forget(operation.id))
+
+    def _forget(self, operation_id: OperationId) -> None:
+        self._tasks.pop(operation_id, None)
+        self._shards.pop(operation_id, None)
 
     async def resume_all(self) -> int:
-        """At start: whatever the journal holds as unfinished goes on. Returns how many."""
-        unfinished = await self._store.unfinished_operations()
-        for operation in unfinished:
+        """Whatever the journal holds as unfinished, and nobody drives, goes on. Returns how many."""
+        found = await self._store.unfinished_operations()
+        idle = [operation for operation in found if operation.id not in self._tasks]
+        for operation in idle:
             extra = {"hedge": operation.hedge_id, "operation": operation.id}
             log.warning("resuming operation %s of hedge %s", operation.id, operation.hedge_id, extra=extra)
-            self.start(operation.id, operation.hedge_id)
-        return len(unfinished)
+            self.start(operation)
+        return len(idle)
 
     @property
     def running(self) -> int:
@@ -83,12 +92,14 @@ class Supervisor:
 
     async def stop(self) -> None:
         """Leaves what is in flight to the journal: the next start settles it."""
-        tasks = tuple(self._tasks.values())
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        await _cancel(tuple(self._tasks.values()))
+
+    async def let_go(self, shards: Collection[int], *, seconds: float) -> None:
+        """Another process goes on with them; what does not end in time is left to the journal."""
+        tasks = [self._tasks[each] for each, shard in self._shards.items() if shard in shards]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=seconds)
+            await _cancel(late)
 
     async def _supervise(self, operation_id: OperationId) -> None:
         pause, stumbled = FIRST_PAUSE, Counter[str]()
@@ -98,6 +109,9 @@ class Supervisor:
                 operation = await self._store.operation(operation_id)
                 if operation is not None:
                     self._ended(operation.account_id)
+                return
+            except LeaseLost:
+                log.info("operation %s is left to another process", operation_id)
                 return
             except Exception as error:
                 log.exception("operation %s stumbled; it is tried again in %.0f s", operation_id, pause)
@@ -109,6 +123,8 @@ class Supervisor:
     async def _drive_or_halt(self, operation_id: OperationId, stumbled: Counter[str]) -> None:
         try:
             await self._driver.drive(operation_id)
+        except LeaseLost:
+            raise
         except Exception as error:
             broken = isinstance(error, InvariantBroken)
             if not broken and stumbled[repr(error)] < STUMBLES:
@@ -116,3 +132,11 @@ class Supervisor:
             reason = error.message if isinstance(error, HedgerowError) else "something went wrong on my side"
             log.error("operation %s is halted: %s", operation_id, reason)
             await self._driver.halt(operation_id, reason)
+
+
+async def _cancel(tasks: Collection[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

@@ -6,12 +6,13 @@ Where one is missing, accounts are polled as if there were none (``pacing.py``).
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 
 from chatbot.domain.hedge import AccountId
 from chatbot.domain.instrument import Symbol
+from chatbot.domain.shards import shard_of_account
 from chatbot.domain.sight import Sight
 from chatbot.ports import Account, AccountStream, Clock, PriceStream, Streams
 from chatbot.services.arming import Arming
@@ -88,6 +89,13 @@ class StreamService:
         self._held_at.pop(account.id, None)
         self._arming.disarm(account.id)
         self._accounts.end(account.id)
+
+    def let_go(self, shards: Collection[int]) -> None:
+        """Another process listens there now."""
+        for account_id in [each for each in self._held_at if shard_of_account(each) in shards]:
+            del self._held_at[account_id]
+            self._arming.disarm(account_id)
+            self._accounts.end(account_id)
 
     async def stop(self) -> None:
         await self._accounts.stop()

@@ -38,8 +38,9 @@ from chatbot.domain.operation import Operation
 from chatbot.domain.order import Fill
 from chatbot.domain.risk import ALWAYS_ON, Alert, AlertKind, AlertPhase, Finding, Gravity, LegCause, Silence
 from chatbot.domain.scene import LegEvidence, Scene, Watched, account_suffix
+from chatbot.domain.shards import shard_of, shard_of_account
 from chatbot.domain.sight import Sight, sight_of, stream_finding
-from chatbot.errors import BadCredentials, MissingPermission, RateLimited, VenueError
+from chatbot.errors import BadCredentials, LeaseLost, MissingPermission, RateLimited, VenueError
 from chatbot.log import about
 from chatbot.ports import Account, AlertEpisode, Changes, Clock, Presenter, Store, User, Venues
 from chatbot.services.bookkeeping import Bookkeeper, Books, ChangeCause, LegChange, traded_lately
@@ -149,8 +150,17 @@ class WatchService:
     async def look_at_each(self, accounts: Sequence[Account]) -> None:
         outcomes = await asyncio.gather(*map(self._look_gated, accounts), return_exceptions=True)
         for account, outcome in zip(accounts, outcomes, strict=True):
-            if isinstance(outcome, BaseException):
+            if isinstance(outcome, BaseException) and not isinstance(outcome, LeaseLost):
                 log.error("a look failed", exc_info=outcome, extra={"account": account.id})
+
+    def forget(self, shards: Collection[int]) -> None:
+        """Another process looks there now: what was seen here is not the last word any more."""
+        for seen in (self._live, self._down_since, self._sights):
+            for account_id in [each for each in seen if shard_of_account(each) in shards]:
+                del seen[account_id]
+        for user_id in [each for each in self._recent if shard_of(each) in shards]:
+            del self._recent[user_id]
+        self._half_closed.clear()  # what is not there any more is only waited for a little longer
 
     def sight(self, account_id: AccountId) -> Sight | None:
         """``None``: nothing was seen of it yet."""
@@ -395,7 +405,7 @@ class WatchService:
             withdrawn=tuple((user.home, topic) for topic in withdrawn),
         )
         if changes != Changes():
-            await self._store.commit(changes)
+            await self._store.commit(replace(changes, behalf=user.id))
         self._remember(user.id, telling.episodes, now)
         if telling.alerts:
             self._notify()

@@ -14,7 +14,6 @@ from chatbot.ports import AlertEpisode, BookedFill, BookedFunding, Changes, User
 from chatbot.storage import statements
 from chatbot.storage.codec import Cell, instant_text
 from chatbot.storage.records import (
-    ACCOUNT,
     AUDIT,
     BOOKED_FILL,
     BOOKED_FUNDING,
@@ -26,6 +25,7 @@ from chatbot.storage.records import (
     NOTE,
     OPERATION,
     PAYMENT,
+    account_cells,
     chat_cells,
     outbox_cells,
     quote_cells,
@@ -57,7 +57,7 @@ def _people(changes: Changes) -> Iterator[Step]:
     for account in changes.accounts:
         yield Step(
             statements.PUT_ACCOUNT,
-            ACCOUNT.encode(account),
+            account_cells(account),
             f"account {account.label} belongs to somebody else",
         )
     for account_id in changes.reconciled:

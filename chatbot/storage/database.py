@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from chatbot.errors import InUse, StorageError
+from chatbot.ports import Alone, Leases
 from chatbot.storage.admission import SqlInvites, SqlTickets
 from chatbot.storage.census import SqlCensus
 from chatbot.storage.connection import DirectConnection, connect, in_words, open_reader, open_writer
@@ -31,9 +32,10 @@ _IN_MEMORY = ("", ":memory:")
 class Database:
     """``resources`` are what the session stands on."""
 
-    def __init__(self, session: Session, resources: AsyncExitStack) -> None:
-        self.store = SqlStore(session)
-        self.mailbox = SqlMailbox(session)
+    def __init__(self, session: Session, resources: AsyncExitStack, leases: Leases | None = None) -> None:
+        self._leases = leases or Alone()
+        self.store = SqlStore(session, self._leases)
+        self.mailbox = SqlMailbox(session, self._leases)
         self.tickets = SqlTickets(session)
         self.invites = SqlInvites(session)
         self.census = SqlCensus(session)
@@ -43,13 +45,15 @@ class Database:
         self._held = AsyncExitStack()
 
     @classmethod
-    async def open(cls, url: str) -> Database:
-        """``sqlite+aiosqlite:///PATH``; without a path: in memory. ``postgresql+asyncpg://…``: on a server.
+    async def open(cls, url: str, leases: Leases | None = None) -> Database:
+        """``leases``: other processes may be there, too, and this is what of the work is ours.
+
+        ``sqlite+aiosqlite:///PATH``; without a path: in memory. ``postgresql+asyncpg://…``: on a server.
 
         Raises ``StorageError``.
         """
         if is_server(url):
-            return await _open_server(url)
+            return await _open_server(url, leases=leases)
         path = database_path(url)
         return _open_in_memory() if path is None else await _open_file(path)
 
@@ -70,7 +74,7 @@ class Database:
         return await forget_all(self._session, now)
 
     def vault(self, keys: MasterKeys) -> SqlVault:
-        return SqlVault(self._session, keys)
+        return SqlVault(self._session, keys, self._leases)
 
     def holds(self, more: AsyncExitStack) -> None:
         """To be let go after everything else."""
@@ -83,8 +87,18 @@ class Database:
 
 
 @asynccontextmanager
-async def open_database(url: str) -> AsyncIterator[Database]:
-    database = await Database.open(url)
+async def open_database(url: str, leases: Leases | None = None) -> AsyncIterator[Database]:
+    database = await Database.open(url, leases)
+    try:
+        yield database
+    finally:
+        await database.close()
+
+
+@asynccontextmanager
+async def open_database_beside(url: str) -> AsyncIterator[Database]:
+    """To look, while others may run."""
+    database = await Database.open_beside(url)
     try:
         yield database
     finally:
@@ -128,13 +142,16 @@ async def _open_file(name: Path) -> Database:
         return database
 
 
-async def _open_server(url: str, *, beside: bool = False) -> Database:
+async def _open_server(url: str, *, beside: bool = False, leases: Leases | None = None) -> Database:
     from chatbot.storage.postgres import opening  # noqa: PLC0415 (its driver: only where it is used)
 
     async with AsyncExitStack() as stack:
-        opened = opening.open_beside(url) if beside else opening.open_owned(url)
+        if leases is not None:
+            opened = opening.open_among_others(url)
+        else:
+            opened = opening.open_beside(url) if beside else opening.open_owned(url)
         session = await stack.enter_async_context(opened)
-        return Database(session, stack.pop_all())
+        return Database(session, stack.pop_all(), leases)
 
 
 async def _connect(path: Path, first: Callable[[Path], None]) -> Database:

@@ -8,10 +8,12 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from chatbot.chat import ChatRef, Request
-from chatbot.errors import StorageError
-from chatbot.ports import Delivered, Owed
+from chatbot.domain.shards import shard_of
+from chatbot.errors import Conflict, StorageError
+from chatbot.ports import Delivered, Leases, Owed
 from chatbot.storage import statements
 from chatbot.storage.codec import Cell, dump, instant_of, instant_text, load
+from chatbot.storage.fencing import dealt, write
 from chatbot.storage.records import chat_of, owed_of
 from chatbot.storage.session import Session
 from chatbot.storage.sql import Step
@@ -20,8 +22,14 @@ SECRET_BYTES = 32
 
 
 class SqlMailbox:
-    def __init__(self, session: Session) -> None:
+    """Of several processes each sees what is of its own shards.
+
+    ``cursor``: where a lease of that name is held, it is borne by what is written with it.
+    """
+
+    def __init__(self, session: Session, leases: Leases) -> None:
         self._session = session
+        self._leases = leases
 
     async def receive(self, requests: Sequence[Request], *, cursor: tuple[str, int] | None = None) -> None:
         steps = [_receive(request) for request in requests]
@@ -30,22 +38,23 @@ class SqlMailbox:
         if cursor is not None:
             steps.append(Step(statements.PUT_CURSOR, {"name": cursor[0], "value": cursor[1]}))
         if steps:
-            await self._session.write(steps)
+            await write(self._session, [self._leases.of_duty(cursor[0]) if cursor else None], steps)
 
     async def cursor(self, name: str) -> int | None:
         row = await self._session.first(statements.CURSOR, {"name": name})
         return None if row is None else int(row[0])
 
     async def unhandled(self) -> tuple[Request, ...]:
-        return tuple(load(Request, text) for (text,) in await self._session.rows(statements.UNHANDLED))
+        given = dealt(self._leases)
+        statement = statements.UNHANDLED_HERE if given else statements.UNHANDLED
+        return tuple(load(Request, text) for (text,) in await self._session.rows(statement, given))
 
     async def due(self, now: datetime, *, limit: int, skip_chats: Collection[str] = ()) -> tuple[Owed, ...]:
-        given: dict[str, Cell] = {"now": instant_text(now), "most": limit}
-        statement = statements.DUE
+        but = dealt(self._leases)
         if skip_chats:
-            given["skipped"] = json.dumps(list(skip_chats))
-            statement = statements.DUE_ELSEWHERE
-        rows = await self._session.rows(statement, given)
+            but["skipped"] = json.dumps(list(skip_chats))
+        given: dict[str, Cell] = {"now": instant_text(now), "most": limit, **but}
+        rows = await self._session.rows(statements.due(*but), given)
         return tuple(owed_of(row) for row in rows)
 
     async def due_beside(self, owed: Owed, now: datetime, *, limit: int) -> tuple[Owed, ...]:
@@ -59,7 +68,8 @@ class SqlMailbox:
         return tuple(owed_of(row) for row in rows)
 
     async def next_due_at(self) -> datetime | None:
-        row = await self._session.first(statements.NEXT_DUE)
+        given = dealt(self._leases)
+        row = await self._session.first(statements.next_due(*given), given)
         return instant_of(row[0]) if row and row[0] else None
 
     async def sent_since(self, at: datetime) -> tuple[tuple[ChatRef, datetime], ...]:
@@ -95,13 +105,26 @@ class SqlMailbox:
             [Step(statements.PUT_SLOT, {"chat": str(chat), "slot": slot, "message_id": message_id})]
         )
 
-    async def secret(self, name: str) -> bytes:
+    async def first_to(self, name: str, due_at: datetime) -> bool:
+        tick = Step(statements.NEW_TICK, {"name": name, "due_at": instant_text(due_at)}, "done already")
+        try:
+            await self._session.write([tick])
+        except Conflict:
+            return False
+        return True
+
+    async def secret(self, name: str, *, offered: bytes = b"") -> bytes:
         given: dict[str, Cell] = {"name": name}
         row = await self._session.first(statements.SECRET, given)
         if row is None:
             # Whoever comes first decides; the others read what is there.
             await self._session.write(
-                [Step(statements.NEW_SECRET, {**given, "value": secrets.token_bytes(SECRET_BYTES)})]
+                [
+                    Step(
+                        statements.NEW_SECRET,
+                        {**given, "value": offered or secrets.token_bytes(SECRET_BYTES)},
+                    )
+                ]
             )
             row = await self._session.first(statements.SECRET, given)
         if row is None:
@@ -114,6 +137,7 @@ def _receive(request: Request) -> Step:
         "id": request.id,
         "received_at": instant_text(request.received_at),
         "request": dump(Request, request),
+        "shard": shard_of(str(request.user)),
     }
     return Step(statements.RECEIVE, cells)
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+import fcntl
 import os
 import secrets
 import stat
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -103,9 +105,17 @@ class KeyFile:
 
     def current(self) -> MasterKey:
         if self._current is None:
-            self._current = MasterKey.new()
-            _write(self.path, self._current)
+            self._current = self._made() or _read(self.path)
         return self._current
+
+    def _made(self) -> MasterKey | None:
+        """``None``: another process made one in the same moment."""
+        key = MasterKey.new()
+        try:
+            _write(self.path, key)
+        except KeyThere:
+            return None
+        return key
 
     def of(self, key_id: str) -> MasterKey | None:
         return next((key for key in self._known() if key.id == key_id), None)
@@ -133,6 +143,10 @@ class KeyFile:
     def _known(self) -> list[MasterKey]:
         paths = [path for path in (self.path, self.successor_path) if path.exists()]
         return [_read(path) for path in paths]
+
+
+class KeyThere(SettingsError):
+    """A key is never written over another."""
 
 
 def system_key(folder: Path) -> GivenKey | None:
@@ -174,16 +188,35 @@ def _write(path: Path, key: MasterKey) -> None:
     """Complete under its name or not there at all; never over a key that is there."""
     partial = path.with_name(f"{path.name}.part")
     try:
-        partial.unlink(missing_ok=True)
-        _write_private(partial, f"{key.text}\n")
-        os.link(partial, path)
-        partial.unlink()
-        _sync_folder(path)
+        with _folder_to_oneself(path):
+            partial.unlink(missing_ok=True)
+            _write_private(partial, f"{key.text}\n")
+            try:
+                os.link(partial, path)
+            finally:
+                partial.unlink()
+            _sync_folder(path)
+    except FileExistsError:
+        raise KeyThere(
+            f"HEDGEROW_MASTER_KEY_FILE: {path} is there already. "
+            "Example: HEDGEROW_MASTER_KEY_FILE=hedgerow.key"
+        ) from None
     except OSError as error:
         raise SettingsError(
             f"HEDGEROW_MASTER_KEY_FILE: {path} cannot be made ({error.strerror}). "
             "Example: HEDGEROW_MASTER_KEY_FILE=hedgerow.key"
         ) from None
+
+
+@contextmanager
+def _folder_to_oneself(path: Path) -> Iterator[None]:
+    """Among processes that start together."""
+    descriptor = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _write_private(path: Path, text: str) -> None:

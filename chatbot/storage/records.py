@@ -29,6 +29,7 @@ from chatbot.domain.quote import (
     StopsQuote,
     StopsRequest,
 )
+from chatbot.domain.shards import shard_of
 from chatbot.errors import InvariantBroken
 from chatbot.ports import (
     Account,
@@ -55,6 +56,7 @@ class OutboxState(StrEnum):
 
 
 ACCOUNT = Record(Account)
+ACCOUNT_COLUMNS = (*ACCOUNT.fields, "shard")
 HEDGE = Record(Hedge, omit=("primary", "offset"))
 LEG = Record(Leg)
 OPERATION = Record(Operation)
@@ -207,7 +209,12 @@ OUTBOX_COLUMNS = (
     "topic",
     "part",
     "expires_at",
+    "shard",
 )
+
+
+def account_cells(account: Account) -> dict[str, Cell]:
+    return {**ACCOUNT.encode(account), "shard": shard_of(account.user_id)}
 
 
 def outbox_cells(message: OutboxMessage) -> dict[str, Cell]:
@@ -223,6 +230,7 @@ def outbox_cells(message: OutboxMessage) -> dict[str, Cell]:
         "topic": message.topic,
         "part": message.part.value,
         "expires_at": None if message.expires_at is None else instant_text(message.expires_at),
+        "shard": shard_of(str(message.chat)),
     }
 
 

@@ -7,6 +7,7 @@ not open.
 
 from __future__ import annotations
 
+import base64
 import json
 import secrets
 from collections.abc import Sequence
@@ -72,6 +73,30 @@ def rewrap(sealed: Sealed, to: Belonging, old: MasterKey, new: MasterKey) -> Sea
 def fingerprint(venue_id: str, api_key: str) -> str:
     """The same for the same key, and too long a guess for everybody else."""
     return sha256(_joined(("hedgerow api key", venue_id, api_key))).hexdigest()
+
+
+def seal_text(text: str, about: str, master: MasterKey) -> str:
+    """By a key made of the master key, for this purpose only."""
+    nonce = secrets.token_bytes(NONCE_BYTES)
+    sealed = _encrypted(_text_key(master), nonce, text.encode("utf-8", "surrogatepass"), _about(about))
+    return f"{master.id}.{base64.b64encode(nonce + sealed).decode()}"
+
+
+def unseal_text(sealed: str, about: str, master: MasterKey) -> str:
+    """:raises InvariantBroken: it is about something else, not this key's, or was tampered with"""
+    raw = base64.b64decode(sealed.partition(".")[2])
+    text = _decrypted(_text_key(master), raw[:NONCE_BYTES], raw[NONCE_BYTES:], _about(about))
+    if text is None:
+        raise InvariantBroken("what was handed over does not open")
+    return text.decode("utf-8", "surrogatepass")
+
+
+def _text_key(master: MasterKey) -> bytes:
+    return sha256(b"hedgerow handed over\0" + master.material).digest()
+
+
+def _about(about: str) -> bytes:
+    return _joined(("hedgerow", str(VERSION), "handed over", about))
 
 
 def _data_key(sealed: Sealed, to: Belonging, master: MasterKey) -> bytes:

@@ -82,6 +82,12 @@ def members(name: str) -> sa.Select[Any]:
     return sa.select(sa.func.json_each(parameter(name, sa.Text)).table_valued("value").c.value)
 
 
+def numbers(name: str) -> sa.Select[Any]:
+    """Likewise, of numbers."""
+    value = sa.func.json_each(parameter(name, sa.Text)).table_valued("value").c.value
+    return sa.select(sa.cast(value, sa.BigInteger))
+
+
 def equal(table: sa.FromClause, columns: Iterable[str]) -> list[sa.ColumnElement[bool]]:
     return [table.c[name] == parameter(name) for name in columns]
 

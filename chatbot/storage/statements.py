@@ -13,6 +13,7 @@ from chatbot.domain.intent import FINAL, IntentStatus
 from chatbot.domain.operation import OperationStatus
 from chatbot.storage.records import (
     ACCOUNT,
+    ACCOUNT_COLUMNS,
     AUDIT,
     CHAT_COLUMNS,
     EPISODE,
@@ -38,6 +39,7 @@ from chatbot.storage.sql import (
     insert_from,
     insert_new,
     members,
+    numbers,
     one_of,
     or_update,
     parameter,
@@ -55,12 +57,14 @@ from chatbot.storage.tables import (
     INBOX,
     INTENT_NOTES,
     INTENTS,
+    LEASES,
     LEGS,
     MESSAGE_SLOTS,
     OPERATIONS,
     OUTBOX,
     QUOTES,
     SECRETS,
+    TICKS,
     USERS,
 )
 from chatbot.storage.tables import AUDIT as AUDIT_TABLE
@@ -72,7 +76,7 @@ _USERS = sa.select(*columns(USERS, USER_COLUMNS), CHATS.c.private).join_from(USE
 
 def _put_account() -> Statement:
     """An account stays with its user, and waits until it is reconciled, whatever else is written of it."""
-    new = insert(ACCOUNTS, ACCOUNT.fields)
+    new = insert(ACCOUNTS, ACCOUNT_COLUMNS)
     changing = [name for name in ACCOUNT.fields if name not in ("id", "user_id", "restored_from")]
     return Statement(or_update(new, changing, key=["id"], where=ACCOUNTS.c.user_id == new.excluded.user_id))
 
@@ -99,10 +103,26 @@ FORMER_ACCOUNTS = Statement(
 )
 
 
+_CONNECTED = _ACCOUNTS.where(ACCOUNTS.c.disconnected_at.is_(None))
+ACCOUNT_BEHIND = Statement(
+    _CONNECTED.where(*equal(ACCOUNTS, ["venue", "owner"]), ACCOUNTS.c.owner != constant(""))
+)
+
+SHARDS = "shards"  # a parameter: those of this process
+
+
+def _dealt(table: sa.Table) -> sa.ColumnElement[bool]:
+    return table.c.shard.in_(numbers(SHARDS))
+
+
+def _dealt_account(table: sa.Table) -> sa.ColumnElement[bool]:
+    return table.c.account_id.in_(sa.select(ACCOUNTS.c.id).where(_dealt(ACCOUNTS)))
+
+
 @cache
 def accounts(*by: str) -> Statement:
-    found = _ACCOUNTS.where(ACCOUNTS.c.disconnected_at.is_(None), *equal(ACCOUNTS, by))
-    return Statement(found.order_by(*_BY_AGE))
+    given = [_dealt(ACCOUNTS)] if by == (SHARDS,) else equal(ACCOUNTS, by)
+    return Statement(_CONNECTED.where(*given).order_by(*_BY_AGE))
 
 
 # --- hedges -------------------------------------------------------------------------------------
@@ -139,7 +159,8 @@ LAST_NUMBER = Statement(sa.select(sa.func.max(HEDGES.c.number)).where(*equal(HED
 @cache
 def live_hedges(*by: str) -> Statement:
     live = HEDGES.c.status != constant(HedgeStatus.CLOSED)
-    return Statement(_HEDGES.where(live, *equal(HEDGES, by)).order_by(HEDGES.c.number, HEDGES.c.id))
+    given = [_dealt_account(HEDGES)] if by == (SHARDS,) else equal(HEDGES, by)
+    return Statement(_HEDGES.where(live, *given).order_by(HEDGES.c.number, HEDGES.c.id))
 
 
 # --- operations and their orders ----------------------------------------------------------------
@@ -160,7 +181,8 @@ OPERATIONS_OF_QUOTE = Statement(_OPERATIONS.where(*equal(OPERATIONS, ["quote_id"
 @cache
 def unfinished_operations(*by: str) -> Statement:
     unfinished = [status for status in OperationStatus if not status.final]
-    found = _OPERATIONS.where(one_of(OPERATIONS.c.status, unfinished), *equal(OPERATIONS, by))
+    given = [_dealt_account(OPERATIONS)] if by == (SHARDS,) else equal(OPERATIONS, by)
+    found = _OPERATIONS.where(one_of(OPERATIONS.c.status, unfinished), *given)
     return Statement(found.order_by(*_BY_START))
 
 
@@ -239,13 +261,16 @@ NEW_AUDIT = Statement(insert(AUDIT_TABLE, AUDIT.fields))
 
 # --- what came in -------------------------------------------------------------------------------
 
-RECEIVE = Statement(insert_new(INBOX, ["id", "received_at", "request"], handled=0))
+RECEIVE = Statement(insert_new(INBOX, ["id", "received_at", "request", "shard"], handled=0))
 # What was typed is not kept.
 HANDLED = Statement(update(INBOX, (), handled=1, request="").where(*equal(INBOX, ["id"])))
-UNHANDLED = Statement(sa.select(INBOX.c.request).where(INBOX.c.handled == constant(0)).order_by(INBOX.c.seq))
+_UNHANDLED = sa.select(INBOX.c.request).where(INBOX.c.handled == constant(0)).order_by(INBOX.c.seq)
+UNHANDLED = Statement(_UNHANDLED)
+UNHANDLED_HERE = Statement(_UNHANDLED.where(_dealt(INBOX)))
 PUT_CURSOR = Statement(upsert(CURSORS, ["name", "value"], key=["name"]))
 CURSOR = Statement(sa.select(CURSORS.c.value).where(*equal(CURSORS, ["name"])))
 NEW_SECRET = Statement(insert_new(SECRETS, ["name", "value"]))
+PUT_SECRET = Statement(upsert(SECRETS, ["name", "value"], key=["name"]))
 SECRET = Statement(sa.select(SECRETS.c.value).where(*equal(SECRETS, ["name"])))
 
 # --- what is owed -------------------------------------------------------------------------------
@@ -342,8 +367,6 @@ _DUE = (
     .limit(parameter("most"))
     .offset(constant(0))  # which Core would make a parameter
 )
-DUE = Statement(_DUE)
-DUE_ELSEWHERE = Statement(_DUE.where(OUTBOX.c.chat.not_in(members("skipped"))))
 DUE_BESIDE = Statement(
     _DUE.where(
         *equal(OUTBOX, ["chat"]),
@@ -351,7 +374,23 @@ DUE_BESIDE = Statement(
         OUTBOX.c.dedupe_key.startswith(constant(ALERT)),
     )
 )
-NEXT_DUE = Statement(sa.select(sa.func.min(OUTBOX.c.not_before)).where(_PENDING))
+_NEXT_DUE = sa.select(sa.func.min(OUTBOX.c.not_before)).where(_PENDING)
+
+
+@cache
+def due(*but: str) -> Statement:
+    """``skipped``: chats to pass over; ``SHARDS``: only those."""
+    found = _DUE
+    if "skipped" in but:
+        found = found.where(OUTBOX.c.chat.not_in(members("skipped")))
+    return Statement(found.where(_dealt(OUTBOX)) if SHARDS in but else found)
+
+
+@cache
+def next_due(*but: str) -> Statement:
+    return Statement(_NEXT_DUE.where(_dealt(OUTBOX)) if SHARDS in but else _NEXT_DUE)
+
+
 SENT_SINCE = Statement(
     sa.select(*columns(OUTBOX, ["chat", "private", "delivered_at"]))
     .where(OUTBOX.c.state == constant(OutboxState.DELIVERED), OUTBOX.c.delivered_at >= parameter("at"))
@@ -366,12 +405,22 @@ ABANDON_CHAT = Statement(
     update(OUTBOX, ["reason"], state=OutboxState.ABANDONED).where(*equal(OUTBOX, ["chat"]), _PENDING)
 )
 
+# --- several processes --------------------------------------------------------------------------
+
+# Whoever takes the lease over waits for this transaction, and this one finds out when that has happened.
+FENCE = Statement(
+    sa.select(LEASES.c.epoch).where(*equal(LEASES, ["name", "holder", "epoch"])).with_for_update(read=True),
+    among_many=True,
+)
+NEW_TICK = Statement(insert(TICKS, ["name", "due_at"]))
+
 # --- forgetting ---------------------------------------------------------------------------------
 
 _BEFORE = parameter("before")
 
 PRUNE = (
     Statement(sa.delete(QUOTES).where(QUOTES.c.expires_at < _BEFORE)),
+    Statement(sa.delete(TICKS).where(TICKS.c.due_at < _BEFORE)),
     Statement(sa.delete(INBOX).where(INBOX.c.handled == constant(1), INBOX.c.received_at < _BEFORE)),
     Statement(
         sa.delete(OUTBOX).where(

@@ -10,10 +10,20 @@ from chatbot.domain.hedge import AccountId, Hedge, HedgeId, UserId
 from chatbot.domain.intent import OperationId, OrderIntent
 from chatbot.domain.operation import Operation
 from chatbot.domain.quote import Quote, QuoteId
-from chatbot.ports import Account, AlertEpisode, BookedFill, BookedFunding, Changes, IntentNote, User
+from chatbot.ports import (
+    Account,
+    AlertEpisode,
+    BookedFill,
+    BookedFunding,
+    Changes,
+    IntentNote,
+    Leases,
+    User,
+)
 from chatbot.storage import key_statements, statements
 from chatbot.storage.changes import steps_of
 from chatbot.storage.codec import Cell, instant_text, load
+from chatbot.storage.fencing import dealt, leases_for, write
 from chatbot.storage.records import (
     ACCOUNT,
     EPISODE,
@@ -37,13 +47,16 @@ def _given(**cells: str | None) -> dict[str, Cell]:
 
 
 class SqlStore:
-    def __init__(self, session: Session) -> None:
+    """Of several processes each sees what is of its own shards, where it asks for all."""
+
+    def __init__(self, session: Session, leases: Leases) -> None:
         self._session = session
+        self._leases = leases
 
     async def commit(self, changes: Changes) -> None:
         steps = steps_of(changes)
         if steps:
-            await self._session.write(steps)
+            await write(self._session, leases_for(changes, self._leases), steps)
 
     async def user(self, user_id: UserId) -> User | None:
         row = await self._session.first(statements.USER, {"id": user_id})
@@ -63,9 +76,13 @@ class SqlStore:
         return None if row is None else ACCOUNT.decode(row)
 
     async def accounts(self, user_id: UserId | None = None) -> tuple[Account, ...]:
-        given = _given(user_id=user_id)
+        given = _given(user_id=user_id) or dealt(self._leases)
         rows = await self._session.rows(statements.accounts(*given), given)
         return tuple(ACCOUNT.decode(row) for row in rows)
+
+    async def account_behind(self, venue: str, owner: str) -> Account | None:
+        row = await self._session.first(statements.ACCOUNT_BEHIND, {"venue": venue, "owner": owner})
+        return None if row is None else ACCOUNT.decode(row)
 
     async def former_accounts(self, user_id: UserId) -> tuple[Account, ...]:
         rows = await self._session.rows(statements.FORMER_ACCOUNTS, {"user_id": user_id})
@@ -82,7 +99,7 @@ class SqlStore:
     async def live_hedges(
         self, *, account_id: AccountId | None = None, user_id: UserId | None = None
     ) -> tuple[Hedge, ...]:
-        given = _given(account_id=account_id, user_id=user_id)
+        given = _given(account_id=account_id, user_id=user_id) or dealt(self._leases)
         rows = await self._session.rows(statements.live_hedges(*given), given)
         return tuple(hedge_of(row) for row in rows)
 
@@ -99,7 +116,7 @@ class SqlStore:
         return tuple(OPERATION.decode(row) for row in rows)
 
     async def unfinished_operations(self, account_id: AccountId | None = None) -> tuple[Operation, ...]:
-        given = _given(account_id=account_id)
+        given = _given(account_id=account_id) or dealt(self._leases)
         rows = await self._session.rows(statements.unfinished_operations(*given), given)
         return tuple(OPERATION.decode(row) for row in rows)
 

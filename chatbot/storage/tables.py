@@ -53,6 +53,11 @@ def _sequence(name: str = "seq") -> sa.Column[int]:
     return sa.Column(name, NUMBER, sa.Identity(), primary_key=True)
 
 
+def _shard() -> sa.Column[int]:
+    """Whose process it is (``chatbot/domain/shards.py``), where several share the database."""
+    return sa.Column("shard", NUMBER, nullable=False, server_default="0")
+
+
 def _where(condition: str) -> dict[str, Any]:
     """Of an index over a part of the rows."""
     return {"sqlite_where": sa.text(condition), "postgresql_where": sa.text(condition)}
@@ -90,7 +95,16 @@ ACCOUNTS = _table(
     sa.Column("owner", TEXT, nullable=False, server_default=""),
     _maybe("disconnected_at"),
     _maybe("restored_from"),
+    _shard(),
     sa.Index(None, "user_id"),
+    sa.Index(None, "shard"),
+    sa.Index(
+        "ix_accounts_owner",
+        "venue",
+        "owner",
+        unique=True,
+        **_where("owner <> '' AND disconnected_at IS NULL"),
+    ),
     rowid=False,
 )
 
@@ -339,6 +353,7 @@ OUTBOX = _table(
     _maybe("topic"),
     sa.Column("part", TEXT, nullable=False, server_default="begins"),
     _maybe("expires_at"),
+    _shard(),
     sa.UniqueConstraint("dedupe_key"),
     sa.Index("ix_outbox_pending", "priority", "id", **_where("state = 'pending'")),
     sa.Index(
@@ -361,7 +376,9 @@ INBOX = _table(
     _text("received_at"),
     _text("request"),
     _number("handled"),
+    _shard(),
     sa.UniqueConstraint("id"),
+    sa.Index("ix_inbox_unhandled", "seq", **_where("handled = 0")),
 )
 
 CURSORS = _table("cursors", _key("name"), _number("value"), rowid=False)
@@ -377,3 +394,19 @@ AUDIT = _table(
     _text("detail"),
     sa.Index(None, "user_id", "at"),
 )
+
+# Several processes on one database. A lease is held as long as its holder's row has not expired.
+PROCESSES = _table(
+    "processes",
+    _key("id"),
+    _text("host"),
+    _text("session"),
+    _text("started_at"),
+    _text("expires_at"),
+    rowid=False,
+)
+
+LEASES = _table("leases", _key("name"), _text("holder"), _number("epoch"), rowid=False)
+
+# What is done once, by whichever process comes first.
+TICKS = _table("ticks", _key("name"), _key("due_at"), rowid=False)

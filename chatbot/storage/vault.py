@@ -6,21 +6,34 @@ import base64
 import hmac
 import logging
 import secrets
+from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
 
 from chatbot.domain.hedge import AccountId
-from chatbot.errors import NotConnected, SettingsError, StorageError
-from chatbot.ports import Account, Credentials, KeyFacts, KeyReport
+from chatbot.domain.shards import shard_of
+from chatbot.errors import InvariantBroken, NotConnected, SettingsError, StorageError
+from chatbot.ports import Account, Credentials, KeyFacts, KeyReport, Leases
 from chatbot.storage import key_statements, statements
 from chatbot.storage.codec import Cell, dump, instant_text
+from chatbot.storage.fencing import write
 from chatbot.storage.master_key import KeyFile, MasterKey, MasterKeys
-from chatbot.storage.records import ACCOUNT, KEY_FACTS
-from chatbot.storage.sealing import Belonging, Sealed, fingerprint, rewrap, seal, unseal
+from chatbot.storage.records import KEY_FACTS, account_cells
+from chatbot.storage.sealing import (
+    Belonging,
+    Sealed,
+    fingerprint,
+    rewrap,
+    seal,
+    seal_text,
+    unseal,
+    unseal_text,
+)
 from chatbot.storage.session import Session
 from chatbot.storage.sql import Row, Step
 
 HINT_LENGTH = 4
+AGREED_KEY = "master key"  # whose id all processes of a database have
 SAME_KEY = "this key is stored already"
 
 log = logging.getLogger(__name__)
@@ -29,14 +42,20 @@ log = logging.getLogger(__name__)
 class SqlVault:
     """``chatbot.ports.Vault`` and ``KeyRecords``. Opened for each use; nothing decrypted is kept."""
 
-    def __init__(self, session: Session, keys: MasterKeys) -> None:
+    def __init__(self, session: Session, keys: MasterKeys, leases: Leases) -> None:
         self._session = session
         self._keys = keys
+        self._leases = leases
 
     @property
     def key_source(self) -> str:
         """Where the master key is, in words."""
         return self._keys.source
+
+    @property
+    def key_id(self) -> str:
+        """:raises SettingsError: there is none, and it cannot be made"""
+        return self._keys.current().id
 
     def require_key(self) -> None:
         """Makes the master key, if there is none yet. :raises SettingsError: it cannot be made"""
@@ -51,7 +70,10 @@ class SqlVault:
             "fingerprint": fingerprint(account.venue, credentials.api_key),
             "hint": credentials.api_key[-HINT_LENGTH:],
         }
-        await self._session.write([_put(account), Step(key_statements.PUT_CREDENTIALS, cells, SAME_KEY)])
+        await self._write(account, [_put(account), Step(key_statements.PUT_CREDENTIALS, cells, SAME_KEY)])
+
+    async def _write(self, account: Account, steps: Sequence[Step]) -> None:
+        await write(self._session, [self._leases.of_shard(shard_of(account.user_id))], steps)
 
     async def open(self, account: Account) -> Credentials:
         row = await self._session.first(key_statements.SEALED, {"account_id": account.id})
@@ -64,9 +86,8 @@ class SqlVault:
 
     async def forget(self, account: Account) -> None:
         """The account is written as it is given, in the same transaction."""
-        await self._session.write(
-            [Step(key_statements.FORGET_CREDENTIALS, {"account_id": account.id}), _put(account)]
-        )
+        forget = Step(key_statements.FORGET_CREDENTIALS, {"account_id": account.id})
+        await self._write(account, [forget, _put(account)])
         try:
             await self._session.clear_log()
         except StorageError as error:
@@ -118,9 +139,9 @@ class SqlVault:
         self._keys.current()
         successor = self._keys.prepare_successor()
         rows = await self._session.rows(key_statements.WRAPPINGS)
+        agreed = Step(statements.PUT_SECRET, {"name": AGREED_KEY, "value": successor.id.encode()})
         steps = [self._rewrap(row, successor) for row in rows]
-        if steps:
-            await self._session.write(steps)
+        await self._session.write([agreed, *steps])
         self._keys.promote_successor()
         await self._session.clear_log()
         return len(steps)
@@ -161,6 +182,22 @@ async def forget_all(session: Session, now: datetime) -> int:
     return count
 
 
+class Envelopes:
+    """``chatbot.ports.Sealer`` by the master key, which all processes of a bot have."""
+
+    def __init__(self, keys: MasterKeys) -> None:
+        self._keys = keys
+
+    def seal(self, text: str, *, about: str) -> str:
+        return seal_text(text, about, self._keys.current())
+
+    def unseal(self, sealed: str, *, about: str) -> str:
+        key = self._keys.of(sealed.partition(".")[0])
+        if key is None:
+            raise InvariantBroken("what was handed over was sealed with another master key")
+        return unseal_text(sealed, about, key)
+
+
 class LinkOffice:
     """``chatbot.ports.TicketOffice``: tokens by the master key, so that the database alone makes none."""
 
@@ -178,7 +215,7 @@ class LinkOffice:
 
 def _put(account: Account) -> Step:
     return Step(
-        statements.PUT_ACCOUNT, ACCOUNT.encode(account), f"account {account.label} belongs to somebody else"
+        statements.PUT_ACCOUNT, account_cells(account), f"account {account.label} belongs to somebody else"
     )
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
+from weakref import WeakSet
 
 from chatbot.domain.instrument import Symbol
 from chatbot.domain.market import PricePoint
@@ -31,33 +32,26 @@ GARBLED = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 PERPETUALS_OF = {"binance": "binanceusdm", "kucoin": "kucoinfutures"}
 
 
-class LivePrices:
-    """A ``PriceFeed`` that runs beside the exchange: ``run`` polls until canceled, ``close`` disconnects.
+Reading = tuple[datetime, dict[Symbol, Prices]]
 
-    Where a venue tells no mark price with its funding rate, the middle of its book stands in for it.
-    """
+
+class LiveView:
+    """A ``PriceFeed`` of readings that somebody polls, taken in at the steps of one market."""
 
     real_time = True
     ends_at: datetime | None = None
     max_age: timedelta | None = MAX_AGE
 
-    def __init__(self, venue: str, clock: Clock, *, api_url: str | None = None) -> None:
-        self.name = f"live:{venue}"
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.symbols: Sequence[Symbol] = (BTC, ETH, SOL)
-        self._venue = venue
-        self._clock = clock
-        self._api_url = api_url
-        self._client: Any = None
-        self._errors: type[Exception] = VenueUnavailable
-        self._intervals: dict[str, timedelta] | None = None
-        self._waiting: list[tuple[datetime, dict[Symbol, Prices]]] = []
-        self._now: tuple[datetime, dict[Symbol, Prices]] | None = None
+        self._waiting: list[Reading] = []
+        self._now: Reading | None = None
 
-    # --- the feed -------------------------------------------------------------------------------
+    def take(self, reading: Reading) -> None:
+        self._waiting.append(reading)
 
     def start(self, now: datetime, resumed: datetime | None) -> datetime:
-        """Raises ``SettingsError`` when ccxt knows no such venue."""
-        self._connect()
         return resumed or now
 
     def ticks(self, after: datetime, until: datetime) -> Iterator[datetime]:
@@ -73,6 +67,36 @@ class LivePrices:
 
     def past(self, symbol: Symbol, since: datetime) -> Sequence[PricePoint]:
         return ()  # only what was polled
+
+
+class LivePrices(LiveView):
+    """A ``PriceFeed`` that runs beside the exchange: ``run`` polls until canceled, ``close`` disconnects.
+
+    Where a venue tells no mark price with its funding rate, the middle of its book stands in for it.
+    """
+
+    def __init__(self, venue: str, clock: Clock, *, api_url: str | None = None) -> None:
+        super().__init__(f"live:{venue}")
+        self._venue = venue
+        self._clock = clock
+        self._api_url = api_url
+        self._client: Any = None
+        self._errors: type[Exception] = VenueUnavailable
+        self._intervals: dict[str, timedelta] | None = None
+        self._views: WeakSet[LiveView] = WeakSet()
+
+    def view(self) -> LiveView:
+        """For one more market on the same prices."""
+        made = LiveView(self.name)
+        self._views.add(made)
+        return made
+
+    # --- the feed -------------------------------------------------------------------------------
+
+    def start(self, now: datetime, resumed: datetime | None) -> datetime:
+        """Raises ``SettingsError`` when ccxt knows no such venue."""
+        self._connect()
+        return resumed or now
 
     # --- polling --------------------------------------------------------------------------------
 
@@ -101,7 +125,8 @@ class LivePrices:
         found = {symbol: prices for symbol, prices in zip(listed, answers, strict=True) if prices}
         if not found:
             raise VenueUnavailable("The venue told no usable price.", venue=self._venue)
-        self._waiting.append((self._clock.now(), found))
+        for market in (self, *self._views):
+            market.take((self._clock.now(), found))
 
     async def close(self) -> None:
         if self._client is not None:

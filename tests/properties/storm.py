@@ -118,7 +118,7 @@ class Storm:
         )
         self.user = await self.bot.people.meet(OWNER, CHAT, "owner")
         self.account = await self.bot.people.trading_account(self.user)
-        venue = MortalVenue(self.exchange._engine, self.account.id, self.clock, self.faults)
+        venue = MortalVenue(lambda: self.exchange.engine, self.account.id, self.clock, self.faults)
         venue.mortality, venue.witness = self.mortality, self.witness
         self.bot.venues._venues[self.account.id] = venue
         await self.bot.supervisor.resume_all()

@@ -13,7 +13,7 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from chatbot.ports import Changes
+from chatbot.ports import Alone, Changes
 from chatbot.storage.admission import SqlInvites, SqlTickets
 from chatbot.storage.census import SqlCensus
 from chatbot.storage.connection import connect
@@ -156,7 +156,7 @@ class WitnessedStore(SqlStore):
     """``saw`` is told what was committed, also if whoever committed it dies before the answer."""
 
     def __init__(self, session: Session, disk: Disk, saw: Callable[[Changes], None]) -> None:
-        super().__init__(session)
+        super().__init__(session, Alone())
         self._disk = disk
         self._saw = saw
 
@@ -176,7 +176,7 @@ class Books:
     def __init__(self, wire: Wire, disk: Disk, saw: Callable[[Changes], None]) -> None:
         session = Session(SqliteReader(wire, SOMEWHERE), GroupWriter(wire, SOMEWHERE))
         self.store = WitnessedStore(session, disk, saw)
-        self.mailbox = SqlMailbox(session)
+        self.mailbox = SqlMailbox(session, Alone())
         self.tickets = SqlTickets(session)
         self.invites = SqlInvites(session)
         self.census = SqlCensus(session)

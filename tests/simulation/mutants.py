@@ -151,8 +151,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "nothing is resumed at start",
         (
             _SERVICES + "recovery",
-            "        unfinished = await self._store.unfinished_operations()",
-            "        unfinished = (await self._store.unfinished_operations())[:0]",
+            "        found = await self._store.unfinished_operations()",
+            "        found = (await self._store.unfinished_operations())[:0]",
         ),
     ),
     _mutant(
@@ -160,8 +160,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "only the first operation is resumed at start",
         (
             _SERVICES + "recovery",
-            "        unfinished = await self._store.unfinished_operations()",
-            "        unfinished = (await self._store.unfinished_operations())[:1]",
+            "        found = await self._store.unfinished_operations()",
+            "        found = (await self._store.unfinished_operations())[:1]",
         ),
     ),
     _mutant(
@@ -216,8 +216,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "each statement is a transaction of its own",
         (
             _STORAGE + "store",
-            "        if steps:\n            await self._session.write(steps)",
-            "        for step in steps:\n            await self._session.write([step])",
+            "        if steps:\n            await write(self._session, leases_for(changes, self._leases), steps)",
+            "        for step in steps:\n            await write(self._session, leases_for(changes, self._leases), [step])",
         ),
     ),
     _mutant(
@@ -319,7 +319,7 @@ MUTANTS: tuple[Mutant, ...] = (
         "half a pair that fired is not finished",
         (
             _SERVICES + "pairs",
-            "        self._supervisor.start(operation.id, operation.hedge_id)",
+            "        self._supervisor.start(operation)",
             "        del operation",
         ),
     ),

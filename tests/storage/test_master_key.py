@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from chatbot.errors import SettingsError
-from chatbot.storage.master_key import FILE_NAME, KeyFile, MasterKey, system_key
+from chatbot.storage.master_key import FILE_NAME, KeyFile, MasterKey, _write, system_key
 
 
 def test_the_file_is_made_on_first_need_for_its_owner_only(tmp_path: Path) -> None:
@@ -49,9 +49,14 @@ def test_a_folder_that_does_not_exist_is_named(tmp_path: Path) -> None:
 def test_a_key_is_never_written_over(tmp_path: Path) -> None:
     first, second = KeyFile(tmp_path / "hedgerow.key"), KeyFile(tmp_path / "hedgerow.key")
     key = first.current()
-    with pytest.raises(SettingsError, match="exists"):
-        second.current()
+    assert second.current() == key, "whoever comes second takes what is there"
+    with pytest.raises(SettingsError, match="there already"):
+        write_again(first.path)
     assert KeyFile(first.path).current() == key
+
+
+def write_again(path: Path) -> None:
+    _write(path, MasterKey.new())
 
 
 def test_what_a_crash_left_half_written_is_no_key_and_in_nobodys_way(tmp_path: Path) -> None:

@@ -44,6 +44,18 @@ class Intake(Protocol):
     ) -> None: ...
 
 
+class Turn(Protocol):
+    """Of several processes one polls: Telegram serves one at a time."""
+
+    async def turn(self, duty: str) -> None:
+        """Until it is this process's."""
+        ...
+
+    async def turn_over(self, duty: str) -> None:
+        """Until it is not any more."""
+        ...
+
+
 class TelegramPlatform:
     """``start`` says who we are and fails on a wrong token; ``run`` takes updates until ``stop``.
 
@@ -62,8 +74,13 @@ class TelegramPlatform:
         webhook: Webhook | None = None,
         server: HttpServer | None = None,
         page_url: PageUrl | None = None,
+        turn: Turn | None = None,
     ) -> None:
-        """``server``: the one that other pages of the bot are on, too; it is started and stopped with us."""
+        """``server``: the one that other pages of the bot are on, too; it is started and stopped with us.
+
+        ``turn``: who polls, where other processes might.
+        """
+        self._turn = turn
         self._client = TelegramClient(token, api_url)
         self._mailbox = mailbox
         self._intake = intake
@@ -100,7 +117,7 @@ class TelegramPlatform:
         await self._client.open()
         if self._server is not None:
             await self._server.start()
-        self._next_id = await self._mailbox.cursor(CURSOR) or 0
+        await self._find_place()
         await self._attempt(self._introduce)
 
     async def look(self) -> str | None:
@@ -177,9 +194,37 @@ class TelegramPlatform:
     async def _take_updates(self) -> None:
         while not self._introduced:
             await self._tolerating(self._introduce)
-        step = self._poll if self._webhook is None else self._store_deliveries
+        if self._webhook is not None:
+            await self._forever(self._store_deliveries)
+        elif self._turn is None:
+            await self._forever(self._poll)
+        else:
+            await self._poll_in_turn(self._turn)
+
+    async def _forever(self, step: Callable[[], Awaitable[None]]) -> None:
         while True:
             await self._tolerating(step)
+
+    async def _poll_in_turn(self, turn: Turn) -> None:
+        while True:
+            await turn.turn(CURSOR)
+            polling = asyncio.create_task(self._poll_from_where_it_stands())
+            over = asyncio.create_task(turn.turn_over(CURSOR))
+            try:
+                await asyncio.wait({polling, over}, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                polling.cancel()
+                over.cancel()
+                results = await asyncio.gather(polling, over, return_exceptions=True)
+            _raise_failure(results)
+
+    async def _poll_from_where_it_stands(self) -> None:
+        """Another process polled meanwhile."""
+        await self._tolerating(self._find_place)
+        await self._forever(self._poll)
+
+    async def _find_place(self) -> None:
+        self._next_id = await self._mailbox.cursor(CURSOR) or 0
 
     # --- polling ----------------------------------------------------------------------------------
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Any, Final
 
 import asyncpg
@@ -23,8 +25,9 @@ _SESSION = {
     "default_transaction_isolation": "read committed",
     "lock_timeout": "10s",
     "statement_timeout": "30s",
-    # Whoever hangs in the middle of a transaction must not keep its rows from the others for ever.
-    "idle_in_transaction_session_timeout": "60s",
+    # Whoever hangs in the middle of a transaction must not keep its rows from the others, who may take its
+    # work over meanwhile.
+    "idle_in_transaction_session_timeout": "5s",
     "client_encoding": "utf8",
 }
 # A commit that is answered is on the disk, whatever the server's own default is.
@@ -41,8 +44,15 @@ class _Plain(asyncpg.Connection):  # type: ignore[misc] # the driver has no type
         return ""
 
 
+@cache
+def session_of(pid: int) -> str:
+    """What the names of all connections of this process have in common, and no other's have."""
+    del pid  # a child that was forked is another process
+    return secrets.token_hex(4)
+
+
 def _given(place: Place, role: str) -> dict[str, Any]:
-    about = f"hedgerow {role} (process {os.getpid()} on {socket.gethostname()})"
+    about = f"hedgerow {role} {session_of(os.getpid())} (process {os.getpid()} on {socket.gethostname()})"
     return {
         "dsn": place.address,
         "timeout": CONNECT_SECONDS,

@@ -11,9 +11,12 @@ from chatbot.storage.postgres.ownership import owned
 from chatbot.storage.postgres.place import Place
 from chatbot.storage.postgres.reader import PoolReader
 from chatbot.storage.postgres.refusals import REFUSALS
-from chatbot.storage.postgres.schema import prepare, require_current
+from chatbot.storage.postgres.schema import needs_upgrade, prepare, require_current
 from chatbot.storage.postgres.writer import FORGET_OLD_MARKS, PoolWriter
 from chatbot.storage.session import Session
+
+# Seconds for a command that owns the database to end, or for another process to upgrade it.
+PATIENCE = 10.0
 
 
 def _always() -> None:
@@ -28,6 +31,27 @@ async def open_owned(url: str) -> AsyncIterator[Session]:
         await prepare(place)
         async with open_shared(place, allowed) as session:
             yield session
+
+
+@asynccontextmanager
+async def open_among_others(url: str) -> AsyncIterator[Session]:
+    """One of several processes that divide the work by leases. Raises ``StorageError``, ``InUse``."""
+    place = Place.of(url)
+    await _bring_up_to_date(place)
+    async with (
+        owned(place, shared=True, patience=PATIENCE) as allowed,
+        open_shared(place, allowed) as session,
+    ):
+        yield session
+
+
+async def _bring_up_to_date(place: Place) -> None:
+    """Under nobody's feet: a schema changes while no process runs. They may all start at once, however."""
+    if not await needs_upgrade(place):
+        await prepare(place)
+        return
+    async with owned(place, patience=PATIENCE):
+        await prepare(place)
 
 
 @asynccontextmanager

@@ -1,4 +1,6 @@
-"""One process at a time owns a database: a lock of the server's, held by a connection that does nothing else.
+"""Who owns a database: a lock of the server's, held by a connection that does nothing else.
+
+The processes that share the work own it together; a command that must not meet them owns it alone.
 
 The lock is gone with the connection, however that ends. When the connection breaks, the lock is taken anew as
 soon as the server answers; until then this process writes nothing.
@@ -9,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final
@@ -26,6 +29,7 @@ SILENCE_SECONDS: Final = 5.0
 # Schemas are databases of their own to us; locks of the server are not.
 _KEY = "1213482839, hashtext(current_schema())"
 _TAKE = f"SELECT pg_try_advisory_lock({_KEY})"
+_TAKE_PART = f"SELECT pg_try_advisory_lock_shared({_KEY})"
 _OWNER = """
     SELECT application_name FROM pg_stat_activity JOIN pg_locks USING (pid)
     WHERE locktype = 'advisory' AND granted AND datname = current_database()
@@ -36,8 +40,9 @@ log = logging.getLogger(__name__)
 
 
 class Ownership:
-    def __init__(self, place: Place, connection: asyncpg.Connection) -> None:
+    def __init__(self, place: Place, connection: asyncpg.Connection, take: str) -> None:
         self._place = place
+        self._take = take
         self._connection = connection
 
     @property
@@ -69,7 +74,7 @@ class Ownership:
 
     async def _take_again(self) -> None:
         try:
-            self._connection = await _take(self._place)
+            self._connection = await _taken(self._place, self._take)
         except (StorageError, *REFUSALS) as error:
             log.warning("the database is not ours just now", extra={"reason": str(error)})
         else:
@@ -81,10 +86,16 @@ class Ownership:
 
 
 @asynccontextmanager
-async def owned(place: Place) -> AsyncIterator[Callable[[], None]]:
-    """Gives what raises ``StorageError`` while the database is not ours. ``InUse``: it is another's."""
+async def owned(
+    place: Place, *, shared: bool = False, patience: float = 0.0
+) -> AsyncIterator[Callable[[], None]]:
+    """Gives what raises ``StorageError`` while the database is not ours. ``InUse``: it is another's.
+
+    ``shared``: with others that share it, too. ``patience``: seconds in which another may let go of it.
+    """
+    take = _TAKE_PART if shared else _TAKE
     try:
-        ownership = Ownership(place, await _take(place))
+        ownership = Ownership(place, await _taken_in_time(place, take, patience), take)
     except REFUSALS as error:
         raise in_words(error, place) from None
     keeping = asyncio.create_task(ownership.keep(), name="ownership of the database")
@@ -96,11 +107,22 @@ async def owned(place: Place) -> AsyncIterator[Callable[[], None]]:
         await ownership.release()
 
 
-async def _take(place: Place) -> asyncpg.Connection:
+async def _taken_in_time(place: Place, take: str, patience: float) -> asyncpg.Connection:
+    until = time.monotonic() + patience
+    while True:
+        try:
+            return await _taken(place, take)
+        except InUse:
+            if time.monotonic() >= until:
+                raise
+        await asyncio.sleep(AGAIN_SECONDS / 2)
+
+
+async def _taken(place: Place, take: str) -> asyncpg.Connection:
     connection = await connect(place, "owner")
     taken = False
     try:
-        taken = await connection.fetchval(_TAKE)
+        taken = await connection.fetchval(take)
         owner = None if taken else await connection.fetchval(_OWNER)
     finally:
         if not taken:

@@ -49,6 +49,13 @@ async def prepare(place: Place) -> None:
             await asyncio.to_thread(migrate, Upgraded(place))
 
 
+async def needs_upgrade(place: Place) -> bool:
+    """An empty database does not."""
+    async with connected(place, "schema") as connection:
+        revision = await revision_of(connection, place)
+    return revision is not None and schema.is_old(revision, place.name)
+
+
 async def require_current(place: Place) -> None:
     """For who may not change it."""
     async with connected(place, "schema") as connection:

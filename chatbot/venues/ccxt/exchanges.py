@@ -43,6 +43,7 @@ class CcxtExchanges:
         self._connections = Connections()
         self._places: dict[str, Marketplace] = {}
         self._memories: dict[AccountId, AccountMemory] = {}
+        self._processes = 1
 
     def refusal(self, venue_id: str) -> str | None:
         quirks = table.known(venue_id)
@@ -106,6 +107,12 @@ class CcxtExchanges:
     def forget(self, account_id: AccountId) -> None:
         self._memories.pop(account_id, None)
 
+    def shared_by(self, processes: int) -> None:
+        """So many processes behind this address ask the same venues."""
+        self._processes = processes
+        for place in self._places.values():
+            place.limiter.shared_by(processes)
+
     async def health(self, venue_id: str) -> Health:
         """Asks without a key."""
         return await self.marketplace(venue_id).health()
@@ -113,7 +120,7 @@ class CcxtExchanges:
     def marketplace(self, venue_id: str) -> Marketplace:
         quirks = self._quirks(venue_id)
         if quirks.id not in self._places:
-            self._places[quirks.id] = Marketplace(
+            place = self._places[quirks.id] = Marketplace(
                 quirks,
                 self._connections,
                 self._clock,
@@ -121,6 +128,7 @@ class CcxtExchanges:
                 practice=quirks.id in self._practice,
                 prices_fresh_for=self._prices_fresh_for,
             )
+            place.limiter.shared_by(self._processes)
         return self._places[quirks.id]
 
     async def close(self) -> None:

@@ -1,4 +1,7 @@
-"""One venue's request budget for all accounts behind this IP address: by weight, orders first."""
+"""One venue's request budget for all accounts behind this IP address: by weight, orders first.
+
+Several processes behind one address divide it evenly; they do not tell each other what they used.
+"""
 
 from __future__ import annotations
 
@@ -47,15 +50,28 @@ class Limiter:
         self._venue = venue
         self._budget = budget
         self._clock = clock
-        self._capacity = budget.weight * BURST
+        self._share = 1.0
         self._left = self._capacity
         self._filled_at = clock.now()
-        self._rate = budget.weight * (1 - BURST) / budget.seconds
         self._paused_until: datetime | None = None
         self._queue: list[tuple[int, int]] = []
         self.waits, self.waited = 0, 0.0  # requests that did not go at once, and their seconds
         self._arrivals = 0
         self._turn = asyncio.Event()
+
+    @property
+    def _capacity(self) -> float:
+        return self._budget.weight * BURST * self._share
+
+    @property
+    def _rate(self) -> float:
+        return self._budget.weight * (1 - BURST) / self._budget.seconds * self._share
+
+    def shared_by(self, processes: int) -> None:
+        """So many behind this address: each keeps to its part."""
+        self._refill()
+        self._share = 1 / processes
+        self._left = min(self._left, self._capacity)
 
     async def admit(self, weight: float, urgency: Urgency) -> None:
         """Returns when it is this request's turn. Raises ``RateLimited`` for reads while paused."""

@@ -32,9 +32,20 @@ class PaperExchange:
         self._clock = clock
 
     @classmethod
-    def open(cls, state_file: Path | None, feed: PriceFeed, clock: Clock, speed: Decimal) -> PaperExchange:
-        """``None``: in memory. Raises ``StorageError`` (in use, broken), ``SettingsError`` (other market)."""
-        state = StateFile(state_file)
+    def open(
+        cls,
+        state_file: Path | None,
+        feed: PriceFeed,
+        clock: Clock,
+        speed: Decimal,
+        *,
+        epoch: int | None = None,
+    ) -> PaperExchange:
+        """``None``: in memory. Raises ``StorageError`` (in use, broken), ``SettingsError`` (other market).
+
+        ``epoch``: of the lease under which a file that moves from process to process is opened.
+        """
+        state = StateFile(state_file, epoch)
         try:
             return cls(Engine(state, feed, clock, speed), feed, clock)
         except (SettingsError, StorageError):
@@ -43,7 +54,11 @@ class PaperExchange:
 
     def venue(self, account_id: AccountId, faults: FaultPlan | None = None) -> PaperVenue:
         """The account is made at its first use, with 10,000 USDT and in hedge mode."""
-        return PaperVenue(self._engine, account_id, self._clock, faults or FaultPlan())
+        return PaperVenue(lambda: self._engine, account_id, self._clock, faults or FaultPlan())
+
+    @property
+    def engine(self) -> Engine:
+        return self._engine
 
     def advance(self) -> None:
         """Brings the market up to the clock. Every call does so itself; a job does while nobody calls."""

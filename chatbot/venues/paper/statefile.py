@@ -1,6 +1,8 @@
 """The exchange's own memory: one SQLite file, written in one transaction before a call is answered.
 
-``None`` as path keeps it in memory. The file belongs to one process at a time.
+``None`` as path keeps it in memory. The file belongs to one process at a time: to the one that holds the
+kernel's lock on it, or, where files move from process to process, to the one with the newest epoch. That one
+need not wait for a process that was paused and still has the file open.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from chatbot.domain.hedge import AccountId
 from chatbot.domain.instrument import OrderSide, PositionSide, Symbol
 from chatbot.domain.market import PricePoint
 from chatbot.domain.order import Fill, FillCause, FundingPayment
-from chatbot.errors import StorageError
+from chatbot.errors import LeaseLost, StorageError
 from chatbot.venues.paper.codec import (
     dump_account,
     dump_order,
@@ -67,6 +69,10 @@ CREATE TABLE money_from_outside (
     PRIMARY KEY (account, reference)
 ) STRICT, WITHOUT ROWID;
 {MARKS}"""
+OWNER = (
+    "CREATE TABLE IF NOT EXISTS owner (id INTEGER PRIMARY KEY CHECK (id = 1), epoch INTEGER NOT NULL) STRICT"
+)
+BUSY_SECONDS = 0.1  # what another process may take for its last write
 # What leads from a version to the next one.
 UPGRADES = {1: MARKS}
 
@@ -83,14 +89,18 @@ class Progress:
 
 
 class StateFile:
-    def __init__(self, path: Path | None) -> None:
+    def __init__(self, path: Path | None, epoch: int | None = None) -> None:
+        self._epoch = epoch
         self._name = "in memory" if path is None else path.name
         with self._failures("opened"):
             if path is not None:
                 os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))  # balances are nobody else's business
             # One loop, one thread: sqlite's own check of the thread would only forbid closing from another.
             self._db = sqlite3.connect(
-                path or ":memory:", timeout=0, isolation_level=None, check_same_thread=False
+                path or ":memory:",
+                timeout=0 if epoch is None else BUSY_SECONDS,
+                isolation_level=None,
+                check_same_thread=False,
             )
         try:
             self._prepare()
@@ -100,7 +110,8 @@ class StateFile:
 
     def _prepare(self) -> None:
         with self._failures("opened"):
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
+            if self._epoch is None:
+                self._db.execute("PRAGMA locking_mode = EXCLUSIVE")
             self._db.execute("PRAGMA journal_mode = WAL")
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.execute("BEGIN EXCLUSIVE")
@@ -112,11 +123,24 @@ class StateFile:
                 self._db.execute(UPGRADES[version])
                 version += 1
                 self._db.execute(f"PRAGMA user_version = {version}")
+            self._take_over()
             self._db.execute("COMMIT")
         if version != VERSION:
             raise StorageError(
                 f"The paper state file {self._name} was written by another version of the program."
             )
+
+    def _take_over(self) -> None:
+        """Within a transaction. Raises ``LeaseLost``: a newer process was here."""
+        if self._epoch is not None:
+            self._db.execute(OWNER)
+            self._db.execute("INSERT OR IGNORE INTO owner VALUES (1, ?)", (self._epoch,))
+            self._db.execute("UPDATE owner SET epoch = max(epoch, ?)", (self._epoch,))
+            self._require_owner()
+
+    def _require_owner(self) -> None:
+        if self._epoch is not None and self._one("SELECT epoch FROM owner") != (self._epoch,):
+            raise LeaseLost(f"The paper state file {self._name} is another process's by now.")
 
     def _create(self) -> None:
         if self._db.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
@@ -149,9 +173,10 @@ class StateFile:
         with self._failures("written"):
             self._db.execute("BEGIN IMMEDIATE")
             try:
+                self._require_owner()
                 self._write(progress, unsaved)
                 self._db.execute("COMMIT")
-            except sqlite3.Error:
+            except (sqlite3.Error, LeaseLost):
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise

@@ -43,23 +43,32 @@ TIMED_OUT = "The paper exchange did not answer in time."
 
 
 class PaperVenue:
-    """Implements ``chatbot.ports.Venue``. ``faults`` is public: tests and drills script it while it runs."""
+    """Implements ``chatbot.ports.Venue``. ``faults`` is public: tests and drills script it while it runs.
+
+    ``engine`` is asked each time: what moved to another process is there no more (``StorageError``).
+    """
 
     venue_id = "paper"
 
-    def __init__(self, engine: Engine, account_id: AccountId, clock: Clock, faults: FaultPlan) -> None:
+    def __init__(
+        self, engine: Callable[[], Engine], account_id: AccountId, clock: Clock, faults: FaultPlan
+    ) -> None:
         self.faults = faults
-        self._engine = engine
+        self._engine_now = engine
         self._account_id = account_id
         self._clock = clock
         self._listed: Mapping[Symbol, Instrument] | None = None
+
+    @property
+    def _engine(self) -> Engine:
+        return self._engine_now()
 
     # --- reads ----------------------------------------------------------------------------------
 
     async def instruments(self) -> Mapping[Symbol, Instrument]:
         """Read once: what is listed stays, and a confirmation must not wait for it."""
         if self._listed is None:
-            self._listed = await self._read(self._engine.instruments)
+            self._listed = await self._read(lambda: self._engine.instruments())  # noqa: PLW0108 (asked for within)
         return self._listed
 
     async def view(self, symbols: Collection[Symbol] = (), *, depth: int = 50) -> AccountView:
