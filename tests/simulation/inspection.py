@@ -317,11 +317,9 @@ class Inspection:
         rules.require_known_orders(intents, holder.fills)
         rules.require_settled_intents(hedges, intents)
         self._ledger_is_venue(holder, hedges)
-        intents = self._kept(holder, intents)
-        rules.require_no_orphans(holder.open_orders(), hedges, intents)
-        rules.require_fills_are_booked(
-            hedges, [i for i in intents if "told by" not in i.reason], holder.fills
-        )
+        kept = self._kept(holder, intents)
+        rules.require_no_orphans(holder.open_orders(), hedges, kept)
+        rules.require_fills_are_booked(hedges, [i for i in kept if "told by" not in i.reason], holder.fills)
         rules.require_promised_stops(hedges, operations, intents)
         ours = [o for o in operations if o.id in self._world.witness.confirmed]
         rules.require_legs_change_together(ours, intents, self._world.witness.confirmed, disturbed)
