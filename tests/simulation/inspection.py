@@ -488,14 +488,17 @@ class Inspection:
             assert once, f"one naked leg was told {times} times"
 
     def _losses_were_told_once(self) -> None:
-        """A leg can be lost once in a run. A stale reading brings it back, and its loss is told again."""
+        """A leg can be lost once in a run. A stale reading brings it back, and its loss is told again.
+
+        That it is gone is told once, and how it went, where that is known only later, once more.
+        """
         if self._world.weather.climate.position_lag or self._world.clock_stepped:
             return
         told: Counter[tuple[str | None, ...]] = Counter()
         for key in self._owed_since:
             alert = ALERT.match(key)
             if alert and alert[3] in ONCE and alert[5] == "rise":
-                told[alert.group(1, 2, 3, 4)] += 1
+                told[(*alert.group(1, 2, 3, 4), "unexplained" if ":unexplained" in key else "")] += 1
         again = [key for key, times in told.items() if times > 1]
         assert not again, f"{again[0]} was told {told[again[0]]} times"
 
