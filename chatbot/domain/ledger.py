@@ -27,7 +27,12 @@ class Booked:
 
 
 def book_report(hedge: Hedge, intent: OrderIntent, report: OrderReport, instrument: Instrument) -> Booked:
-    """Reports are cumulative: only the difference to what is booked is booked."""
+    """Reports are cumulative: only the difference to what is booked is booked.
+
+    One of an order that still works, and with less of it than is known, is from before: it says nothing.
+    """
+    if report.filled_quantity < intent.filled_quantity and not report.status.final:
+        return Booked(hedge, intent, None)
     if intent.status.final:
         return _nothing_new(hedge, intent, report)
     fill = _difference(hedge, intent, report, instrument)

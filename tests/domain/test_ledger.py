@@ -157,10 +157,19 @@ def test_a_settled_order_that_fills_afterwards_is_a_contradiction() -> None:
         book_report(an_empty_hedge(), intent, a_report(intent, "1", 2000), ETH_USDT)
 
 
-def test_an_order_that_becomes_less_filled_is_a_contradiction() -> None:
+def test_an_order_that_ended_less_filled_than_it_was_is_a_contradiction() -> None:
     intent = replace(an_intent(status=IntentStatus.OPEN), filled_quantity=Decimal("0.6"))
+    report = replace(a_report(intent, "0.5", 2000), status=OrderStatus.CANCELED)
     with pytest.raises(InvariantBroken, match="less filled"):
-        book_report(an_empty_hedge(), intent, a_report(intent, "0.5", 2000), ETH_USDT)
+        book_report(an_empty_hedge(), intent, report, ETH_USDT)
+
+
+@pytest.mark.parametrize("status", [IntentStatus.OPEN, IntentStatus.FILLED])
+def test_a_stale_report_of_an_order_that_still_works_says_nothing(status: IntentStatus) -> None:
+    intent = replace(an_intent(status=status), filled_quantity=Decimal("0.6"))
+    report = replace(a_report(intent, "0.5", 2000), status=OrderStatus.OPEN)
+    hedge = an_empty_hedge()
+    assert book_report(hedge, intent, report, ETH_USDT) == Booked(hedge, intent, None)
 
 
 def test_a_fill_without_a_price_is_a_contradiction() -> None:
