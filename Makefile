@@ -21,9 +21,12 @@ ARGS ?=
 TESTS ?=
 TIMES ?= 2
 DATABASE ?=
+RUNS ?= 50000
+FIRST ?= 0
+SEED ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo picture run test crash fuzz coverage check format bench lock clean
+.PHONY: help setup demo picture run test simulate mutants crash fuzz coverage check format bench lock clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -e 's/:.*## /|/' | awk -F'|' '{ printf "make %-9s %s\n", $$1, $$2 }'
@@ -48,6 +51,14 @@ crash: $(DEVELOPMENT) ## kill -9 at every boundary, singly and doubly, on each d
 
 fuzz: $(DEVELOPMENT) ## 20,000 inputs and chats against a model, new ones each time (TIMES=10 for a longer search)
 	FUZZ=$(TIMES) HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n $(WORKERS) -s tests/fuzz $(ARGS)
+
+# A run is told by its number; sets have to be walked through in the same order each time.
+simulate: $(DEVELOPMENT) ## prove that no leg is lost (RUNS=2000000 for a night, SEED=1234 tells one run)
+	PYTHONHASHSEED=0 $(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--runs $(RUNS) \
+		--first $(FIRST) --workers $(WORKERS))
+
+mutants: $(DEVELOPMENT) ## prove that the simulation finds bugs: break the code on purpose, one bug at a time
+	PYTHONHASHSEED=0 $(BIN)/python -m tests.simulation.mutants --workers $(WORKERS) $(ARGS)
 
 coverage: $(DEVELOPMENT) ## run the tests in one process and report the lines they miss
 	$(BIN)/coverage run -m pytest $(TESTS) $(ARGS)

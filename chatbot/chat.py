@@ -131,7 +131,8 @@ class Reply:
     where the platform can. ``edit`` puts the reply in place of the card whose button was tapped.
     ``toast`` is the short answer to a tap (at most 200 characters); a reply with no blocks is only that.
     With a ``picture`` the blocks are its caption: a few lines, as some platforms take 1,024 characters only.
-    With ``as_of`` it tells its age where it arrives late.
+    With ``as_of`` it tells its age where it arrives late. ``subject`` ("#3", "BTC"): what it is about, for
+    where it stands among others.
     """
 
     blocks: tuple[Block, ...] = ()
@@ -142,6 +143,7 @@ class Reply:
     toast: str | None = None
     picture: Picture | None = None
     as_of: AsOf | None = None
+    subject: str = ""
 
 
 class Priority(IntEnum):
@@ -162,6 +164,9 @@ class Part(StrEnum):
     ENDS = "ends"  # no news to a chat in which the rest never arrived
 
 
+ALERT = "alert:"  # how the key of a warning begins
+
+
 @dataclass(frozen=True, slots=True)
 class OutboxMessage:
     """A message owed to a chat. ``dedupe_key`` is unique for ever: the same message is never owed twice.
@@ -180,3 +185,8 @@ class OutboxMessage:
     topic: str | None = None
     part: Part = Part.BEGINS
     expires_at: datetime | None = None
+
+    @property
+    def alerts(self) -> bool:
+        """A warning, which may be told with others in one message."""
+        return self.dedupe_key.startswith(ALERT)

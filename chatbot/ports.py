@@ -693,6 +693,10 @@ class Mailbox(Protocol):
         """By priority, then age. Superseded messages of a slot are dropped on the way."""
         ...
 
+    async def due_beside(self, owed: Owed, now: datetime, *, limit: int) -> tuple[Owed, ...]:
+        """Other alerts of its chat, gravest first."""
+        ...
+
     async def next_due_at(self) -> datetime | None: ...
 
     async def sent_since(self, at: datetime) -> tuple[tuple[ChatRef, datetime], ...]:

@@ -89,6 +89,7 @@ def alert_card(user: User, alert: Alert, buttons: Buttons) -> Reply:
         blocks=(Text(f"{head}{rest}"), *words.more),
         buttons=_buttons(alert, words, look),
         severity=Severity.SUCCESS if well else Severity(alert.gravity.value),
+        subject=named(alert.figures) if isinstance(alert.figures, OnMarket) else "",
     )
 
 

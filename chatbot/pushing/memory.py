@@ -75,6 +75,12 @@ class MemoryMailbox:
         rows.sort(key=lambda row: (row.message.priority, row.row_id))
         return tuple(self._on_its_way(row) for row in rows[:limit])
 
+    async def due_beside(self, owed: Owed, now: datetime, *, limit: int) -> tuple[Owed, ...]:
+        due = await self.due(now, limit=len(self.rows))
+        chat = owed.message.chat
+        beside = [o for o in due if o.message.chat == chat and o.message.alerts and o.row_id != owed.row_id]
+        return tuple(beside[:limit])
+
     def _owed(self) -> list[OutboxRow]:
         return [row for row in self.rows.values() if row.state is RowState.OWED]
 

@@ -19,6 +19,7 @@ from datetime import datetime, timedelta
 from chatbot.chat import Platform, Priority, Reply
 from chatbot.errors import ChatUnreachable, DeliverLater, PlatformAway, StorageError
 from chatbot.ports import Clock, Delivered, Mailbox, Messenger, Owed
+from chatbot.pushing.bundling import MOST, bundled
 from chatbot.pushing.limits import TELEGRAM_LIMITS, Limits, Pacer
 from chatbot.pushing.waking import Waker
 
@@ -225,18 +226,29 @@ class Outbox:
     # --- sending ----------------------------------------------------------------------------------
 
     async def _attempt(self, owed: Owed) -> None:
+        together = [owed]
         try:
-            self._attempts.append(_Attempt(owed, await self._send(owed)))
+            together += await self._beside(owed)
+            message_id = await self._send(together)
+            self._attempts += [_Attempt(each, message_id) for each in together]
         except Exception as error:  # noqa: BLE001 (one bad message must not stop the others; it is logged when booked)
-            self._attempts.append(_Attempt(owed, error=error))
+            self._attempts += [_Attempt(each, error=error) for each in together]
         finally:
             self._waker.wake()
 
-    async def _send(self, owed: Owed) -> str | None:
-        message = owed.message
+    async def _beside(self, owed: Owed) -> Sequence[Owed]:
+        """Alerts of the same chat that can be told with it; after a failure each goes by itself."""
+        if not owed.message.alerts or owed.tries:
+            return ()
+        now = self._clock.now()
+        beside = await self._mailbox.due_beside(owed, now, limit=MOST - 1)
+        return [each for each in beside if not (each.moot or each.tries or each.too_late(now))]
+
+    async def _send(self, together: Sequence[Owed]) -> str | None:
+        message, now = together[0].message, self._clock.now()
+        reply = bundled([self._aged(owed.message.reply, now) for owed in together])
         messenger = self._messengers[message.chat.platform]
-        reply = self._aged(message.reply, self._clock.now())
-        return await messenger.deliver(message.chat, reply, edits=owed.edits)
+        return await messenger.deliver(message.chat, reply, edits=together[0].edits)
 
     # --- booking ----------------------------------------------------------------------------------
 

@@ -178,9 +178,14 @@ class Bookkeeper:
             for hedge in await self._store.live_hedges(account_id=account.id):
                 if hedge.id in wanted:
                     _, changed = await self.try_to_settle(account, hedge, view)
-                    self._untold.setdefault(account.id, []).extend(changed)
+                    self.tell_later(account, changed)
         live = await self._store.live_hedges(account_id=account.id)
         return tuple(hedge for hedge in live if hedge.id in wanted)
+
+    def tell_later(self, account: Account, changes: Iterable[LegChange]) -> None:
+        """What was found beside something else: the next ``bring_up_to_date`` tells it."""
+        if found := tuple(changes):
+            self._untold.setdefault(account.id, []).extend(found)
 
     async def _look(self, account: Account, also: Collection[Symbol]) -> Books:
         hedges = await self._store.live_hedges(account_id=account.id)
@@ -345,7 +350,9 @@ class Bookkeeper:
         if intent.status.final:
             return page
         report = await venue.order(intent.symbol, intent.client_order_id)
-        report = report or report_of_fills(intent, history.fills, history.instrument)
+        if report is None and (intent.purpose.protective or page.hedge.status is HedgeStatus.FROZEN):
+            # Of any other order the history is no end: it may be working still, and its operation settles it.
+            report = report_of_fills(intent, history.fills, history.instrument)
         return page if report is None else self._book_report(page, intent, report, history.instrument)
 
     async def _book_fired_stops(self, page: _Page, venue: Venue) -> _Page:
@@ -388,6 +395,10 @@ class Bookkeeper:
             return replace(page, hedge=_thawed(hedge))
         if hedge.reason.startswith(FROM_A_COPY) and differences(hedge, view):
             return replace(page, hedge=frozen(hedge, view))
+        if hedge.status is HedgeStatus.OPEN and any(map(_in_flight, page.intents.values())):
+            # Its outcome may be the difference, and what was unexplained before was another one.
+            self._unexplained.pop(hedge.id, None)
+            return page
         since = self._unexplained.setdefault(hedge.id, self._clock.now())
         if hedge.status is HedgeStatus.FROZEN or self._clock.now() - since < STALE_READ:
             return page
@@ -508,6 +519,11 @@ def _taken_over_blindly(hedge: Hedge, view: AccountView) -> Hedge:
     taken = take_over(hedge, view)
     since = taken.unread_from or hedge.fills_seen_at or hedge.opened_at
     return replace(taken, funding_seen_at=view.at, unread_from=since, unread_until=view.at)
+
+
+def _in_flight(intent: OrderIntent) -> bool:
+    resting = intent.purpose.protective and intent.status is IntentStatus.OPEN
+    return not intent.status.final and not resting
 
 
 def _taken_over(intent: OrderIntent, report: OrderReport | None) -> OrderIntent:

@@ -35,7 +35,7 @@ from chatbot.ports import (
 )
 from chatbot.services import topping_up
 from chatbot.services.bookkeeping import Bookkeeper
-from chatbot.services.evidence import Contradiction, Evidence, Found, settled_ids
+from chatbot.services.evidence import GRACE, LOOK_AGAIN, Contradiction, Evidence, Found, settled_ids
 from chatbot.services.locks import AccountLocks
 from chatbot.services.reading import read_until_answered
 from chatbot.services.run import (
@@ -209,9 +209,11 @@ class Driver:
 
     async def _catch_up(self, run: Run) -> Run:
         view = await read_until_answered(self._clock, lambda: run.venue.view({run.hedge.symbol}))
-        hedge, _ = await read_until_answered(
+        hedge, changes = await read_until_answered(
             self._clock, lambda: self._bookkeeper.book(run.account, run.hedge, view)
         )
+        # A leg that is gone is a state, which every look sees; that it shrank or grew is told here or never.
+        self._bookkeeper.tell_later(run.account, [change for change in changes if change.after])
         intents = await self._store.intents(hedge_id=hedge.id)
         return replace(
             run,
@@ -229,7 +231,7 @@ class Driver:
             intent = next(i for i in run.intents if i.client_order_id == seen.client_order_id)
             if run.operation.status.final or intent not in saga.in_flight(run.operation, run.intents):
                 continue
-            if intent.status is IntentStatus.OPEN:
+            if intent.status is IntentStatus.OPEN and self._clock.now() < intent.valid_until + GRACE:
                 run = await self._await_fill(run, intent)
             else:
                 run = await self._find_out(run, intent)
@@ -252,11 +254,16 @@ class Driver:
         booked = settled_ids(run.intents) | {row.key for row in run.fills}
         verdict = await self._evidence.settle(run.venue, run.hedge, intent, run.instrument, booked=booked)
         if isinstance(verdict, Found):
-            return await self._book(run, intent, verdict.report)
+            after = await self._book(run, intent, verdict.report)
+            if after.intents == run.intents:  # nothing new: it is still working
+                await self._clock.sleep(LOOK_AGAIN)
+            return after
         if isinstance(verdict, Contradiction):
             return await self._freeze(run, verdict.reason)
-        absent = intent.after(IntentEvent.PROVEN_ABSENT)
-        run = await self._save(run.replacing(absent), [absent])
+        # One that is known to have arrived did nothing more.
+        arrived = intent.status is IntentStatus.OPEN
+        ended = intent.after(IntentEvent.CANCELED if arrived else IntentEvent.PROVEN_ABSENT)
+        run = await self._save(run.replacing(ended), [ended])
         # Time has passed: what another hand or the venue did to the leg meanwhile comes first.
         return await self._leg_as_it_is(run, intent)
 
@@ -281,7 +288,7 @@ class Driver:
         run = await self._save(replace(run, operation=await topping_up.prepare(run, self._clock)))
         if self._next(run) is not Step.FIND_MARGIN:
             return run
-        return await self._save(replace(run, operation=await topping_up.send(run)))
+        return await self._save(replace(run, operation=await topping_up.send(run, self._clock)))
 
     async def _find_margin(self, run: Run) -> Run:
         return await self._save(replace(run, operation=await topping_up.look_up(run, self._clock)))
@@ -310,8 +317,9 @@ class Driver:
 
     async def _cancel_stop(self, run: Run, stop: OrderIntent) -> Run:
         report = await self._ask(run, lambda: run.venue.cancel(stop.symbol, stop.client_order_id))
-        if report is not None:
+        if report is not None and report.status.final:
             return await self._book(run, stop, report)
+        # Not known, or canceled before and read too early to show it.
         gone = stop.after(IntentEvent.CANCELED, reason="the exchange does not know it")
         return await self._save(run.replacing(gone), [gone])
 

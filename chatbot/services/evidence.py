@@ -12,10 +12,14 @@ from chatbot.domain.instrument import ZERO, Instrument, PositionSide
 from chatbot.domain.intent import OrderIntent
 from chatbot.domain.ledger import fill_by_position, report_of_fills, venue_quantity
 from chatbot.domain.order import Fill, OrderReport
+from chatbot.errors import OutcomeUnknown, VenueRejected
 from chatbot.ports import Clock, Venue
+from chatbot.services.bookkeeping import STALE_READ
 from chatbot.services.reading import read_until_answered
 
-GRACE = timedelta(seconds=10)  # after the validity window: clocks differ and reads are stale
+CLOCKS_DIFFER = timedelta(seconds=6)  # by how much the venue's may be behind ours, and the way there
+# After the validity window, both at once: a request that came at the last moment has to be in what is read.
+GRACE = CLOCKS_DIFFER + STALE_READ
 LOOK_AGAIN = 1.0
 
 
@@ -61,6 +65,9 @@ class Evidence:
             if found is not None:
                 return Found(found)
             if self._clock.now() >= intent.valid_until + GRACE:
+                ended = await self._take_back(venue, intent)
+                if ended is not None:
+                    return Found(ended)
                 history = await self._history(venue, hedge, intent)
                 return self._judge(hedge, intent, instrument, history, booked)
             await self._clock.sleep(LOOK_AGAIN)
@@ -69,6 +76,24 @@ class Evidence:
         return await read_until_answered(
             self._clock, lambda: venue.order(intent.symbol, intent.client_order_id)
         )
+
+    async def _take_back(self, venue: Venue, intent: OrderIntent) -> OrderReport | None:
+        """What is judged must have ended: an order that is partly filled may still be working, unseen.
+
+        Canceling again does no harm, so it is tried until it is answered.
+        """
+        if intent.purpose.protective:
+            return None
+        while True:
+            try:
+                report = await read_until_answered(
+                    self._clock, lambda: venue.cancel(intent.symbol, intent.client_order_id)
+                )
+                return report if report is not None and report.status.final else None
+            except VenueRejected:
+                return None
+            except OutcomeUnknown:
+                await self._clock.sleep(LOOK_AGAIN)
 
     async def _history(
         self, venue: Venue, hedge: Hedge, intent: OrderIntent

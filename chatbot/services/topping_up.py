@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 
 from chatbot.domain import topping_up
@@ -18,7 +18,6 @@ from chatbot.services.reading import read_until_answered
 from chatbot.services.run import VALIDITY, Run
 
 NOT_TOLD = "the leg changed meanwhile, so nothing tells whether the margin has arrived"
-STALE_READ = timedelta(seconds=10)  # how old a margin that a venue reports may be
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +42,12 @@ async def prepare(run: Run, clock: Clock) -> Operation:
     return topping_up.margin_sent(run.operation, before=held.margin, seen_at=view.at, now=clock.now())
 
 
-async def send(run: Run) -> Operation:
+async def send(run: Run, clock: Clock) -> Operation:
     """Once. Without an answer the operation comes back as it is: sent, and nobody knows."""
     wish = _wish(run)
+    if wish.top_up.sent_at is not None and clock.now() >= wish.top_up.sent_at + VALIDITY:
+        # A journal that took too long to write must not send what is looked up too early then.
+        return topping_up.margin_not_sent(run.operation, "not sent: it had become too old")
     try:
         await run.venue.add_margin(run.hedge.symbol, wish.side, wish.top_up.amount)
     except VenueRejected as error:
@@ -72,7 +74,7 @@ async def look_up(run: Run, clock: Clock) -> Operation:
     top_up = wish.top_up
     if top_up.sent_at is None or top_up.before is None or top_up.seen_at is None:
         raise InvariantBroken(f"operation {run.operation.id} has sent a margin that it does not know")
-    await _wait_until(clock, top_up.sent_at + VALIDITY + GRACE + STALE_READ)
+    await _wait_until(clock, top_up.sent_at + VALIDITY + GRACE)
     view = await _look(run, clock)
     held = _isolated(run, view)
     booked = run.hedge.leg(run.operation.targets[0].role).quantity

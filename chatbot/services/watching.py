@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from chatbot.chat import AsOf, OutboxMessage, Part, Priority, Reply
+from chatbot.chat import ALERT, AsOf, OutboxMessage, Part, Priority, Reply
 from chatbot.domain.account import AccountView
 from chatbot.domain.causes import (
     VENUE_CAUSES,
@@ -419,7 +419,7 @@ class WatchService:
         since = alert.since.isoformat()
         card = self._presenter.alert(user, alert)
         return OutboxMessage(
-            dedupe_key=f"alert:{user.id}:{alert.key}:{since}:{alert.phase}:{alert.level}",
+            dedupe_key=f"{ALERT}{user.id}:{alert.key}:{since}:{alert.phase}:{alert.level}",
             chat=user.home,
             reply=replace(card, as_of=AsOf(now, user.preferences.time_zone)),
             priority=_priority(alert),

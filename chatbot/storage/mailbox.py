@@ -48,6 +48,16 @@ class SqlMailbox:
         rows = await self._session.rows(statement, given)
         return tuple(owed_of(row) for row in rows)
 
+    async def due_beside(self, owed: Owed, now: datetime, *, limit: int) -> tuple[Owed, ...]:
+        given: dict[str, Cell] = {
+            "now": instant_text(now),
+            "most": limit,
+            "chat": str(owed.message.chat),
+            "row_id": owed.row_id,
+        }
+        rows = await self._session.rows(statements.DUE_BESIDE, given)
+        return tuple(owed_of(row) for row in rows)
+
     async def next_due_at(self) -> datetime | None:
         row = await self._session.first(statements.NEXT_DUE)
         return instant_of(row[0]) if row and row[0] else None

@@ -7,7 +7,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from chatbot.chat import Part
+from chatbot.chat import ALERT, Part
 from chatbot.domain.hedge import HedgeStatus, LegRole
 from chatbot.domain.intent import FINAL, IntentStatus
 from chatbot.domain.operation import OperationStatus
@@ -344,6 +344,13 @@ _DUE = (
 )
 DUE = Statement(_DUE)
 DUE_ELSEWHERE = Statement(_DUE.where(OUTBOX.c.chat.not_in(members("skipped"))))
+DUE_BESIDE = Statement(
+    _DUE.where(
+        *equal(OUTBOX, ["chat"]),
+        OUTBOX.c.id != parameter("row_id"),
+        OUTBOX.c.dedupe_key.startswith(constant(ALERT)),
+    )
+)
 NEXT_DUE = Statement(sa.select(sa.func.min(OUTBOX.c.not_before)).where(_PENDING))
 SENT_SINCE = Statement(
     sa.select(*columns(OUTBOX, ["chat", "private", "delivered_at"]))

@@ -347,6 +347,7 @@ OUTBOX = _table(
         "slot",
         **_where("state = 'pending' AND slot IS NOT NULL"),
     ),
+    sa.Index("ix_outbox_pending_within_chat", "chat", "priority", "id", **_where("state = 'pending'")),
     sa.Index("ix_outbox_sent", "delivered_at", **_where("state = 'delivered'")),
     sa.Index("ix_outbox_topic", "chat", "topic", "id", **_where("topic IS NOT NULL")),
 )

@@ -222,6 +222,22 @@ class MailboxContract:
         await mailbox.receive([samples.request("tg:6")])
         assert await store.user(USER_ID) == samples.user()
 
+    # --- alerts that go together ----------------------------------------------------------------
+
+    async def test_other_alerts_of_a_chat_go_beside_one_gravest_first(
+        self, mailbox: Mailbox, store: Store
+    ) -> None:
+        alert, later = told("alert:one"), replace(told("alert:later", topic="third"), not_before=LATER)
+        grave = replace(told("alert:grave"), priority=Priority.CRITICAL, topic=None)
+        await owe(
+            store, alert, told("alert:two", topic="another"), grave, told("no alert", topic="fourth"), later
+        )
+        await owe(store, told("alert:elsewhere", chat=OTHER))
+        owed = next(o for o in await mailbox.due(NOW, limit=10) if o.message.dedupe_key == "alert:one")
+        beside = await mailbox.due_beside(owed, NOW, limit=10)
+        assert [each.message.dedupe_key for each in beside] == ["alert:grave", "alert:two"]
+        assert await mailbox.due_beside(owed, NOW, limit=1) == beside[:1]
+
     # --- what is true now -----------------------------------------------------------------------
 
     async def test_of_a_topic_only_the_newest_is_delivered_and_never_as_an_edit(

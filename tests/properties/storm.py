@@ -104,6 +104,8 @@ class Storm:
             vault=whole.vault,
             tickets=whole.tickets,
             invites=whole.invites,
+            census=whole.census,
+            copies=whole.copies,
         )
         self.bot = await _wire(
             Settings(database_url="sqlite+aiosqlite://", paper=PaperSettings()),

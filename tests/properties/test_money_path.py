@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from decimal import Decimal
 from random import Random
 
@@ -13,13 +13,23 @@ import pytest
 
 from chatbot.domain.hedge import Hedge, HedgeStatus, LegRole
 from chatbot.domain.instrument import ZERO
-from chatbot.domain.intent import IntentStatus, OrderIntent, Purpose
+from chatbot.domain.intent import OrderIntent
 from chatbot.domain.operation import Operation, OperationKind, OperationStatus
 from chatbot.domain.order import Fill
 from chatbot.domain.pnl import totals
-from chatbot.domain.quote import LegAction
 from chatbot.services.topping_up import NOT_TOLD
 from chatbot.venues.paper.state import START_BALANCE
+from tests.properties.rules import (
+    is_ours,
+    ours,
+    require_every_operation_ended,
+    require_fills_are_booked,
+    require_known_orders,
+    require_legs_change_together,
+    require_no_orphans,
+    require_promised_stops,
+    require_settled_intents,
+)
 from tests.properties.storm import SYMBOLS, Storm, a_storm
 
 SEEDS = int(os.environ.get("STORM_SEEDS", "200"))
@@ -67,12 +77,12 @@ async def require_all(storm: Storm) -> None:
     require_settled_intents(hedges, intents)
     await require_ledger_equals_venue(storm, hedges)
     require_no_needless_freeze(storm, hedges)
-    await require_no_orphans(storm, hedges, intents)
+    require_no_orphans(storm.exchange._engine.view(storm.account.id).open_orders, hedges, intents)
     require_fills_are_booked(hedges, intents, fills)
     require_last_cards(storm, operations)
     require_promised_stops(hedges, operations, intents)
     require_offset_not_larger(storm, hedges, intents)
-    require_legs_change_together(storm, operations, intents)
+    require_legs_change_together(operations, intents, storm.witness.confirmed, storm.disturbed)
     require_margin_arrives_once(storm, operations)
     await require_wallet(storm, hedges, intents, fills)
 
@@ -105,30 +115,6 @@ async def venue_fills(storm: Storm) -> list[Fill]:
     return [f for symbol in SYMBOLS for f in engine.fills(storm.account.id, symbol, begin)]
 
 
-def require_every_operation_ended(operations: Sequence[Operation]) -> None:
-    for operation in operations:
-        assert operation.status.final, operation
-        assert operation.finished_at is not None
-
-
-def is_ours(fill: Fill) -> bool:
-    return (fill.client_order_id or "").startswith("HR")
-
-
-def ours(fills: Iterable[Fill]) -> list[Fill]:
-    return [fill for fill in fills if is_ours(fill)]
-
-
-def require_known_orders(intents: Sequence[OrderIntent], fills: Sequence[Fill]) -> None:
-    known = {i.client_order_id: i for i in intents}
-    filled: Counter[str] = Counter()
-    for fill in ours(fills):
-        assert fill.client_order_id in known, f"the journal does not know {fill}"
-        filled[str(fill.client_order_id)] += fill.quantity  # type: ignore[assignment]
-    for client_order_id, quantity in filled.items():
-        assert quantity <= known[client_order_id].quantity, client_order_id
-
-
 def require_no_more_than_confirmed(
     storm: Storm, intents: Sequence[OrderIntent], fills: Sequence[Fill]
 ) -> None:
@@ -153,13 +139,6 @@ def require_no_more_than_confirmed(
         assert quantity <= lacking, f"trimmed {quantity} where {lacking} was lacking"
 
 
-def require_settled_intents(hedges: Sequence[Hedge], intents: Sequence[OrderIntent]) -> None:
-    frozen = {h.id for h in hedges if h.status is HedgeStatus.FROZEN}
-    for intent in intents:
-        resting = intent.purpose.protective and intent.status is IntentStatus.OPEN
-        assert intent.status.final or resting or intent.hedge_id in frozen, intent
-
-
 async def require_ledger_equals_venue(storm: Storm, hedges: Sequence[Hedge]) -> None:
     view = storm.exchange._engine.view(storm.account.id)
     for hedge in hedges:
@@ -176,63 +155,9 @@ async def require_ledger_equals_venue(storm: Storm, hedges: Sequence[Hedge]) -> 
         assert position.symbol in known | by_hand, f"nobody knows {position}"
 
 
-async def require_no_orphans(storm: Storm, hedges: Sequence[Hedge], intents: Sequence[OrderIntent]) -> None:
-    view = storm.exchange._engine.view(storm.account.id)
-    by_id = {i.client_order_id: i for i in intents}
-    of = {h.id: h for h in hedges}
-    for order in view.open_orders:
-        intent = by_id[order.client_order_id]
-        hedge = of[intent.hedge_id]
-        if hedge.status is HedgeStatus.FROZEN:
-            continue
-        assert intent.status is IntentStatus.OPEN, f"{intent.status} but rests: {order}"
-        assert hedge.live, f"an order outlives its hedge: {order}"
-        assert hedge.leg(intent.leg).quantity > 0, f"an order outlives its leg: {order}"
-    resting = {order.client_order_id for order in view.open_orders}
-    for intent in intents:
-        if intent.status is IntentStatus.OPEN and of[intent.hedge_id].status is HedgeStatus.OPEN:
-            assert intent.client_order_id in resting, f"the journal has it resting, the venue not: {intent}"
-
-
-def require_fills_are_booked(
-    hedges: Sequence[Hedge], intents: Sequence[OrderIntent], fills: Sequence[Fill]
-) -> None:
-    of = {h.id: h for h in hedges}
-    for intent in intents:
-        done = sum((f.quantity for f in fills if f.client_order_id == intent.client_order_id), ZERO)
-        if of[intent.hedge_id].status is not HedgeStatus.FROZEN and "adopted" not in intent.reason:
-            assert intent.filled_quantity == done, f"{intent.client_order_id} did {done}: {intent}"
-
-
 def require_last_cards(storm: Storm, operations: Sequence[Operation]) -> None:
     for operation in operations:
         assert f"op:{operation.id}:{operation.version}" in storm.witness.told, f"no last card of {operation}"
-
-
-def require_promised_stops(
-    hedges: Sequence[Hedge], operations: Sequence[Operation], intents: Sequence[OrderIntent]
-) -> None:
-    of = {h.id: h for h in hedges}
-    for operation in operations:
-        hedge = of[operation.hedge_id]
-        if operation.status is OperationStatus.FROZEN or hedge.status is not HedgeStatus.OPEN:
-            continue
-        for target in operation.targets:
-            covered = target.filled or target.guards
-            if covered == 0 or hedge.leg(target.role).quantity == 0:
-                continue
-            for purpose, price in (
-                (Purpose.STOP_LOSS, target.stop_loss),
-                (Purpose.TAKE_PROFIT, target.take_profit),
-            ):
-                mine = [
-                    i.status
-                    for i in intents
-                    if i.operation_id == operation.id and i.purpose is purpose and i.leg is target.role
-                ]
-                if price is not None:
-                    lost = {IntentStatus.ABSENT, IntentStatus.UNKNOWN}
-                    assert set(mine) - lost or operation.reason, f"{purpose} of {operation.id}: {mine}"
 
 
 def require_offset_not_larger(storm: Storm, hedges: Sequence[Hedge], intents: Sequence[OrderIntent]) -> None:
@@ -242,34 +167,6 @@ def require_offset_not_larger(storm: Storm, hedges: Sequence[Hedge], intents: Se
         if alone and hedge.status is HedgeStatus.OPEN:
             kept = hedge.protected
             assert hedge.leg(kept.counterpart).quantity <= hedge.leg(kept).quantity, hedge
-
-
-def require_legs_change_together(
-    storm: Storm, operations: Sequence[Operation], intents: Sequence[OrderIntent]
-) -> None:
-    """Of an adjustment of both legs neither is left behind, whatever became of its orders."""
-    for operation in operations:
-        done = operation.status in (OperationStatus.DONE, OperationStatus.FAILED)
-        both = operation.kind is OperationKind.ADJUST and len(operation.targets) == 2
-        if not (done and both) or operation.symbol in storm.disturbed:
-            continue
-        ours = [i for i in intents if i.operation_id == operation.id and not i.purpose.protective]
-        if any(
-            i.hedge_id == operation.hedge_id and i.purpose.protective and i.filled_quantity for i in intents
-        ):
-            continue
-        wanted = storm.witness.confirmed[operation.id].targets
-        change = {role: sum((_signed(i) for i in ours if i.leg is role), ZERO) for role in LegRole}
-        less, more = sorted(wanted, key=lambda target: target.quantity - abs(change[target.role]))
-        ahead = abs(change[less.role]) - less.quantity - abs(change[more.role]) + more.quantity
-        # Of unequal legs the smaller change is undone whole, and no more of it can be.
-        undone = less.action is LegAction.OPEN and change[less.role] == 0
-        assert ahead == 0 or undone, f"{operation.kind} {operation.id}: {change} of {wanted}"
-
-
-def _signed(intent: OrderIntent) -> Decimal:
-    opens = intent.side is intent.position_side.opening
-    return intent.filled_quantity if opens else -intent.filled_quantity
 
 
 def require_margin_arrives_once(storm: Storm, operations: Sequence[Operation]) -> None:

@@ -98,6 +98,7 @@ class RecordingMessenger:
     trouble: Callable[[ChatRef, str], None] = lambda chat, text: None
     sent: list[Sent] = field(default_factory=list)
     tried: list[str] = field(default_factory=list)
+    replies: list[Reply] = field(default_factory=list)
 
     async def deliver(self, chat: ChatRef, reply: Reply, *, edits: str | None) -> str | None:
         block = reply.blocks[0]
@@ -108,6 +109,7 @@ class RecordingMessenger:
         self.trouble(chat, block.text)
         seconds = (self.clock.now() - START).total_seconds()
         self.sent.append(Sent(block.text, chat, seconds, edits))
+        self.replies.append(reply)
         return edits or str(1000 + len(self.sent))
 
     async def acknowledge(self, request: Request, toast: str | None) -> None:

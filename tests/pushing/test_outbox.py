@@ -93,6 +93,36 @@ async def test_what_is_owed_is_delivered_and_marked(office: Office) -> None:
     assert office.states() == {RowState.DELIVERED: 2}
 
 
+async def test_alerts_that_wait_for_one_chat_go_as_one_message_with_the_gravest_first(office: Office) -> None:
+    await office.owe(
+        owed("alert:calm", private(1), priority=Priority.INFO),
+        owed("alert:grave", private(1), priority=Priority.CRITICAL),
+        owed("answer", private(1)),
+        owed("alert:another", private(2)),
+    )
+    await office.pass_time(3)
+    assert sorted(office.messenger.texts) == ["alert:another", "alert:grave", "answer"]
+    (card,) = [each for each in office.messenger.replies if "alert:grave" in str(each)]
+    assert [block.text for block in card.blocks if isinstance(block, Text)] == [
+        "alert:grave",
+        "",
+        "alert:calm",
+    ]
+    assert office.states() == {RowState.DELIVERED: 4}
+
+
+async def test_of_alerts_that_failed_together_each_goes_by_itself(office: Office) -> None:
+    def only_once(_: ChatRef, __: str) -> None:
+        if len(office.messenger.tried) == 1:
+            raise DeliveryError("too long")
+
+    office.messenger.trouble = only_once
+    await office.owe(owed("alert:one", private(1)), owed("alert:two", private(1)))
+    await office.pass_time(10)
+    assert sorted(office.messenger.texts) == ["alert:one", "alert:two"]
+    assert [len(reply.blocks) for reply in office.messenger.replies] == [1, 1]
+
+
 async def test_what_was_owed_at_the_start_is_delivered() -> None:
     office = Office()
     await office.mailbox.settle(outbox=[owed("from before", private(1))])

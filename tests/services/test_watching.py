@@ -55,13 +55,17 @@ async def looks(world: World) -> list[str]:
 async def heads(world: World) -> list[str]:
     """First lines of what was pushed to the phone besides the cards of operations."""
     await world.bot.outbox.idle()
-    return [_head(reply) for reply in world.phone.seen if reply.slot is None]
+    return [head for reply in world.phone.seen if reply.slot is None for head in _heads(reply)]
 
 
 def _head(reply: Reply) -> str:
-    first = reply.blocks[0]
-    assert isinstance(first, Text)
-    return first.text.partition("\n")[0]
+    return _heads(reply)[0]
+
+
+def _heads(reply: Reply) -> list[str]:
+    """Several when alerts were told together: an empty block stands between them."""
+    parts = "\n".join(block.text for block in reply.blocks if isinstance(block, Text)).split("\n\n")
+    return [part.partition("\n")[0] for part in parts]
 
 
 async def owed(world: World) -> list[OutboxMessage]:

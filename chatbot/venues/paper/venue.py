@@ -17,6 +17,7 @@ from chatbot.domain.order import (
     FundingPayment,
     OrderReport,
     OrderRequest,
+    OrderStatus,
     Outcome,
     Rejected,
     Unknown,
@@ -96,7 +97,10 @@ class PaperVenue:
         return outcomes
 
     async def cancel(self, symbol: Symbol, client_order_id: str) -> OrderReport | None:
-        return await self._write(lambda: self._engine.cancel(self._account_id, symbol, client_order_id))
+        report = await self._write(lambda: self._engine.cancel(self._account_id, symbol, client_order_id))
+        # Of one that has ended already an exchange only says so: the rest has to be looked up.
+        ended = report is not None and report.status is not OrderStatus.CANCELED
+        return None if ended and self.faults.hides(client_order_id, self._clock.now()) else report
 
     async def set_position_mode(self, mode: PositionMode) -> None:
         await self._write(lambda: self._engine.set_position_mode(self._account_id, mode))

@@ -16,6 +16,14 @@ def upgrade() -> None:
     op.add_column("outbox", sa.Column("part", TEXT, nullable=False, server_default="begins"))
     op.add_column("outbox", sa.Column("expires_at", TEXT, nullable=True))
     op.create_index(
+        "ix_outbox_pending_within_chat",
+        "outbox",
+        ["chat", "priority", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'pending'"),
+        postgresql_where=sa.text("state = 'pending'"),
+    )
+    op.create_index(
         "ix_outbox_sent",
         "outbox",
         ["delivered_at"],
