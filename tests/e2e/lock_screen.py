@@ -60,7 +60,7 @@ class LockScreen:
         return await self.at_once()
 
     async def at_once(self) -> list[ChatMessage]:
-        """What comes within one look, several a second apart as the chat takes them; then nothing more."""
+        """What comes within one look, in one message or a second apart as the chat takes them."""
         self.phone.glances()
         known, began = len(self.phone.messages), self.now
         await asyncio.sleep(CALM * 2)
@@ -162,7 +162,8 @@ class LockScreen:
 
 
 def heads(messages: Sequence[ChatMessage]) -> list[str]:
-    return [message.text.partition("\n")[0] for message in messages]
+    """Of every alert; several may have come in one message."""
+    return [part.partition("\n")[0] for message in messages for part in message.text.split("\n\n")]
 
 
 @asynccontextmanager

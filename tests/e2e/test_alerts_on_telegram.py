@@ -184,7 +184,7 @@ async def test_the_margin_ratio_climbs_and_of_several_the_gravest_comes_first(sc
         ["🛑 Margin ratio 94.7 % on paper"],
     ]
     assert heads(told[4]) == ["✅ Margin on paper is fine again: 4.6 %"]  # 12 % from liquidation
-    warning = told[0][1]
+    warning = told[1][0]
     assert warning.labels == ["Status", "Snooze 1 h", "Settings"]
     await screen.leads(warning, "Status", "#1 ETH")
     await screen.leads(warning, "Snooze 1 h", "snoozed: margin")
@@ -192,17 +192,29 @@ async def test_the_margin_ratio_climbs_and_of_several_the_gravest_comes_first(sc
 
 
 @story(AlertKind.LIQUIDATION, AlertKind.PRICE)
-async def test_several_at_once_come_one_after_the_other_the_gravest_first(screen: LockScreen) -> None:
+async def test_several_at_once_are_one_message_the_gravest_first(screen: LockScreen) -> None:
     await screen.does("/open BTC long 0.2 10x cross", "#1 BTC")
     await screen.does("/open ETH long 25 10x cross", "#2 ETH")
     await screen.phone.asks("/alerts ETH 1900", "✅ Saved.")
     screen.sets(BTC, "91000")
 
-    assert heads(await screen.when("1700")) == [
+    told = only(await screen.when("1700"))
+
+    assert heads([told]) == [
         "🛑 #1 BTC: long 2.0 % from liquidation",
         "🛑 #2 ETH: long 0.9 % from liquidation",
         "🔔 ETH fell to 1,900.00",
     ]
+    assert [[label for label, _ in row] for row in told.buttons[::2]] == [
+        ["#1 Hedge now", "#1 Close…"],
+        ["#2 Hedge now", "#2 Close…"],
+        ["ETH Chart", "ETH Status"],
+        ["Settings"],
+    ]
+    await screen.leads(told, "#1 Hedge now", "close something or add money")
+    quote = await screen.leads(told, "#2 Close…", "Close #2 ETH")
+    await screen.confirms(quote, "#2 ETH closed", button="Close")
+    assert await screen.holds() == {"BTC long": "0.2"}
 
 
 # --- a leg that changed outside the bot ---------------------------------------------------------------

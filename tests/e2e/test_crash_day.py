@@ -9,6 +9,7 @@ import pytest
 
 from tests import jumping
 from tests.e2e.crash_day import LOOK, RECORDED, Day, live, main, recorded, write
+from tests.e2e.lock_screen import heads
 
 SPOKEN = 3.0  # seconds until several of one look are through: a chat takes one a second
 
@@ -22,13 +23,11 @@ def day() -> Day:
 
 @pytest.mark.parametrize("name", ["Ann", "Bob", "Cat"])
 def test_what_was_told_is_what_every_rule_finds_over_every_minute(day: Day, name: str) -> None:
-    heads = [message.text.partition("\n")[0] for _, message in day.told[name]]
+    told = [(at, head) for at, message in day.told[name] for head in heads([message])]
     words = [due.words for due in day.due[name]]
-    delays = [
-        (at - due.at).total_seconds() for (at, _), due in zip(day.told[name], day.due[name], strict=True)
-    ]
+    delays = [(at - due.at).total_seconds() for (at, _), due in zip(told, day.due[name], strict=True)]
 
-    assert [word in head for word, head in zip(words, heads, strict=True)] == [True] * len(words), heads
+    assert [word in head for word, (_, head) in zip(words, told, strict=True)] == [True] * len(words), told
     assert all(0 <= delay <= LOOK + SPOKEN for delay in delays), delays
 
 
