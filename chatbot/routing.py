@@ -77,19 +77,23 @@ class RoutedVenues:
 
 
 class RoutedStreams:
-    """Streams of the exchanges that have some; the vault is opened for each connection."""
+    """Streams of the exchanges that have some; the vault is opened for each connection. Paper has none: it is
+    looked at every other second.
+    """
 
     def __init__(self, exchanges: Exchanges, vault: Vault) -> None:
         self._streaming = exchanges if isinstance(exchanges, Streaming) else None
         self._vault = vault
 
     async def of_account(self, account: Account) -> AccountStream | None:
-        if self._streaming is None:
+        if self._streaming is None or account.venue == PAPER:
             return None
         return await self._streaming.account_stream(account, await self._vault.open(account))
 
     async def of_prices(self, venue_id: str) -> PriceStream | None:
-        return None if self._streaming is None else await self._streaming.price_stream(venue_id)
+        if self._streaming is None or venue_id == PAPER:
+            return None
+        return await self._streaming.price_stream(venue_id)
 
     def room(self, venue_id: str) -> bool:
         return self._streaming is None or self._streaming.room(venue_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 
 from chatbot.chat import Button, Reply, Severity, Text
@@ -65,6 +66,7 @@ from handlers.text import (
 
 SNOOZE = "1h"
 _BUTTONS_IN_ROW = 2
+_MINUTE = timedelta(minutes=1)
 _SYMBOLS = {
     AlertKind.FUNDING: "💸",
     AlertKind.EATEN: "💸",
@@ -235,11 +237,16 @@ def _unequal(figures: Unequal) -> Words:
 def _funding_soon(figures: FundingSoon) -> Words:
     outlook, instrument = figures.outlook, figures.instrument
     net = sum_of_money(outlook.net_per_settlement, instrument.settle)
-    head = f"{name_of(figures)}: funding in {duration(figures.settles_in)}, net ~{net}"
+    head = f"{name_of(figures)}: funding in {duration(_begun_minutes(figures.settles_in))}, net ~{net}"
     rate = f"Rate {funding_rate(outlook.rate)} per {hours(outlook.interval_hours)}."
     body = f"{_who_pays(figures)} {rate}{_paid_so_far(figures)}"
     pair = bool(outlook.long_receives and outlook.short_receives)
     return Words(head, body, (equalize(figures) if pair else hedge(figures),))
+
+
+def _begun_minutes(span: timedelta) -> timedelta:
+    """As one counts down: a moment after *15 min before* it is not 14."""
+    return max(_MINUTE, -(-span // _MINUTE) * _MINUTE)
 
 
 def _who_pays(figures: FundingSoon) -> str:
@@ -339,6 +346,8 @@ def _relief(alert: Alert, figures: OnMarket) -> str:
             return _safe_again(figures)
         case Unequal():
             return f"the legs are equal again ({percent(figures.ratio)} apart)"
+        case LockEaten() if figures.paid <= 0:
+            return "funding has paid back all it took"
         case LockEaten():
             return f"funding eats less of the lock again ({percent(figures.share)})"
         case RateNews():

@@ -1,19 +1,20 @@
 """An event loop whose time jumps: whoever sleeps wakes at once, in order, while sockets stay real.
 
 Time stands still while anything runs or any byte is on its way on the loopback, and jumps to the next sleeper
-when nothing is. Hours of real clients and servers in one process pass in seconds, the same each time. No
-threads: what waits for one is not seen (a database has to be in memory).
+when nothing is. Hours of real clients and servers in one process pass in seconds, the same each time. What is
+given to a thread is done on the spot; other threads are not seen (a database has to be in memory).
 """
 
 from __future__ import annotations
 
 import asyncio
 import selectors
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeVar, TypeVarTuple, Unpack
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 START = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 TURN = 1e-6  # seconds of a turn of the loop: who waits for a moment to pass must not wait for ever
 LOOKS = 3  # at the sockets, before nothing is taken for on its way
@@ -45,12 +46,25 @@ class JumpingLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._jumping.jumped
 
+    def run_in_executor(
+        self, executor: object, func: Callable[[Unpack[Ts]], T], *args: *Ts
+    ) -> asyncio.Future[T]:
+        done = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001 (of whoever waits for it)
+            done.set_exception(error)
+        return done
+
 
 class LoopClock:
-    """``chatbot.ports.Clock`` by the time of the running loop."""
+    """``chatbot.ports.Clock`` by the time of the running loop, whose zero is ``begin``."""
+
+    def __init__(self, begin: datetime = START) -> None:
+        self._begin = begin
 
     def now(self) -> datetime:
-        return START + timedelta(seconds=asyncio.get_running_loop().time())
+        return self._begin + timedelta(seconds=asyncio.get_running_loop().time())
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -29,6 +29,7 @@ from chatbot.services.reporting import HedgeReport, Reporting
 log = logging.getLogger(__name__)
 
 DAY = timedelta(days=1)
+APART = timedelta(minutes=50)  # settlements are an hour apart or more
 LOOK_AGAIN = timedelta(minutes=10)  # at the latest: settlements may be moved, and a replayed market hurries
 AT_ONCE = 4  # users; an exchange has other things to answer
 
@@ -84,6 +85,7 @@ class DigestService:
         self._notify = notify
         # Lost with the process: then the key keeps a digest from being told twice.
         self._told: dict[UserId, str] = {}
+        self._told_at: dict[UserId, datetime] = {}
         self._settled_by: dict[UserId, datetime] = {}  # nothing is settled before, by our clock
 
     async def tell_due(self) -> None:
@@ -113,11 +115,21 @@ class DigestService:
         due = await self._due(user, hedges)
         if due is None or self._told.get(user.id) == due.key:
             return
+        if not self._told_lately(user):
+            await self._tell(user, due, hedges)
+        self._told[user.id] = due.key
+
+    def _told_lately(self, user: User) -> bool:
+        """Another rhythm was chosen right after a digest: what was due before it is in it."""
+        told_at = self._told_at.get(user.id)
+        return told_at is not None and self._clock.now() - told_at < APART
+
+    async def _tell(self, user: User, due: Due, hedges: Sequence[Hedge]) -> None:
         digest = await self._digest(user, hedges)
         if digest.hedges or digest.unread:
             reply = await asyncio.to_thread(self._cards.digest, user, digest)
             await self._owe(user, due, reply)
-        self._told[user.id] = due.key
+            self._told_at[user.id] = self._clock.now()
 
     async def _due(self, user: User, hedges: Sequence[Hedge]) -> Due | None:
         chosen, zone, now = user.preferences.alerts, user.preferences.time_zone, self._clock.now()

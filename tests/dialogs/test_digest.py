@@ -100,6 +100,16 @@ async def test_the_buttons_change_the_rhythm(dialog: Dialog) -> None:
     assert await until(dialog, NINE.replace(day=5)) == []
 
 
+async def test_another_rhythm_chosen_under_a_digest_brings_no_second_one_of_the_same_hours(
+    dialog: Dialog,
+) -> None:
+    await a_pair(dialog)
+    (card,) = await until(dialog, NINE)
+    await dialog.taps(card, "After each settlement")
+    assert await until(dialog, NINE.replace(hour=16)) == []
+    assert len(await until(dialog, NINE.replace(hour=17))) == 1
+
+
 @pytest.mark.parametrize("wrong", ["9 10", "25:00", "soon", "funding daily"])
 async def test_a_slip_is_answered_with_the_form_and_an_example(dialog: Dialog, wrong: str) -> None:
     answer = await dialog.reads(f"/alerts digest {wrong}")

@@ -25,7 +25,7 @@ class Phone:
     api: LoopbackBotApi
     chat: int
     user: int | None = None
-    actions: list[tuple[float, str]] = field(default_factory=list)  # monotonic seconds, what was done
+    actions: list[tuple[float, str]] = field(default_factory=list)  # the loop's seconds, what was done
     _seen: dict[int, int] = field(default_factory=dict)
 
     def says(self, text: str) -> None:
@@ -106,7 +106,7 @@ class Phone:
         return self.api.chat_log(self.chat)
 
     def _act(self, action: str) -> None:
-        self.actions.append((time.monotonic(), action))
+        self.actions.append((asyncio.get_running_loop().time(), action))
         self.glances()
 
 

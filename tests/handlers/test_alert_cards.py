@@ -342,6 +342,15 @@ def test_funding_that_is_due_with_what_each_side_pays_and_gets() -> None:
     assert reply.severity is Severity.INFO
 
 
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(900, "15 min"), (898.7, "15 min"), (840, "14 min"), (59, "1 min"), (4_500, "1 h 15 min")],
+)
+def test_time_to_a_settlement_is_counted_down_by_begun_minutes(seconds: float, shown: str) -> None:
+    soon = replace(FUNDING, settles_in=timedelta(seconds=seconds))
+    assert f"funding in {shown}, net" in text_of(card(AlertKind.FUNDING, soon, gravity=Gravity.INFO))
+
+
 def test_funding_of_an_unhedged_position_offers_the_hedge() -> None:
     alone = replace(FUNDING, outlook=replace(FUNDING.outlook, short_receives=D(0)), locked=None, number=None)
 
@@ -417,6 +426,7 @@ def test_a_margin_ratio_is_shown_in_private_only() -> None:
         ),
         (AlertKind.IMBALANCE, UNEQUAL, "#3 ETH: the legs are equal again (3.2 % apart)"),
         (AlertKind.EATEN, EATEN, "#3 ETH: funding eats less of the lock again (25.0 %)"),
+        (AlertKind.EATEN, replace(EATEN, paid=D(-3)), "#3 ETH: funding has paid back all it took"),
         (AlertKind.TARGET, TARGET, "ETH: long back under the target (+5.5 %)"),
         (
             AlertKind.NAKED,
