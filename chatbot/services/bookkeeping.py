@@ -359,8 +359,19 @@ class Bookkeeper:
         report = await venue.order(intent.symbol, intent.client_order_id)
         if report is None and (intent.purpose.protective or page.hedge.status is HedgeStatus.FROZEN):
             # Of any other order the history is no end: it may be working still, and its operation settles it.
-            report = report_of_fills(intent, history.fills, history.instrument)
+            report = await self._told_by_fills(intent, venue, history)
         return page if report is None else self._book_report(page, intent, report, history.instrument)
+
+    async def _told_by_fills(
+        self, intent: OrderIntent, venue: Venue, history: _History
+    ) -> OrderReport | None:
+        """All of the order's fills, also where a part of them was booked before this history begins."""
+        fills = history.fills
+        if intent.filled_quantity:
+            fills = await venue.fills(intent.symbol, intent.created_at - CLOCKS_DIFFER)
+        report = report_of_fills(intent, fills, history.instrument)
+        partly = report is not None and report.filled_quantity < intent.filled_quantity
+        return None if partly else report
 
     async def _book_fired_stops(self, page: _Page, venue: Venue) -> _Page:
         """Of an order of ours the exchange tells by its id, whatever its history of fills has or has not."""
