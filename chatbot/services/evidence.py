@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from chatbot.domain.account import AccountView
 from chatbot.domain.hedge import Hedge
@@ -99,7 +99,8 @@ class Evidence:
         self, venue: Venue, hedge: Hedge, intent: OrderIntent
     ) -> tuple[AccountView, tuple[Fill, ...]]:
         view = await read_until_answered(self._clock, lambda: venue.view({intent.symbol}))
-        since = hedge.fills_seen_at or hedge.opened_at
+        # A part of the order may have been booked already: what it did is told by all of its fills.
+        since = min(seen_until(hedge), intent.created_at - CLOCKS_DIFFER)
         fills = await read_until_answered(self._clock, lambda: venue.fills(intent.symbol, since))
         return view, fills
 
@@ -117,7 +118,8 @@ class Evidence:
         if told is not None:
             return Found(told)
         leg = hedge.leg(intent.leg)
-        others = sum((f.signed_change for f in fills if _unbooked(f, leg.side, booked)), ZERO)
+        news = [fill for fill in fills if fill.at >= seen_until(hedge)]
+        others = sum((f.signed_change for f in news if _unbooked(f, leg.side, booked)), ZERO)
         moved = venue_quantity(view, hedge, intent.leg) - leg.quantity
         if intent.type.conditional or moved == others:
             return NeverArrived()
@@ -132,6 +134,11 @@ class Evidence:
         if report is None or others:
             return Contradiction(f"the {leg.side} leg changed, and not by order {intent.client_order_id}")
         return Found(report)
+
+
+def seen_until(hedge: Hedge) -> datetime:
+    """Venue time. What is older is in the ledger, or before it."""
+    return hedge.fills_seen_at or hedge.opened_at
 
 
 def settled_ids(intents: Iterable[OrderIntent]) -> frozenset[str]:
