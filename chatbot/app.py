@@ -209,15 +209,16 @@ async def open_bot(
     messengers: Sequence[Messenger] = (),
     limits: Mapping[Platform, Limits] | None = None,
     only_look: bool = False,
+    alone: bool = False,
 ) -> AsyncIterator[Bot]:
     """``limits``: how fast each platform may be sent to, in place of what is set; a benchmark lifts them.
 
     ``only_look``: a paper exchange that does not exist yet is not founded, since it belongs to one market,
-    and a restored database stays as it is.
+    and a restored database stays as it is. ``alone``: nobody shares the database, though a server has it.
     """
     clock = clock or SystemClock()
     async with contextlib.AsyncExitStack() as stack:
-        keeper = open_leases(settings, clock, only_look=only_look)
+        keeper = None if alone else open_leases(settings, clock, only_look=only_look)
         database = await stack.enter_async_context(_open_database(settings, keeper, only_look=only_look))
         market = feed or open_feed(settings, clock)
         if keeper is not None:

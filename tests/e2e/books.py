@@ -148,8 +148,12 @@ class Books:
             return connection.execute(query).fetchall()
 
     def venue(self, query: str) -> list[tuple[Any, ...]]:
-        with _opened(self._venue) as connection:
-            return connection.execute(query).fetchall()
+        """Where several processes may share the database, the exchange has a file for each shard."""
+        found: list[tuple[Any, ...]] = []
+        for file in sorted(self._venue.with_suffix(".d").glob("*.db")) or [self._venue]:
+            with _opened(file) as connection:
+                found += connection.execute(query).fetchall()
+        return found
 
 
 @contextmanager
