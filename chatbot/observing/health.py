@@ -72,6 +72,8 @@ class Health:
                 self._asked(venue, account, error)
             case Examined(venue, error):
                 self._asked(venue, object(), error)  # whosever key it was: each try counts by itself
+            case Ran(_, StorageError() as error) if is_broken(error):
+                self.broke(error)  # one fault, however many jobs find the database away
             case Ran(job, error):
                 self._ran(job, error)
             case Lagged(seconds):

@@ -29,6 +29,7 @@ from chatbot.chat import (
     Table,
     UserRef,
 )
+from chatbot.errors import StorageError
 from chatbot.ports import Clock
 
 if TYPE_CHECKING:
@@ -239,7 +240,10 @@ class ConsolePlatform:
         if text.lower() in LEAVE:
             return False
         if text:
-            await self._hand_on(text)
+            try:
+                await self._hand_on(text)
+            except StorageError as error:
+                self._messenger.print(f"Not taken: {error.message}. Say it again when that is mended.")
         return True
 
     def _is_secret(self, line: str) -> bool:

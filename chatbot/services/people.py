@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from chatbot.chat import ChatRef, UserRef
 from chatbot.domain.hedge import AccountId, UserId
+from chatbot.domain.levels import kinds_with_other_levels
 from chatbot.domain.preferences import Preferences
 from chatbot.errors import NotConnected, NotFound
 from chatbot.ports import Account, Changes, Clock, Store, User
@@ -36,7 +37,13 @@ class People:
         return user
 
     async def choose(self, user: User, preferences: Preferences) -> User:
-        return await self._save(replace(user, preferences=preferences))
+        """An alert whose levels change begins anew: what was told was of another level."""
+        changed = kinds_with_other_levels(user.preferences.alerts, preferences.alerts)
+        active = await self._store.active_episodes(user.id) if changed else ()
+        over = tuple(replace(e, cleared_at=self._clock.now()) for e in active if e.kind in changed)
+        chosen = replace(user, preferences=preferences)
+        await self._store.commit(Changes(users=(chosen,), episodes=over))
+        return chosen
 
     async def _save(self, user: User) -> User:
         await self._store.commit(Changes(users=(user,)))

@@ -234,6 +234,40 @@ async def test_every_kind_that_can_be_switched_off_is_listed(kind: AlertKind) ->
         assert [line.split()[-1] for line in lines_of(reply) if line.startswith(kind.value)] == ["off"]
 
 
+# --- other levels begin anew --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("before", "change"),
+    [
+        ((), "/alerts liquidation 10 5"),
+        (("/alerts liquidation 30 20 10",), "/alerts reset"),
+        (("/alerts #1 liquidation 30 20 10",), "/alerts #1 off"),
+        ((), "/alerts #1 liquidation 10 5"),
+        ((), "/alerts liquidation 9 5 4"),
+    ],
+)
+async def test_after_other_levels_the_gravest_is_still_told(before: tuple[str, ...], change: str) -> None:
+    """What was told stood at another level; a number in the list means something else now."""
+    async with a_world() as world:
+        await world.open(margin_mode=MarginMode.ISOLATED)
+        for words in before:
+            await says(world, words)
+        world.price(ETH, "1950")  # some 8 % away
+        await world.bot.watching.look_at(world.account)
+        await world.bot.outbox.idle()
+        first = len(told(world, "from liquidation"))
+        assert first == 1
+        await says(world, change)
+        for price in ("1949", "1880"):  # still 8 %, then some 4 %
+            world.price(ETH, price)
+            await world.clock.advance(3)
+            await world.bot.watching.look_at(world.account)
+        await world.bot.outbox.idle()
+        assert "🛑" in text_of(told(world, "from liquidation")[-1])
+        assert len(told(world, "from liquidation")) == 3
+
+
 # --- everything by buttons ----------------------------------------------------------------------
 
 

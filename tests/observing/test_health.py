@@ -184,3 +184,11 @@ def test_every_fault_is_of_the_section_of_its_rule() -> None:
     assert set(faults.RULES) == {
         "naked", "unknown", "database", "frozen", "accounts", "deliveries", "venue", "job", "lag", "keys"
     }  # fmt: skip
+
+
+async def test_a_database_that_is_away_is_one_fault_however_many_jobs_find_it_so(ward: Ward) -> None:
+    for _ in range(12):
+        for job in ("watch", "streams", "watch okx"):
+            ward.health.hear(Ran(job, StorageError("the database cannot be reached just now")))
+        await ward.clock.advance(1)
+    assert ward.keys == ["database"]

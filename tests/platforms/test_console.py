@@ -15,6 +15,7 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 
 from chatbot.chat import Button, ChatRef, Picture, Platform, Reply, Request, RequestKind, Table, Text
 from chatbot.clock import VirtualClock
+from chatbot.errors import StorageError
 from chatbot.platforms.console import (
     LOCAL_CHAT,
     LOCAL_USER,
@@ -333,3 +334,20 @@ def test_a_picture_without_a_twin_leaves_its_caption() -> None:
 
 def test_a_twin_does_not_steer_the_terminal() -> None:
     assert "\x1b" not in render(Reply(picture=Picture(b"", "", ("\x1b[2J",))))
+
+
+async def test_a_command_that_cannot_be_stored_is_refused_in_a_sentence_and_the_chat_goes_on() -> None:
+    chat = Teletype("/status\n/help\n", Reply((Text("Help."),)))
+    submit, refusals = chat.platform._submit, [StorageError("the database cannot grow: the disk is full")]
+
+    async def full_at_first(request: Request) -> None:
+        if refusals:
+            raise refusals.pop()
+        await submit(request)
+
+    chat.platform._submit = full_at_first
+    printed = await chat.runs()
+    assert (
+        "Not taken: the database cannot grow: the disk is full. Say it again when that is mended." in printed
+    )
+    assert "Help." in printed
