@@ -229,7 +229,7 @@ async def a_dialog(
     life = life or Life()
     clock, feed, screen = life.clock, life.feed, life.screen
     async with open_bot(
-        chosen, clock=clock, ids=life.ids, feed=feed, exchanges=exchanges, messengers=(screen,)
+        chosen, clock=clock, ids=life.ids, feed=feed, exchanges=exchanges, alone=True, messengers=(screen,)
     ) as bot:
         if isinstance(exchanges, ScriptedExchanges):
             exchanges.floor = bot.exchange

@@ -20,6 +20,7 @@ from chatbot.domain.intent import IntentStatus
 from chatbot.domain.operation import Operation, OperationStatus
 from chatbot.domain.order import Fill
 from chatbot.ports import Account
+from chatbot.services.restoring import QUIET, SECOND
 from chatbot.storage.backup import back_up, restore
 from chatbot.venues.paper.faults import FaultPlan, LostReply, LostRequest, Unavailable
 from chatbot.venues.paper.venue import PaperVenue
@@ -66,7 +67,7 @@ class Drill:
         """The database is lost; another bot starts on the copy, after what was on its way has arrived."""
         self.url = self.empty()
         await restore(self.url, self.copy)
-        self.life.pause = 17
+        self.life.pause = (QUIET + 2 * SECOND).total_seconds()
         async with self.bot() as dialog:
             yield dialog
 
