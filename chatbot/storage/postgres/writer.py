@@ -46,6 +46,7 @@ _TAKE_PLACE = f"""
 """  # noqa: S608 (constants of this module)
 FORGET_OLD_MARKS: Final = f"DELETE FROM cursors WHERE name LIKE '{MARK}%' AND abs(value) < {_NOW} - 7 * 86400"  # noqa: S608
 _OVERWRITE = "VACUUM (FULL) credentials"
+_OVERWRITE_PAUSES: Final = (0.0, 0.05, 0.2)  # seconds
 
 _CHANCE: Final = random.Random()  # noqa: S311 (no secret)
 
@@ -193,7 +194,10 @@ class PoolWriter:
         Not of the write-ahead log, nor of copies: docs/postgres.md says what that means.
         """
         try:
-            await self._pool.execute(_OVERWRITE)
+            # A connection that is just being made anywhere on the server can keep a dead row for a moment.
+            for pause in _OVERWRITE_PAUSES:
+                await asyncio.sleep(pause)
+                await self._pool.execute(_OVERWRITE)
         except REFUSALS as error:
             raise in_words(error, self._place) from None
 
