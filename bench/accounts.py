@@ -24,17 +24,18 @@ from chatbot.venues.ccxt.majors import BINANCE
 
 CLONE, PLAIN = "a clone of one template", "an instance of ccxt"
 MOST_KB = 40.0
+MANY, MOST_MB = 10_000, 200.0
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    clones: int = 4_000
+    clones: int = MANY
     instances: int = 40
     signed: int = 500
     symbols: int = 600
 
 
-QUICK = Plan(instances=5, signed=100, symbols=100)
+QUICK = Plan(clones=4_000, instances=5, signed=100, symbols=100)
 
 
 async def measure(plan: Plan) -> Table:
@@ -59,6 +60,11 @@ async def measure(plan: Plan) -> Table:
         aims=(
             Aim(
                 f"{figure(small[0])} KB for one more account, {figure(MOST_KB)} at most", small[0] <= MOST_KB
+            ),
+            Aim(
+                f"{figure(small[0] * MANY / 1024)} MB for {MANY:,} accounts, by {plan.clones:,} of them; "
+                f"{figure(MOST_MB)} at most",
+                small[0] * MANY / 1024 <= MOST_MB,
             ),
             Aim(
                 f"{venue.right} of {plan.signed} requests at once signed by their own key "

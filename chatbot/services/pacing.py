@@ -118,7 +118,13 @@ class Pacer:
         now = self._clock.now()
         if self._accounts_at is None or now - self._accounts_at >= ACCOUNTS_ARE_FRESH_FOR:
             self._accounts, self._accounts_at = await self._store.accounts(), now
+            self._forget_all_but({account.id for account in self._accounts})
         return self._accounts
+
+    def _forget_all_but(self, known: set[AccountId]) -> None:
+        """One that is gone is never looked at, and would be waited for for ever."""
+        self._crowd &= known
+        self._hurried &= known
 
     async def _look(self, accounts: Sequence[Account]) -> None:
         now = self._clock.now()

@@ -462,7 +462,7 @@ def _reason(error: Exception) -> str:
 
 
 def _topic(user: User, key: str) -> str:
-    return f"alert:{user.id}:{key}"
+    return f"{ALERT}{user.id}:{key}"
 
 
 def _is_old(card: Reply, now: datetime) -> bool:

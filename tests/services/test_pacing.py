@@ -274,3 +274,18 @@ async def test_a_disconnected_account_is_not_looked_at_when_it_is_woken(crowd: C
     await crowd.pass_time(10)
 
     assert crowd.exchange.looks == []
+
+
+async def test_an_account_that_is_gone_holds_up_no_other_that_a_price_concerns(crowd: Crowd) -> None:
+    gone, here = await crowd.add(2)
+    await crowd.pass_time(30, answering=True)
+    pacer = crowd.bot.watch.pacer
+    pacer._crowd.add(gone.id)
+    pacer.hurry(gone.id)
+    await crowd.bot.store.commit(Changes(accounts=(replace(gone, disconnected_at=crowd.clock.now()),)))
+    await crowd.pass_time(2, answering=True)
+    crowd.exchange.looks.clear()
+    pacer.concern("binance", here.id)
+    await crowd.pass_time(0.25, answering=True)
+
+    assert [account_id for _, account_id in crowd.exchange.looks] == [here.id]
