@@ -94,15 +94,14 @@ def main(arguments: Sequence[str]) -> int:
             tally = field.replay(task, asked.kill, asked.again_at)
             return report({task.database: tally}, asked, sys.stdout)
         if asked.upgrades:
-            return 1 if upgrade_killed(field, sys.stdout) else 0
+            return 1 if upgrade_killed(field, sys.stdout, asked.revision) else 0
         bad = report(conduct(field, asked, sys.stdout), asked, sys.stdout)
-        return 1 if upgrade_killed(field, sys.stdout) or bad else 0
+        return 1 if upgrade_killed(field, sys.stdout, asked.revision) or bad else 0
 
 
-def upgrade_killed(field: Battlefield, out: TextIO) -> int:
-    return upgrades.conduct(
-        [upgrades.home_of(ground) for ground in field.grounds.values()], field.folder, out
-    )
+def upgrade_killed(field: Battlefield, out: TextIO, revisions: Sequence[str]) -> int:
+    homes = [upgrades.home_of(ground) for ground in field.grounds.values()]
+    return upgrades.conduct(homes, field.folder, out, revisions)
 
 
 def conduct(field: Battlefield, asked: argparse.Namespace, out: TextIO) -> dict[str, Tally]:
@@ -171,6 +170,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--kill", help="only at this boundary")
     parser.add_argument("--again-at", help="then at this one of the recovery")
     parser.add_argument("--upgrades", action="store_true", help="only the upgrades that are killed half-way")
+    parser.add_argument("--revision", nargs="+", choices=upgrades.EARLIER, default=upgrades.EARLIER)
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     return parser
 

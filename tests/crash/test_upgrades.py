@@ -14,17 +14,22 @@ from chatbot.storage import schema
 ROOT = Path(__file__).parents[2]
 
 
+# The first goes through all that lies between; `make crash` begins at every one.
+FIRST_AND_LAST = (schema.REVISIONS[0], schema.REVISIONS[-2])
+
+
 @pytest.mark.slow
 def test_an_upgrade_killed_at_any_statement_loses_nothing(database: str) -> None:
+    asked = ["--upgrades", "--database", database, "--revision", *FIRST_AND_LAST]
     done = subprocess.run(
-        [sys.executable, "-m", "tests.crash", "--upgrades", "--database", database],
+        [sys.executable, "-m", "tests.crash", *asked],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    for revision in schema.REVISIONS[:-1]:
+    for revision in FIRST_AND_LAST:
         line = re.search(rf"from {revision} on {database}: (\d+) kills, (\d+) \D+(\d+) the new", done.stdout)
         assert line is not None, done.stdout
         kills, kept, whole = map(int, line.groups())

@@ -32,6 +32,7 @@ from tests.crash.grounds import Ground, PostgresGround, SqliteGround, database_o
 from tests.crash.world import LOG, RESTED, Life
 from tests.postgres.server import Server
 
+EARLIER = schema.REVISIONS[:-1]
 MARK = "alembic_version"
 TOO_FAR = 1_000
 NAME = "hedgerow.db"
@@ -337,11 +338,11 @@ def fill(folder: Path) -> Path:
     return place / NAME
 
 
-def conduct(homes: Sequence[Home], folder: Path, out: TextIO) -> int:
-    """A line for each earlier schema on each database; how many violations there were."""
+def conduct(homes: Sequence[Home], folder: Path, out: TextIO, revisions: Sequence[str] = EARLIER) -> int:
+    """A line for each of these schemas on each database; how many violations there were."""
     filled, violations = fill(folder), 0
     for home in homes:
-        for revision in schema.REVISIONS[:-1]:
+        for revision in revisions:
             place = folder / f"{home.name}-{revision}"
             place.mkdir()
             verdict = kill_everywhere(home, filled, revision, place)
