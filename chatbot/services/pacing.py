@@ -30,12 +30,14 @@ ACCOUNTS_ARE_FRESH_FOR = timedelta(seconds=1)
 
 class _Rank(NamedTuple):
     account: Account
+    hurried: bool
     lateness: float  # 1: due
     gravity: float
 
 
-def _urgency(rank: _Rank) -> tuple[float, float]:
-    return rank.lateness * rank.gravity, rank.gravity
+def _urgency(rank: _Rank) -> tuple[bool, float, float]:
+    """Among the hurried it counts as well how long they wait: one that trembles at a level starves nobody."""
+    return rank.hurried, rank.lateness * rank.gravity, rank.gravity
 
 
 class Pacer:
@@ -90,21 +92,20 @@ class Pacer:
         """Those that wait longest, in terms of how long they may wait; danger counts for more."""
         now, prices = self._clock.now(), self._prices(venue)
         ranked = (self._rank(each, now, prices) for each in await self.accounts() if each.venue == venue)
-        first = heapq.nlargest(AT_ONCE, (one for one in ranked if one.lateness >= 1), key=_urgency)
+        due = (one for one in ranked if one.hurried or one.lateness >= 1)
+        first = heapq.nlargest(AT_ONCE, due, key=_urgency)
         return [one.account for one in first]
 
     def _rank(self, account: Account, now: datetime, prices: Mapping[Symbol, Decimal]) -> _Rank:
         sight = self._watching.sight(account.id)
         gravity = 1.0 if sight is None else sight.gravity(prices)
-        return _Rank(account, self._lateness(account, sight, now), gravity)
+        return _Rank(account, account.id in self._hurried, self._lateness(account, sight, now), gravity)
 
     def hurry(self, account_id: AccountId) -> None:
         """Its next turn is now: orders of ours have come to an end, so there may be more or less to watch."""
         self._hurried.add(account_id)
 
     def _lateness(self, account: Account, sight: Sight | None, now: datetime) -> float:
-        if account.id in self._hurried:
-            return math.inf
         begun = self._begun.get(account.id)
         looked = begun if sight is None or (begun is not None and begun > sight.at) else sight.at
         return math.inf if looked is None else (now - looked) / self._interval(account, sight)

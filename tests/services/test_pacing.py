@@ -289,3 +289,18 @@ async def test_an_account_that_is_gone_holds_up_no_other_that_a_price_concerns(c
     await crowd.pass_time(0.25, answering=True)
 
     assert [account_id for _, account_id in crowd.exchange.looks] == [here.id]
+
+
+async def test_those_that_tremble_at_a_level_starve_nobody_whom_a_price_concerns(crowd: Crowd) -> None:
+    nearest = await crowd.add(8, quantity="40")
+    (farther,) = await crowd.add(1, quantity="20")
+    await crowd.pass_time(60)
+    crowd.exchange.looks.clear()
+    pacer = crowd.bot.watch.pacer
+    pacer.hurry(farther.id)
+    for _ in range(60):
+        for account in nearest:
+            pacer.hurry(account.id)
+        await crowd.pass_time(0.5)
+
+    assert farther.id in {account_id for _, account_id in crowd.exchange.looks}
