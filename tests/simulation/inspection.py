@@ -45,7 +45,7 @@ _UNSETTLED = """SELECT older.client_order_id FROM intents AS sent JOIN intents A
     AND older.purpose IN ('open', 'close', 'trim') AND older.status IN ('journaled', 'unknown', 'open')"""
 _OWED = "SELECT 1 FROM outbox WHERE state = 'pending' LIMIT 1"
 # What was chosen may be superseded before it leaves.
-_OWED_TO = """SELECT id, dedupe_key, priority, reply, state, not_before FROM outbox
+_OWED_TO = """SELECT id, dedupe_key, priority, reply, state, not_before, topic FROM outbox
     WHERE chat = ? AND state IN ('pending', 'superseded') ORDER BY state, priority, id"""
 _LEGS = """SELECT hedges.id, account_id, symbol, status, number, side, quantity, role FROM hedges JOIN legs
     ON legs.hedge_id = hedges.id WHERE status <> 'closed'"""
@@ -54,6 +54,7 @@ _RESTING = """SELECT client_order_id, intents.account_id, intents.symbol FROM in
 # What was over before anybody heard of it is not told; all else is.
 _DROPPED = """SELECT dedupe_key FROM outbox WHERE state = 'abandoned'
     AND reason NOT IN ('over before it was told', 'too late', 'true no more')"""
+_TOPICS = "SELECT chat, topic, reply FROM outbox WHERE topic IS NOT NULL AND state = 'pending'"
 _AS_THIS = "SELECT dedupe_key FROM outbox WHERE chat = ? AND reply = ?"
 _RUNNING = "SELECT 1 FROM operations WHERE status IN ('running', 'trimming') LIMIT 1"
 
@@ -91,6 +92,9 @@ class Inspection:
         self._allowed: dict[LegPlace, _Allowance] = defaultdict(_Allowance)
         self._started: dict[str, set[str]] = defaultdict(set)
         self._owed_since: dict[str, float] = {}
+        self._worded: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for chat, topic, reply in self._disk.rows(_TOPICS):
+            self._worded[chat, topic].append(reply)
         self._shown: Counter[tuple[int, str, str]] = Counter()
         self._naked: dict[Place, _Naked] = {}
         self._was_naked: list[_Naked] = []
@@ -130,6 +134,9 @@ class Inspection:
         now = self._world.loop.time()
         for message in changes.outbox:
             self._owed_since.setdefault(message.dedupe_key, now)
+        for message in (*changes.outbox, *changes.restated):
+            if message.topic is not None:
+                self._worded[str(message.chat), message.topic].append(dump(Reply, message.reply))
 
     def sends(self, holder: Holder, requests: Sequence[OrderRequest], now: datetime) -> None:
         world = self._world
@@ -208,7 +215,7 @@ class Inspection:
 
     def delivers(self, chat: ChatRef, reply: Reply) -> None:
         owed = self._disk.rows(_OWED_TO, str(chat))
-        row = next(iter(_told_by(owed, reply)), None)
+        row = next(iter(self._told_by(chat, owed, reply)), None)
         if row is None:
             self.finds("a message is sent that is not owed (any more)")
             return
@@ -223,7 +230,7 @@ class Inspection:
     def shows(self, chat: ChatRef, reply: Reply) -> None:
         """It has arrived, alone or with others. Two rows may read the same; each goes out once in a life."""
         owed = self._disk.rows(_OWED_TO, str(chat))
-        for shown in dict.fromkeys(row[3] for row in _told_by(owed, reply)):
+        for shown in dict.fromkeys(row[3] for row in self._told_by(chat, owed, reply)):
             self._shows(chat, shown)
 
     def _shows(self, chat: ChatRef, shown: str) -> None:
@@ -233,6 +240,17 @@ class Inspection:
         self._world.note(f"TOLD {rows[0][0] if rows else shown}")
         if self._shown[key] > len(rows):
             self.finds(f"{rows[0][0] if rows else shown} was told twice")
+
+    def _told_by(self, chat: ChatRef, owed: Sequence[Sequence[Any]], reply: Reply) -> list[Sequence[Any]]:
+        """The row that it is, or the alerts that it was made of: as they are, or were when they were read."""
+        shown = dump(Reply, reply)
+        itself = [row for row in owed if row[3] == shown]
+        alerts = [row for row in owed if row[1].startswith("alert:")]
+        return (
+            itself
+            or [row for row in alerts if _is_in(row[3], reply)]
+            or [row for row in alerts if any(_is_in(was, reply) for was in self._worded[str(chat), row[6]])]
+        )
 
     # --- whether there is peace -----------------------------------------------------------------
 
@@ -517,13 +535,6 @@ class Inspection:
         failed = self._world.weather.reads_failed_at
         seen = max([naked.since, *boots])
         return seen if failed is None or failed > ends else max(seen, failed + 30.0)
-
-
-def _told_by(owed: Sequence[Sequence[Any]], reply: Reply) -> list[Sequence[Any]]:
-    """The row that it is, or the alerts that it was made of."""
-    shown = dump(Reply, reply)
-    itself = [row for row in owed if row[3] == shown]
-    return itself or [row for row in owed if row[1].startswith("alert:") and _is_in(row[3], reply)]
 
 
 def _is_in(owed: str, reply: Reply) -> bool:
