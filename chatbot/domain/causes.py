@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import takewhile
 
 from chatbot.domain.account import AccountView
 from chatbot.domain.ending import slippage_between
@@ -21,6 +22,7 @@ from chatbot.domain.saga import GONE
 from chatbot.domain.scene import Exposure, LegEvidence
 
 Intents = Mapping[str, OrderIntent]  # by client order id
+UNSEEN_FOR = timedelta(seconds=10)  # how old the reading may be that a plan was confirmed by
 
 VENUE_CAUSES = {
     FillCause.LIQUIDATION: LegCause.LIQUIDATED,
@@ -64,6 +66,44 @@ def end_of_leg(hedge: Hedge, role: LegRole, fills: Sequence[Fill], intents: Inte
     )
 
 
+def cut_short(hedge: Hedge, role: LegRole, fills: Sequence[Fill], intents: Intents) -> LegEvidence | None:
+    """Another hand's part in a leg that an operation of ours closed to nothing while it meant to close less.
+
+    ``None`` where no operation closed both legs, or none but it: what it left open was agreed to.
+    """
+    ours = _since_opened([fill for fill in fills if fill.position_side is hedge.leg(role).side])
+    theirs = [fill for fill in ours if cause_of(fill, intents) is not None]
+    last = intents.get(ours[-1].client_order_id or "") if ours else None
+    if not theirs or last is None or not _unforeseen(last, role, ours, theirs, intents):
+        return None
+    return LegEvidence(
+        role,
+        cause_of(theirs[-1], intents) or LegCause.BY_HAND,
+        before=sum((fill.quantity for fill in theirs), ZERO),
+        at=theirs[-1].at,
+        price=average_price(theirs),
+        realized=sum((fill.realized_pnl for fill in theirs), ZERO),
+    )
+
+
+def _unforeseen(
+    last: OrderIntent, role: LegRole, fills: Sequence[Fill], theirs: Sequence[Fill], intents: Intents
+) -> bool:
+    """The operation found less than it was to close, or began before the other hand's trade could be seen."""
+    closing = [i for i in intents.values() if i.operation_id == last.operation_id and i.reduce_only]
+    if {intent.leg for intent in closing} != set(LegRole):
+        return False
+    first = next(intent for intent in closing if intent.leg is role)
+    of_leg = {intent.client_order_id for intent in closing if intent.leg is role}
+    closed = sum((fill.quantity for fill in fills if fill.client_order_id in of_leg), ZERO)
+    return closed < first.quantity or theirs[-1].at >= first.created_at - UNSEEN_FOR
+
+
+def _since_opened(fills: Sequence[Fill]) -> list[Fill]:
+    """The closing fills at the end of the history."""
+    return list(takewhile(lambda fill: not fill.opens, reversed(fills)))[::-1]
+
+
 def _one_of_two(fill: Fill, intents: Intents) -> bool:
     intent = intents.get(fill.client_order_id or "")
     return intent is not None and intent.purpose is Purpose.CLOSE_AT_PRICE
@@ -93,10 +133,16 @@ def lost_role(hedge: Hedge, view: AccountView) -> LegRole | None:
     return empty[0] if len(empty) == 1 else None
 
 
-def lost_leg(hedge: Hedge, role: LegRole, fills: Sequence[Fill], intents: Intents) -> LegEvidence | None:
-    """A leg that the ledger still holds and the venue does not: nothing has told yet where it went."""
+def lost_leg(
+    hedge: Hedge, role: LegRole, fills: Sequence[Fill], intents: Intents, *, busy: bool = False
+) -> LegEvidence | None:
+    """A leg that the ledger still holds and the venue does not: nothing has told yet where it went.
+
+    ``busy``: an operation still trades the pair, and may close what is left.
+    """
     if hedge.leg(role).quantity == 0:
-        return end_of_leg(hedge, role, fills, intents)
+        end = end_of_leg(hedge, role, fills, intents)
+        return end if end is not None or busy else cut_short(hedge, role, fills, intents)
     return LegEvidence(role, LegCause.UNEXPLAINED, before=hedge.leg(role).quantity)
 
 

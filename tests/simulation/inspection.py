@@ -521,12 +521,8 @@ class Inspection:
         assert not again, f"{again[0]} was told {told[again[0]]} times"
 
     def _may_stay_untold(self, place: Place) -> bool:
-        """Known gaps: what an operation saw dies with it, and its own last fill hides what a hand did."""
-        traded = any(
-            allowed.closed and (account, symbol) == place
-            for (account, symbol, _), allowed in self._allowed.items()
-        )
-        return place in self.disturbed and (traded or self._world.lives > 1)
+        """A known gap: what an operation saw dies with it."""
+        return place in self.disturbed and self._world.lives > 1
 
     def _seen_since(self, naked: _Naked) -> float:
         """Since somebody could see it: the last start, the last reading that failed."""
