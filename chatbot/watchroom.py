@@ -81,7 +81,7 @@ def open_watch_room(
         clock=clock,
         streamed=lambda account: streaming.streamed(account),  # noqa: PLW0108 (likewise)
         room=streams.room,
-        busy=locks.busy,
+        busy=lambda account_id: locks.busy(account_id) or bookkeeper.resting.waiting(account_id),
         prices=lambda venue: streaming.prices(venue),  # noqa: PLW0108 (likewise)
     )
     streaming = StreamService(streams, clock, wake=pacer.wake, concern=pacer.concern, sight=watching.sight)

@@ -21,6 +21,7 @@ from chatbot.domain.risk import (
     LockEaten,
     MarginHigh,
     OnMarket,
+    OrderGone,
     OrderUnknown,
     PriceReached,
     RateNews,
@@ -50,6 +51,7 @@ from handlers.buttons import Buttons, fits
 from handlers.change_cards import leg_changed
 from handlers.look import Look
 from handlers.market_cards import calm_rate, price_reached, rate_news
+from handlers.stop_cards import order_gone
 from handlers.text import (
     amount_of,
     day,
@@ -129,6 +131,8 @@ def _wrong(alert: Alert, look: Look) -> Words:
             return _lock_eaten(figures, look)
         case LegChanged() as figures:
             return leg_changed(alert.kind, figures)
+        case OrderGone() as figures:
+            return order_gone(figures)
         case RateNews() as figures:
             return rate_news(alert.kind, figures)
         case PriceReached() as figures:

@@ -15,6 +15,7 @@ KIND_WORDS = {
     AlertKind.LOST: "a leg is gone",
     AlertKind.STOPPED: "a leg was closed by its stop",
     AlertKind.SHRUNK: "a leg has shrunk",
+    AlertKind.UNPROTECTED: "a stop is gone",
     AlertKind.GROWN: "a leg has grown",
     AlertKind.LIQUIDATION: "liquidation is near",
     AlertKind.MARGIN: "margin ratio is high",

@@ -31,7 +31,9 @@ EVERYTHING = "*"
 # Before a snooze's key: it holds critical alerts too.
 EVEN_CRITICAL = "!"
 
-NEVER_HELD = frozenset({AlertKind.NAKED, AlertKind.LOST, AlertKind.STOPPED, AlertKind.SHRUNK})
+NEVER_HELD = frozenset(
+    {AlertKind.NAKED, AlertKind.LOST, AlertKind.STOPPED, AlertKind.SHRUNK, AlertKind.UNPROTECTED}
+)
 # Their end is no news: the user made it, or it is the end of what was announced.
 CLEARED_SILENTLY = frozenset({AlertKind.LOST, AlertKind.STOPPED, AlertKind.FUNDING, AlertKind.PRICE})
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from chatbot.domain.ending import Ending
 from chatbot.domain.hedge import HedgeId
 from chatbot.domain.instrument import Instrument, PositionSide, Symbol
+from chatbot.domain.intent import Purpose
 from chatbot.domain.quote import FundingOutlook, LegLiquidation
 from chatbot.domain.wording import market_name
 
@@ -24,6 +25,7 @@ class AlertKind(StrEnum):
     LOST = "lost"
     STOPPED = "stopped"
     SHRUNK = "shrunk"
+    UNPROTECTED = "unprotected"
     LIQUIDATION = "liquidation"
     MARGIN = "margin"
     FROZEN = "frozen"
@@ -47,6 +49,7 @@ ALWAYS_ON = frozenset(
         AlertKind.LOST,
         AlertKind.STOPPED,
         AlertKind.SHRUNK,
+        AlertKind.UNPROTECTED,
         AlertKind.FROZEN,
         AlertKind.UNKNOWN,
     }
@@ -54,7 +57,14 @@ ALWAYS_ON = frozenset(
 
 
 HAPPENED_ONCE = frozenset(
-    {AlertKind.LOST, AlertKind.STOPPED, AlertKind.SHRUNK, AlertKind.GROWN, AlertKind.PRICE}
+    {
+        AlertKind.LOST,
+        AlertKind.STOPPED,
+        AlertKind.SHRUNK,
+        AlertKind.UNPROTECTED,
+        AlertKind.GROWN,
+        AlertKind.PRICE,
+    }
 )
 
 
@@ -83,6 +93,14 @@ class LegCause(StrEnum):
     STOPPED = "stopped"
     BY_HAND = "by_hand"
     UNEXPLAINED = "unexplained"
+
+
+class OrderEnd(StrEnum):
+    """How an order that rested on the exchange ended without us; the journal's reason as well."""
+
+    CANCELED = "canceled on the exchange, not by me"
+    EXPIRED = "expired on the exchange"
+    FORGOTTEN = "the exchange no longer knows it"
 
 
 # --- figures ------------------------------------------------------------------------------------
@@ -162,6 +180,24 @@ class LegChanged(OnMarket):
     frozen: bool = False
     ended: Ending | None = None  # of the whole hedge, once nothing of it is left
     other: LegEnd | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderGone(OnMarket):
+    """A stop or closing order of ours that does not rest on the exchange any more.
+
+    ``share`` of the leg that it was to close. ``alone``: nothing hedges the leg. ``still``: another of its
+    kind guards the leg at that price. ``twin``: the leg whose closing order at the same price still stands.
+    """
+
+    side: PositionSide
+    purpose: Purpose
+    price: Decimal
+    end: OrderEnd
+    share: Decimal
+    alone: bool = False
+    still: Decimal | None = None
+    twin: PositionSide | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,6 +319,7 @@ Figures = (
     LiquidationNear
     | MarginHigh
     | LegChanged
+    | OrderGone
     | LegNaked
     | Unequal
     | FundingSoon

@@ -50,7 +50,7 @@ class LegEvidence:
 
     ``one_of_two``: a close of both legs at a price, of which this leg has fired. ``slippage`` between the
     legs of a hedge that was closed as a pair. ``other``: how the other leg of it had gone, ``together`` with
-    this one if that is news, too.
+    this one if that is news, too. ``made_good``: what else happened to the leg has left it as it was.
     """
 
     role: LegRole
@@ -64,6 +64,7 @@ class LegEvidence:
     slippage: Decimal | None = None
     other: LegEvidence | None = None
     together: bool = False
+    made_good: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from itertools import groupby
 
 from chatbot.domain.account import AccountView
 from chatbot.domain.hedge import AccountId, Hedge, HedgeId, HedgeStatus, LegRole
@@ -27,6 +28,7 @@ from chatbot.domain.ledger import (
 )
 from chatbot.domain.order import Fill, FillCause, OrderReport
 from chatbot.domain.shards import shard_of_account
+from chatbot.domain.unprotected import GoneOrder
 from chatbot.errors import Busy, Conflict, InvariantBroken, NotFound, VenueError
 from chatbot.log import about
 from chatbot.ports import (
@@ -44,6 +46,7 @@ from chatbot.ports import (
 from chatbot.services.late_fills import CLOCKS_DIFFER, LateFills
 from chatbot.services.locks import AccountLocks
 from chatbot.services.recovery import attempt
+from chatbot.services.resting import RestingOrders
 from chatbot.services.waiting import FROM_A_COPY
 
 log = logging.getLogger(__name__)
@@ -72,7 +75,8 @@ _CAUSES = {
 class LegChange:
     """A leg that changed without an operation of ours. ``price``, ``realized``: ``None`` when unexplained.
 
-    ``late``: told after it had been taken over at the venue's word.
+    ``late``: told after it had been taken over at the venue's word. ``made_good``: what else happened to
+    the leg has left it as it was.
     """
 
     hedge: Hedge  # after the change
@@ -84,13 +88,15 @@ class LegChange:
     price: Decimal | None = None
     realized: Decimal | None = None
     late: bool = False
+    made_good: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Books:
     """The live hedges of one account after booking, all equal to the venue, in flight, or frozen.
 
-    ``unread``: why the history of one of them could not be read; it is as it was.
+    ``unread``: why the history of one of them could not be read; it is as it was. ``gone``: resting orders
+    that ended without us, until they are told.
     """
 
     account: Account
@@ -99,6 +105,7 @@ class Books:
     changes: tuple[LegChange, ...]
     busy: bool = False
     unread: VenueError | None = None
+    gone: tuple[GoneOrder, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +117,7 @@ class _Page:
     fills: tuple[BookedFill, ...] = ()
     funding: tuple[BookedFunding, ...] = ()
     touched: tuple[OrderIntent, ...] = ()
-    causes: Mapping[LegRole, ChangeCause] = field(default_factory=dict)
+    causes: tuple[ChangeCause, ...] = ()  # of each fill
     fits: bool = True  # False: the venue's history cannot have happened to this ledger
 
     @property
@@ -122,7 +129,7 @@ class _Page:
             self,
             hedge=replace(hedge, fills_seen_at=max(booked.fill.at, hedge.fills_seen_at or booked.fill.at)),
             fills=(*self.fills, booked),
-            causes={**self.causes, booked.leg: cause},
+            causes=(*self.causes, cause),
         )
 
 
@@ -141,6 +148,7 @@ class Bookkeeper:
         self._untold: dict[AccountId, list[LegChange]] = {}
         self._unexplained: dict[HedgeId, datetime] = {}
         self._late = LateFills(store, venues, clock)
+        self.resting = RestingOrders(store, venues, clock)
         self._failing: dict[HedgeId, datetime] = {}  # since when
         self._unread: dict[HedgeId, VenueError] = {}
 
@@ -148,6 +156,7 @@ class Bookkeeper:
         """Another process keeps their books now."""
         for account_id in [each for each in self._untold if shard_of_account(each) in shards]:
             del self._untold[account_id]
+        self.resting.forget(shards)
         self._unexplained.clear()  # who waits is only waited for a little longer
 
     @property
@@ -207,18 +216,24 @@ class Bookkeeper:
             booked, changed = await self.try_to_settle(account, hedge, seen.view)
             hedges.append(booked)
             changes.extend(changed)
+        open_still = [hedge for hedge in hedges if hedge.live]
+        for hedge in await self.resting.compare(account, open_still, seen.view):
+            booked, changed = await self.try_to_settle(account, hedge, seen.view, filled=True)
+            hedges[hedges.index(hedge)] = booked
+            changes.extend(changed)
         live = tuple(hedge for hedge in hedges if hedge.live)
         changes += await self._priced_since_closed(account, seen.view)
         self._untold.pop(account.id, None)  # not before: a venue that fails on the way loses nothing
         unread = next((self._unread[h.id] for h in live if h.id in self._unread), None)
-        return Books(account, seen.view, live, tuple(changes), unread=unread)
+        gone = self.resting.untold(account.id)
+        return Books(account, seen.view, live, tuple(changes), unread=unread, gone=gone)
 
     async def try_to_settle(
-        self, account: Account, hedge: Hedge, view: AccountView
+        self, account: Account, hedge: Hedge, view: AccountView, *, filled: bool = False
     ) -> tuple[Hedge, tuple[LegChange, ...]]:
         """As ``settle``; what fails fails for this hedge alone, and freezes it where it goes on failing."""
         hedge, _ = await self._price_late(account, hedge, view)
-        settled = await attempt(self.settle(account, hedge, view))
+        settled = await attempt(self.settle(account, hedge, view, filled=filled))
         if isinstance(settled, Exception):
             return await self._after_failure(hedge, view, settled), ()
         self._forget_failure(hedge.id)
@@ -273,21 +288,24 @@ class Bookkeeper:
         self._unread.pop(hedge_id, None)
 
     async def settle(
-        self, account: Account, hedge: Hedge, view: AccountView
+        self, account: Account, hedge: Hedge, view: AccountView, *, filled: bool = False
     ) -> tuple[Hedge, tuple[LegChange, ...]]:
         """Booked, and closed where nothing is left of it; for when no operation works on it."""
         with about(hedge=hedge.id):
-            booked, changes = await self.book(account, hedge, view)
+            booked, changes = await self.book(account, hedge, view, filled=filled)
             return await self._settle_flat(account, booked, view), changes
 
     async def book(
-        self, account: Account, hedge: Hedge, view: AccountView
+        self, account: Account, hedge: Hedge, view: AccountView, *, filled: bool = False
     ) -> tuple[Hedge, tuple[LegChange, ...]]:
-        """One hedge, under the account's lock. The hedge comes back as stored."""
+        """One hedge, under the account's lock. The hedge comes back as stored.
+
+        ``filled``: an order of it has, although the legs agree: something else has made up for it.
+        """
         venue = self._venues.of(account)
         page = await self._book_funding(_Page(hedge, {}), view, venue)
-        if differences(page.hedge, view) or hedge.status is HedgeStatus.FROZEN:
-            page = await self._book_what_fits(page, view, venue)
+        if filled or differences(page.hedge, view) or hedge.status is HedgeStatus.FROZEN:
+            page = await self._book_what_fits(page, view, venue, filled=filled)
         settled = await self._with_ends(self._judge(page, view), hedge)
         if settled.hedge == hedge and settled.empty:
             return hedge, ()
@@ -308,11 +326,11 @@ class Bookkeeper:
             page = replace(page, hedge=hedge, funding=(*page.funding, booked))
         return page
 
-    async def _book_what_fits(self, page: _Page, view: AccountView, venue: Venue) -> _Page:
+    async def _book_what_fits(self, page: _Page, view: AccountView, venue: Venue, *, filled: bool) -> _Page:
         """A history that cannot have happened to this leg explains nothing: the difference stays."""
         try:
             told = await self._book_history(page, venue, page.hedge.fills_seen_at or page.hedge.opened_at)
-            if differences(told.hedge, view):
+            if filled or differences(told.hedge, view):
                 told = await self._book_fired_stops(told, venue)
             return await self._book_overlooked(told, view, venue) if differences(told.hedge, view) else told
         except InvariantBroken as error:
@@ -602,7 +620,8 @@ def _changes(before: Hedge, after: Hedge, page: _Page, view: AccountView) -> tup
             )
             for role in differences(after, view)
         )
-    return tuple(_change(before, after, page, role, cause) for role, cause in page.causes.items())
+    roles = dict.fromkeys(row.leg for row in page.fills)
+    return tuple(change for role in roles for change in _changes_of(role, before, after, page))
 
 
 def _late_change(hedge: Hedge, role: LegRole, rows: Sequence[BookedFill]) -> LegChange:
@@ -611,9 +630,19 @@ def _late_change(hedge: Hedge, role: LegRole, rows: Sequence[BookedFill]) -> Leg
     return replace(change, before=sum((f.quantity for f in fills), ZERO), after=ZERO, late=True)
 
 
-def _change(before: Hedge, after: Hedge, page: _Page, role: LegRole, cause: ChangeCause) -> LegChange:
-    fills = [row.fill for row in page.fills if row.leg is role]
-    return replace(_change_by(fills, after, role, cause), before=before.leg(role).quantity)
+def _changes_of(role: LegRole, before: Hedge, after: Hedge, page: _Page) -> Iterator[LegChange]:
+    """One, by what came last; each by itself where they have made up for each other."""
+    told = zip(page.fills, page.causes, strict=True)
+    fills = [(row.fill, cause) for row, cause in told if row.leg is role]
+    held = before.leg(role).quantity
+    if held != after.leg(role).quantity:
+        yield replace(_change_by([fill for fill, _ in fills], after, role, fills[-1][1]), before=held)
+        return
+    for (cause, _), run in groupby(fills, key=lambda each: (each[1], each[0].opens)):
+        part = [fill for fill, _ in run]
+        then = held + sum((fill.signed_change for fill in part), ZERO)
+        yield replace(_change_by(part, after, role, cause), before=held, after=then, made_good=True)
+        held = then
 
 
 def _change_by(fills: Sequence[Fill], after: Hedge, role: LegRole, cause: ChangeCause) -> LegChange:

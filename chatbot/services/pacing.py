@@ -43,7 +43,8 @@ def _urgency(rank: _Rank) -> tuple[bool, float, float]:
 class Pacer:
     """``streamed``: whether an account's exchange tells by itself now. ``room``: whether one can be asked.
 
-    ``busy``: whether orders of ours are on their way on an account. ``prices``: the newest that are known.
+    ``busy``: whether orders of ours are on their way on an account, or missed there. ``prices``: the newest
+    that are known.
     """
 
     def __init__(

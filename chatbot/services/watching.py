@@ -36,10 +36,21 @@ from chatbot.domain.hedge import AccountId, Hedge, HedgeId, HedgeStatus, LegRole
 from chatbot.domain.instrument import ZERO, Symbol
 from chatbot.domain.operation import Operation
 from chatbot.domain.order import Fill
-from chatbot.domain.risk import ALWAYS_ON, Alert, AlertKind, AlertPhase, Finding, Gravity, LegCause, Silence
+from chatbot.domain.risk import (
+    ALWAYS_ON,
+    Alert,
+    AlertKind,
+    AlertPhase,
+    Finding,
+    Gravity,
+    LegCause,
+    LegChanged,
+    Silence,
+)
 from chatbot.domain.scene import LegEvidence, Scene, Watched, account_suffix
 from chatbot.domain.shards import shard_of, shard_of_account
 from chatbot.domain.sight import Sight, sight_of, stream_finding
+from chatbot.domain.unprotected import unprotected_alert
 from chatbot.errors import BadCredentials, LeaseLost, MissingPermission, RateLimited, VenueError
 from chatbot.log import about
 from chatbot.ports import Account, AlertEpisode, Changes, Clock, Presenter, Store, User, Venues
@@ -197,6 +208,7 @@ class WatchService:
         traded = {operation.hedge_id for operation in (*begun, *running)}
         told = await self._tell(user, await self._judge(user, books, running, traded, before))
         self._strangers.done(account.id)
+        self._bookkeeper.resting.told(account.id, books.gone)
         self._live[account.id] = frozenset(hedge.id for hedge in books.hedges)
         if books.unread is None:
             self._down_since.pop(account.id, None)
@@ -221,7 +233,8 @@ class WatchService:
         heard = self._heard(books)
         streaming = stream_finding(books.account.id, books.account.venue, self._unstreamed(books.account))
         findings = (*find(scene, limits), heard, streaming)
-        told_otherwise = {f"#{alert.number}:{AlertKind.IMBALANCE}" for alert in happened}
+        moved = (alert for alert in happened if isinstance(alert.figures, LegChanged))
+        told_otherwise = {f"#{alert.number}:{AlertKind.IMBALANCE}" for alert in moved}
         episodes = await self._episodes(user, books)
         told = self._step(user, findings, episodes, told_otherwise=told_otherwise)
         return _telling(told, happened)
@@ -349,9 +362,12 @@ class WatchService:
         moves = [await self._move(scene, change, books) for change in moved]
         moves = [alert for alert in moves if alert is not None and alert.number not in told]
         forced = [_forced(scene, each) for each in await self._strangers.forced(books)]
+        gone = _unprotected(scene, books)
         off = user.preferences.alerts.disabled
         return [
-            alert for alert in (*ends, *moves, *forced) if alert is not None and not _switched_off(alert, off)
+            alert
+            for alert in (*ends, *moves, *forced, *gone)
+            if alert is not None and not _switched_off(alert, off)
         ]
 
     async def _move(self, scene: Scene, change: LegChange, books: Books) -> Alert | None:
@@ -498,7 +514,14 @@ def _evidence(change: LegChange) -> LegEvidence:
         price=change.price,
         realized=change.realized,
         one_of_two=at_price,
+        made_good=change.made_good,
     )
+
+
+def _unprotected(scene: Scene, books: Books) -> list[Alert | None]:
+    live = {hedge.id: hedge for hedge in books.hedges}
+    known = [(live.get(each.intent.hedge_id), each) for each in books.gone]
+    return [unprotected_alert(scene, hedge, each) for hedge, each in known if hedge is not None]
 
 
 def _forced(scene: Scene, close: ForcedClose) -> Alert:
