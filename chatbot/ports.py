@@ -444,6 +444,12 @@ class PaperDesk(Protocol):
         """
         ...
 
+    async def cancel_elsewhere(
+        self, account: AccountId, symbol: Symbol, side: PositionSide | None = None, *, reference: str
+    ) -> tuple[OrderReport, ...]:
+        """What rests on the market, or on one side of it, taken back in the exchange's own app."""
+        ...
+
 
 # --- people -------------------------------------------------------------------------------------
 

@@ -128,11 +128,12 @@ COMMANDS: tuple[Command, ...] = (
         "/paper",
         "the simulated account: balance, deposit, start over",
         "/paper [balance|deposit AMOUNT|reset|mode hedge|one-way|"
-        "elsewhere SYMBOL long|short QUANTITY [close]]",
+        "elsewhere SYMBOL long|short QUANTITY [close]|cancel SYMBOL [long|short]]",
         "/paper deposit 500",
         paper,
         private=True,
-        more="`elsewhere` trades on the simulated exchange behind the bot's back, to see how it reacts.",
+        more="`elsewhere` trades on the simulated exchange behind the bot's back, `cancel` takes back what "
+        "rests there: to see how it reacts.",
     ),
     Command(
         "/adopt",

@@ -9,16 +9,16 @@ from chatbot.chat import Reply, Severity, Text
 from chatbot.domain.account import Balance
 from chatbot.domain.instrument import ContractKind, Instrument, PositionMode
 from chatbot.domain.quote import Size, SizeUnit
-from chatbot.errors import BadArgument, NotConnected
+from chatbot.errors import BadArgument, NotConnected, NotFound
 from chatbot.ports import Account
 from chatbot.services.people import PAPER
 from handlers.arguments import Arguments, positive_of
 from handlers.context import Call
 from handlers.modes import MEANINGS, NAMES, SWITCH, mode_of
-from handlers.text import amount_on, echo, sum_of_money
+from handlers.text import amount_on, echo, short_name, sum_of_money
 
 MAX_DEPOSIT = Decimal(1_000_000)
-NEEDED = "deposit, reset, mode, elsewhere"
+NEEDED = "deposit, reset, mode, elsewhere, cancel"
 
 
 async def paper(call: Call) -> Reply:
@@ -41,6 +41,8 @@ async def paper(call: Call) -> Reply:
             return await _mode(call, rest)
         case "elsewhere":
             return await _elsewhere(call, account, rest)
+        case "cancel":
+            return await _cancel(call, account, rest)
     raise BadArgument(f"`{echo(word)}` is nothing I can do with the paper account: {NEEDED}.")
 
 
@@ -103,6 +105,24 @@ async def _elsewhere(call: Call, account: Account, words: tuple[str, ...]) -> Re
     done = f"{'Closed' if closes else 'Opened'} {side} {amount_on(size.value, instruments[symbol])}"
     return Reply(
         blocks=(Text(f"✅ {done} behind the bot's back. /status finds it."),),
+        buttons=((call.button("Status", "/status"),),),
+        severity=Severity.SUCCESS,
+    )
+
+
+async def _cancel(call: Call, account: Account, words: tuple[str, ...]) -> Reply:
+    """``cancel BTC [long|short]``: as if what rests there were canceled in the exchange's own app."""
+    arguments = Arguments(words, await call.services.hedging.instruments(call.user))
+    side, symbol = arguments.side(), arguments.symbol()
+    arguments.done()
+    if symbol is None:
+        raise BadArgument("I need the market whose orders go.", example="/paper cancel BTC")
+    canceled = await call.services.paper.cancel_elsewhere(account.id, symbol, side, reference=call.request.id)
+    if not canceled:
+        raise NotFound(f"Nothing rests on {short_name(symbol)}{'' if side is None else f' {side}'}.")
+    count = f"{len(canceled)} order{'s' if len(canceled) > 1 else ''}"
+    return Reply(
+        blocks=(Text(f"✅ Canceled {count} behind the bot's back. It notices within seconds."),),
         buttons=((call.button("Status", "/status"),),),
         severity=Severity.SUCCESS,
     )

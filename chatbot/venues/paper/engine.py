@@ -335,6 +335,21 @@ class Engine:
         desk.note_reference(self._floor, account, reference, {})
         self._save()
 
+    def cancel_elsewhere(
+        self, account_id: AccountId, symbol: Symbol, side: PositionSide | None, reference: str
+    ) -> tuple[OrderReport, ...]:
+        self.advance()
+        if self._state.knows_reference(account_id, reference):
+            return ()
+        account = self._account(account_id)
+        here = [each for each in account.orders.values() if each.report.symbol == symbol]
+        resting = [each for each in here if side in (None, each.report.position_side)]
+        for order in resting:
+            self._floor.end_order(account, order, OrderStatus.CANCELED, CANCELED_BY_USER)
+        desk.note_reference(self._floor, account, reference, {})
+        self._save()
+        return tuple(order.report for order in resting)
+
 
 def _same_market(feed: PriceFeed, resumed: Progress | None) -> None:
     if resumed is not None and resumed.feed != feed.name:

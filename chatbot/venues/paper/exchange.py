@@ -9,6 +9,7 @@ from pathlib import Path
 from chatbot.domain.account import Balance
 from chatbot.domain.hedge import AccountId
 from chatbot.domain.instrument import PositionSide, Symbol
+from chatbot.domain.order import OrderReport
 from chatbot.errors import SettingsError, StorageError
 from chatbot.ports import Clock
 from chatbot.venues.feeds import PriceFeed
@@ -97,3 +98,8 @@ class PaperExchange:
     ) -> None:
         wish = Wish(symbol, side, quantity, opens, self._clock.now())
         self._engine.trade_elsewhere(account, wish, reference)
+
+    async def cancel_elsewhere(
+        self, account: AccountId, symbol: Symbol, side: PositionSide | None = None, *, reference: str
+    ) -> tuple[OrderReport, ...]:
+        return self._engine.cancel_elsewhere(account, symbol, side, reference)

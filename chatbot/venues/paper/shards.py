@@ -15,6 +15,7 @@ from pathlib import Path
 from chatbot.domain.account import Balance
 from chatbot.domain.hedge import AccountId
 from chatbot.domain.instrument import PositionSide, Symbol
+from chatbot.domain.order import OrderReport
 from chatbot.domain.shards import shard_of_account
 from chatbot.errors import LeaseLost, StorageError
 from chatbot.ports import Clock, Leases
@@ -95,6 +96,11 @@ class PaperShards:
         await self._of(account).trade_elsewhere(
             account, symbol, side, quantity, opens=opens, reference=reference
         )
+
+    async def cancel_elsewhere(
+        self, account: AccountId, symbol: Symbol, side: PositionSide | None = None, *, reference: str
+    ) -> tuple[OrderReport, ...]:
+        return await self._of(account).cancel_elsewhere(account, symbol, side, reference=reference)
 
     # --- opening --------------------------------------------------------------------------------
 
