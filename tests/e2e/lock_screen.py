@@ -91,6 +91,12 @@ class LockScreen:
             self.account.id, symbol, side, Decimal(quantity), opens=opens, reference=f"hand:{self._hands}"
         )
 
+    async def canceled_elsewhere(self, symbol: Symbol = ETH, side: PositionSide | None = None) -> None:
+        self._hands += 1
+        assert await self.bot.exchange.cancel_elsewhere(
+            self.account.id, symbol, side, reference=f"hand:{self._hands}"
+        )
+
     @property
     def door(self) -> PaperVenue:
         """The bot's way to the exchange."""

@@ -308,6 +308,45 @@ async def test_what_grew_is_told_and_hedged_from_the_lock_screen(screen: LockScr
     assert await screen.holds() == {"ETH long": "1.4", "ETH short": "1.4"}
 
 
+@story(AlertKind.UNPROTECTED)
+async def test_a_stop_that_is_canceled_on_the_exchange_is_told_and_set_again(screen: LockScreen) -> None:
+    await screen.lock(leverage="4")
+    await screen.does("/adjust #1 sl 1950", "the stops of the long are changed")
+    began = screen.now
+    await screen.canceled_elsewhere()
+
+    gone = only(await screen.passes(60))
+
+    assert gone.text == (
+        "⚠️ #1 ETH: the stop-loss of the long leg at 1,950.00 is gone\n"
+        "It was canceled on the exchange, not by me. The long leg has no stop-loss any more."
+    )
+    assert gone.at - began <= 10 + LOOK  # a reading may be as old as that
+    assert gone.labels == ["Set it again", "Status", "Settings"]
+    await screen.leads(gone, "Status", "stops: none")
+    quote = await screen.leads(gone, "Set it again", "stop-loss")
+    assert (await screen.view()).open_orders == ()
+    await screen.confirms(quote, "On the exchange: stop-loss at 1,950.00.")
+    assert await screen.passes(60) == []
+
+
+@story(AlertKind.UNPROTECTED)
+async def test_of_two_closing_orders_one_is_canceled_and_both_are_set_again(screen: LockScreen) -> None:
+    await screen.lock(leverage="4")
+    await screen.does("/close #1 at 2200", "2,200.00", button="At 2,200.00")
+    await screen.canceled_elsewhere(side=SHORT)
+
+    gone = only(await screen.passes(60))
+
+    assert heads([gone]) == ["🛑 #1 ETH: the closing order of the short leg at 2,200.00 is gone"]
+    assert "That of the long leg still stands" in gone.text
+    quote = await screen.leads(gone, "Set it again", "It replaces the closing order at 2,200.00.")
+    await screen.confirms(quote, "2,200.00", button="At 2,200.00")
+    resting = (await screen.view()).open_orders
+    assert sorted(order.position_side for order in resting) == [LONG, SHORT]
+    assert await screen.passes(60) == []
+
+
 @story(AlertKind.IMBALANCE)
 async def test_legs_that_differ_are_told_and_made_equal_from_the_lock_screen(screen: LockScreen) -> None:
     """What was booked by a command is no news of a leg, and still an imbalance."""

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from chatbot.chat import AsOf, ChatRef, Platform, Reply, Severity, Table, Text, UserRef
 from chatbot.domain.ending import Ending
 from chatbot.domain.hedge import UserId
+from chatbot.domain.intent import Purpose
 from chatbot.domain.quote import FundingOutlook, LegLiquidation, LiquidationSource
 from chatbot.domain.risk import (
     Alert,
@@ -30,6 +31,8 @@ from chatbot.domain.risk import (
     MarginHigh,
     NakedLeg,
     OnMarket,
+    OrderEnd,
+    OrderGone,
     OrderUnknown,
     StreamLost,
     TargetReached,
@@ -73,6 +76,15 @@ LOST = LegChanged(
     realized=D("-216.6"),
     at=NOW,
     naked=NAKED,
+)
+GONE_STOP = OrderGone(
+    instrument=ETH_USDT,
+    number=3,
+    side=LONG,
+    purpose=Purpose.STOP_LOSS,
+    price=D("1950.00"),
+    end=OrderEnd.CANCELED,
+    share=D(1),
 )
 FUNDING = FundingSoon(
     instrument=ETH_USDT,
@@ -450,6 +462,39 @@ def test_what_is_over_is_told_in_one_line_without_buttons(
     assert reply.severity is Severity.SUCCESS
 
 
+# --- orders that are gone -----------------------------------------------------------------------
+
+
+def test_an_order_that_expired_says_so_and_names_what_still_stands() -> None:
+    expired = replace(GONE_STOP, end=OrderEnd.EXPIRED, still=D("1900.00"))
+
+    assert text_of(card(AlertKind.UNPROTECTED, expired, gravity=Gravity.WARNING)) == (
+        "⚠️ **#3 ETH: the stop-loss of the long leg at 1,950.00 is gone**\n"
+        "It expired on the exchange. Another stop-loss at 1,900.00 still stands."
+    )
+
+
+def test_an_order_that_nobody_knows_any_more_is_not_said_to_be_canceled() -> None:
+    text = text_of(card(AlertKind.UNPROTECTED, replace(GONE_STOP, end=OrderEnd.FORGOTTEN)))
+
+    assert "The exchange no longer knows it and tells of no fill. The long leg has no stop-loss" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "command"),
+    [
+        ({}, "/adjust #3 long sl 1950"),
+        ({"purpose": Purpose.TAKE_PROFIT, "price": D("2000.50")}, "/adjust #3 long tp 2000.5"),
+        ({"purpose": Purpose.CLOSE_AT_PRICE}, "/close #3 at 1950"),
+        ({"purpose": Purpose.CLOSE_AT_PRICE, "share": D("0.123456")}, "/close #3 12.35% at 1950"),
+    ],
+)
+def test_setting_it_again_types_the_command_that_would(changes: dict[str, object], command: str) -> None:
+    gone = replace(GONE_STOP, **changes)
+
+    assert commands(card(AlertKind.UNPROTECTED, gone))["Set it again"] == command
+
+
 # --- anything -----------------------------------------------------------------------------------
 
 amounts = st.decimals(min_value=D("1e-8"), max_value=D("1e12"), places=8)
@@ -458,6 +503,8 @@ EVERY = (
     (AlertKind.LOST, LOST),
     (AlertKind.STOPPED, LOST),
     (AlertKind.SHRUNK, replace(LOST, after=D("0.5"))),
+    (AlertKind.UNPROTECTED, GONE_STOP),
+    (AlertKind.UNPROTECTED, replace(GONE_STOP, purpose=Purpose.CLOSE_AT_PRICE, share=D("0.123456"))),
     (AlertKind.GROWN, replace(LOST, after=D("1.5"))),
     (AlertKind.NAKED, UNHEDGED),
     (AlertKind.IMBALANCE, UNEQUAL),
