@@ -17,12 +17,15 @@ from chatbot.domain.intent import IntentStatus, OrderIntent, Purpose, purpose_of
 from chatbot.domain.operation import Operation, OperationKind, OperationStatus
 from chatbot.domain.order import Fill, OrderRequest
 from chatbot.domain.quote import LegAction
+from chatbot.domain.risk import AlertKind, OrderEnd
+from chatbot.domain.unprotected import gone_without_us
 from chatbot.ports import Changes
 from chatbot.services.topping_up import NOT_TOLD
 from chatbot.storage.codec import dump, instant_text, load
 from tests.properties import rules
 from tests.simulation.exchange import Holder
 from tests.simulation.loop import at_once
+from tests.simulation.weather import ONE_HOUR
 
 if TYPE_CHECKING:
     from tests.simulation.stages import Wish
@@ -49,7 +52,7 @@ _OWED_TO = """SELECT id, dedupe_key, priority, reply, state, not_before, topic F
     WHERE chat = ? AND state IN ('pending', 'superseded') ORDER BY state, priority, id"""
 _LEGS = """SELECT hedges.id, account_id, symbol, status, number, side, quantity, role FROM hedges JOIN legs
     ON legs.hedge_id = hedges.id WHERE status <> 'closed'"""
-_RESTING = """SELECT client_order_id, intents.account_id, intents.symbol FROM intents
+_RESTING = """SELECT client_order_id, intents.account_id FROM intents
     JOIN hedges ON hedges.id = hedge_id WHERE intents.status = 'open' AND hedges.status = 'open'"""
 # What was over before anybody heard of it is not told; all else is.
 _DROPPED = """SELECT dedupe_key FROM outbox WHERE state = 'abandoned'
@@ -88,6 +91,7 @@ class Inspection:
         self.making = False  # of a stage: what is done there was asked for
         self.disturbed: set[Place] = set()
         self.harmed = False  # by a hand, a liquidation or a price, so that the plan cannot come true
+        self.dropped: set[str] = set()  # resting orders that ended, and not by us
         self._arrived: Counter[str] = Counter()
         self._allowed: dict[LegPlace, _Allowance] = defaultdict(_Allowance)
         self._started: dict[str, set[str]] = defaultdict(set)
@@ -269,10 +273,12 @@ class Inspection:
     def _vanished(self) -> bool:
         """An order that the journal has resting does not rest (any more)."""
         resting = self._disk.rows(_RESTING)
-        return any(
-            order not in self._holder(account).resting and (account, symbol) not in self.disturbed
-            for order, account, symbol in resting
-        )
+        hidden = self._for_an_hour()
+        return not hidden and any(order not in self._holder(account).resting for order, account in resting)
+
+    def _for_an_hour(self) -> bool:
+        """Nobody can tell so soon what became of an order."""
+        return self._world.weather.climate.order_lag >= ONE_HOUR
 
     def _agrees(
         self, _id: str, account: str, symbol: str, status: str, number: int, side: str, held: str, role: str
@@ -345,6 +351,7 @@ class Inspection:
         rules.require_no_orphans(holder.open_orders(), hedges, kept)
         rules.require_fills_are_booked(hedges, [i for i in kept if "told by" not in i.reason], holder.fills)
         rules.require_promised_stops(hedges, operations, intents)
+        self._ends_were_told(holder, hedges, intents)
         ours = [o for o in operations if o.id in self._world.witness.confirmed]
         rules.require_legs_change_together(ours, intents, self._world.witness.confirmed, disturbed)
         for operation in ours:
@@ -355,16 +362,14 @@ class Inspection:
         self._well_done(ours)
 
     def _kept(self, holder: Holder, intents: Sequence[OrderIntent]) -> list[OrderIntent]:
-        """Without the resting ones that the exchange ended where another hand was: a known gap.
-
-        As long as the legs agree nobody asks what became of them.
-        """
+        """Without the resting ones that ended without us and that a look-up still shows as they were."""
         return [i for i in intents if not self._ended_unseen(holder, i)]
 
     def _ended_unseen(self, holder: Holder, intent: OrderIntent) -> bool:
         open_ = intent.purpose.protective and intent.status is IntentStatus.OPEN
         gone = intent.client_order_id not in holder.resting
-        return open_ and gone and (holder.id, intent.symbol) in self.disturbed
+        harmed = intent.client_order_id in self.dropped or (holder.id, intent.symbol) in self.disturbed
+        return open_ and gone and harmed and self._for_an_hour()
 
     def _rows(self, account_id: AccountId) -> tuple[list[Hedge], list[Operation], list[OrderIntent]]:
         store, disk = self._world.reader, self._disk
@@ -442,6 +447,20 @@ class Inspection:
         assert not done or opened == wanted.quantity, (
             f"{opened} hedged of {wanted.quantity} and said to be done"
         )
+
+    def _ends_were_told(
+        self, holder: Holder, hedges: Sequence[Hedge], intents: Sequence[OrderIntent]
+    ) -> None:
+        """What protects a leg stands, or that it does not was told; and of nothing else."""
+        gone = [i for i in intents if i.reason in set(OrderEnd)]
+        for intent in gone:
+            assert intent.client_order_id in self.dropped, f"{intent.client_order_id} was {intent.reason!r}"
+        for hedge in hedges:
+            missed = [i for i in gone_without_us(hedge, intents) if i.hedge_id == hedge.id]
+            told = self._told((holder.id, hedge.number), {AlertKind.UNPROTECTED})
+            assert told or not missed or not hedge.live, f"{missed[0].client_order_id} is gone, untold"
+            ours = [i for i in gone if i.hedge_id == hedge.id]
+            assert len(told) <= len(ours), f"{len(told)} orders of #{hedge.number} are said to be gone"
 
     def _margin_arrived_once(self, holder: Holder, operations: Sequence[Operation]) -> None:
         for operation in (o for o in operations if o.kind is OperationKind.MARGIN):

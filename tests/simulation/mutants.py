@@ -323,6 +323,38 @@ MUTANTS: tuple[Mutant, ...] = (
             "        del operation",
         ),
     ),
+    _mutant(
+        "reconciler",
+        "what rests is never compared",
+        (
+            _SERVICES + "bookkeeping",
+            "        for hedge in await self.resting.compare(account, open_still, seen.view):",
+            "        for hedge in open_still[:0]:",
+        ),
+    ),
+    _mutant(
+        "reconciler",
+        "an order that is too new to be listed and looked up is said to be gone",
+        (
+            _SERVICES + "resting",
+            "UNKNOWN_FOR = timedelta(hours=1) + CLOCKS_DIFFER",
+            "UNKNOWN_FOR = timedelta(0)",
+        ),
+        (
+            _SERVICES + "resting",
+            "UNLISTED_FOR = timedelta(seconds=10)",
+            "UNLISTED_FOR = timedelta(seconds=0)",
+        ),
+    ),
+    _mutant(
+        "reconciler",
+        "an order that filled is booked as gone",
+        (
+            _SERVICES + "resting",
+            "        if report.filled_quantity > intent.filled_quantity:",
+            "        if report.filled_quantity < intent.filled_quantity:",
+        ),
+    ),
     # --- alerts -------------------------------------------------------------------------------
     _mutant(
         "alerts",

@@ -44,6 +44,7 @@ BAD_FOR = 120.0  # seconds after which nothing new goes wrong
 LOOKS = 12  # at most, until ledger and exchange have to agree
 BETWEEN_LOOKS = 6.0
 CHAT_IS_AWAY = (0.5, 3.0, 8.0)
+CANCELS_BY_HAND, MAKES_GOOD = 0.4, 0.05  # where a stop rests
 
 
 class CountedIds:
@@ -191,7 +192,7 @@ class World:
                 if resting and lasting:
                     exchange.fire(holder, self.rng.choice(resting))
                 elif resting:
-                    exchange.drop(holder, self.rng.choice(resting))
+                    self._drop(exchange, holder, self.rng.choice(resting))
         if not lasting:
             self.set_price(symbol, price)
 
@@ -212,11 +213,15 @@ class World:
             exchange.liquidate(holder, symbol, side)
 
     def by_hand(self) -> None:
-        """Somebody closes, in part or whole, or adds to, a leg on the exchange itself."""
+        """Somebody closes, in part or whole, or adds to, a leg on the exchange itself, or cancels a stop."""
         held = self._held()
         if not held:
             return
         exchange, holder, (symbol, side) = self.rng.choice(held)
+        stops = [o.client_order_id for o in holder.open_orders() if o.symbol == symbol and o.type.conditional]
+        if stops and self.rng.random() < CANCELS_BY_HAND:
+            self._drop(exchange, holder, self.rng.choice(stops))
+            return
         lot = exchange.instruments[symbol].lot_size
         share = self.rng.choice((Decimal(1), Decimal("0.5"), Decimal("0.1")))
         quantity = max(lot, holder.quantity(symbol, side) * share // lot * lot)
@@ -224,6 +229,35 @@ class World:
         self.note(f"BY HAND {'+' if opens else '-'}{quantity} of {side} of {holder.id}")
         self.weather.hit(Kind.OTHER_HAND)
         exchange.by_hand(holder, symbol, side, quantity, opens=opens)
+
+    def _drop(self, exchange: ModelExchange, holder: Holder, client_order_id: str) -> None:
+        self.note(f"{client_order_id} of {holder.id} CANCELED, and not by us")
+        self.weather.hit(Kind.OTHER_HAND)
+        self.inspection.dropped.add(client_order_id)
+        exchange.drop(holder, client_order_id)
+
+    def _make_good_any(self) -> None:
+        """Once all is done: in the same instant in which a stop fires somebody opens as much."""
+        stops = [
+            (exchange, holder, order.client_order_id)
+            for exchange in self.exchanges.values()
+            for holder in exchange.holders.values()
+            for order in holder.open_orders()
+            if order.type.conditional
+        ]
+        if stops and self.rng.random() < MAKES_GOOD:
+            self._make_good(*self.rng.choice(stops))
+
+    def _make_good(self, exchange: ModelExchange, holder: Holder, client_order_id: str) -> None:
+        order = holder.orders[client_order_id]
+        key = order.symbol, order.position_side
+        before = holder.quantity(*key)
+        exchange.fire(holder, client_order_id)
+        closed = before - holder.quantity(*key)
+        self.note(f"{client_order_id} of {holder.id} FIRED, and {closed} were opened BY HAND")
+        if closed:
+            self.weather.hit(Kind.OTHER_HAND)
+            exchange.by_hand(holder, *key, closed, opens=True)
 
     def _held(self) -> list[tuple[ModelExchange, Holder, tuple[Symbol, PositionSide]]]:
         return [
@@ -348,6 +382,7 @@ class World:
         self.boot()
         self._until(self._quiet)
         self._clears()
+        self._make_good_any()
         for _ in range(LOOKS):
             self._look()
             self._until(self._quiet)
