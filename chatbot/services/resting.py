@@ -127,7 +127,8 @@ class RestingOrders:
     async def _recall(self, account: Account, gone: Sequence[OrderIntent]) -> None:
         """A process may have died between booking an end and telling it. What was told is not told twice."""
         for intent in gone:
-            at = max(note.at for note in await self._store.intent_notes(intent.client_order_id))
+            notes = await self._store.intent_notes(intent.client_order_id)
+            at = min(note.at for note in notes if note.event == intent.status)  # when it was booked
             if self._clock.now() - at < TOLD_WITHIN:
                 self._owe(account, GoneOrder(intent, at))
 

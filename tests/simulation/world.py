@@ -18,6 +18,7 @@ from chatbot.chat import ChatRef, Platform, Reply, Request
 from chatbot.domain.hedge import AccountId, HedgeId
 from chatbot.domain.instrument import PositionSide, Symbol
 from chatbot.domain.intent import OperationId
+from chatbot.domain.order import OrderType
 from chatbot.domain.quote import QuoteId
 from chatbot.errors import DeliverLater, HedgerowError, InvariantBroken, StorageError, VenueError
 from chatbot.ports import Account, Changes, Credentials, KeyReport, Sighting, User, Venue
@@ -44,7 +45,7 @@ BAD_FOR = 120.0  # seconds after which nothing new goes wrong
 LOOKS = 12  # at most, until ledger and exchange have to agree
 BETWEEN_LOOKS = 6.0
 CHAT_IS_AWAY = (0.5, 3.0, 8.0)
-CANCELS_BY_HAND, MAKES_GOOD = 0.4, 0.05  # where a stop rests
+CANCELS_BY_HAND, MAKES_GOOD = 0.4, 0.1  # where a stop rests
 
 
 class CountedIds:
@@ -243,7 +244,7 @@ class World:
             for exchange in self.exchanges.values()
             for holder in exchange.holders.values()
             for order in holder.open_orders()
-            if order.type.conditional
+            if order.type in (OrderType.STOP_LOSS, OrderType.TAKE_PROFIT)
         ]
         if stops and self.rng.random() < MAKES_GOOD:
             self._make_good(*self.rng.choice(stops))
