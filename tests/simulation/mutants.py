@@ -358,6 +358,15 @@ MUTANTS: tuple[Mutant, ...] = (
     # --- alerts -------------------------------------------------------------------------------
     _mutant(
         "alerts",
+        "a process that dies takes along what it has not told of orders that are gone",
+        (
+            _SERVICES + "resting",
+            "            if self._clock.now() - at < TOLD_WITHIN:",
+            "            if self._clock.now() < at:",
+        ),
+    ),
+    _mutant(
+        "alerts",
         "a naked leg is told after minutes",
         (
             _DOMAIN + "dangers",

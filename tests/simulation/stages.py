@@ -237,6 +237,14 @@ async def a_stop_fires(hands: Hands) -> None:
     hands.stage.events = (lambda world: world.set_price(ETH, D(1_949)),)
 
 
+async def a_stop_is_canceled(hands: Hands) -> None:
+    """By another hand."""
+    await hands.do(an_open(size="1.234", stop_loss=1_950))
+    await hands.do(HedgeRequest(ETH))
+    hands.stage.pairs.add((hands.stage.people[0].accounts[0].id, ETH))
+    hands.stage.events = (lambda world: world.lose_a_stop(ETH),)
+
+
 async def add_margin(hands: Hands) -> None:
     await _pair(hands, mode=MarginMode.ISOLATED)
     await hands.want(MarginRequest(ETH, LegRole.OFFSET, D("123.45")))
@@ -283,6 +291,7 @@ SCENARIOS: dict[str, Prepare] = {
     "restore a leg": restore_a_leg,
     "stops": set_stops,
     "a stop fires": a_stop_fires,
+    "a stop is canceled": a_stop_is_canceled,
     "margin": add_margin,
     "a leg is liquidated": a_leg_is_liquidated,
     "two people": two_people,

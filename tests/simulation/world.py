@@ -231,6 +231,12 @@ class World:
         self.weather.hit(Kind.OTHER_HAND)
         exchange.by_hand(holder, symbol, side, quantity, opens=opens)
 
+    def lose_a_stop(self, symbol: Symbol) -> None:
+        for exchange in self.exchanges.values():
+            for holder in exchange.holders.values():
+                for order in [order for order in holder.open_orders() if order.symbol == symbol]:
+                    self._drop(exchange, holder, order.client_order_id)
+
     def _drop(self, exchange: ModelExchange, holder: Holder, client_order_id: str) -> None:
         self.note(f"{client_order_id} of {holder.id} CANCELED, and not by us")
         self.weather.hit(Kind.OTHER_HAND)
