@@ -17,8 +17,19 @@ from chatbot.chat import Text
 from chatbot.clock import VirtualClock
 from chatbot.domain import sight
 from chatbot.domain.instrument import MarginMode, PositionSide
-from chatbot.domain.order import OrderType
-from chatbot.domain.quote import CloseRequest, CloseWay, HedgeRequest, OpenRequest, Quote, Size, SizeUnit
+from chatbot.domain.intent import IntentStatus
+from chatbot.domain.order import OrderStatus, OrderType
+from chatbot.domain.quote import (
+    CloseRequest,
+    CloseWay,
+    HedgeRequest,
+    OpenRequest,
+    Quote,
+    Size,
+    SizeUnit,
+    StopsRequest,
+)
+from chatbot.domain.risk import OrderEnd
 from chatbot.ids import SeededIds
 from chatbot.ports import Account, Credentials, User
 from chatbot.services.connecting import Connected
@@ -30,7 +41,7 @@ from chatbot.venues.feeds import ETH
 from tests.services.world import CHAT, OWNER, Phone
 from tests.wire.ccxt_rig import MAJORS, loopback
 from tests.wire.venues.core import VenueAccount
-from tests.wire.venues.orders import Wish
+from tests.wire.venues.orders import WireOrder, Wish
 from tests.wire.venues.streams import StreamingServer
 
 KEY = "kAB3dE5fG7hJ9kL1mN2pQ4rS6tU8vW0xYzA1bC2dE3fG4hJ5kL6mN7pQ8rS9kkkk"
@@ -99,6 +110,15 @@ class Live:
         view = await self.holder.view()
         assert {p.side for p in view.positions} == set(PositionSide)
         await self.server.market.pass_time(later)  # what comes is so much later by the exchange's clock, too
+
+    async def stop(self, price: str) -> None:
+        """A stop-loss of the long; all that rests."""
+        request = StopsRequest(ETH, PositionSide.LONG, Decimal(price))
+        await self.carry_out(await self.ticking(self.bot.hedging.offer_stops(self.user, CHAT, request)))
+        assert len(self.resting()) == 1
+
+    def resting(self) -> list[WireOrder]:
+        return [order for order in self.holder.orders if order.standing.status is OrderStatus.OPEN]
 
     def listens(self) -> bool:
         return any(s.account is self.holder and self._subscribed(s.topics) for s in self.server.streams)
@@ -214,6 +234,29 @@ async def test_a_price_that_nears_liquidation_is_told_before_any_polling() -> No
         await live.connected()
         await live.server.market.price(ETH, "1850")
         await live.until_soon(lambda: live.told("2.2 % from liquidation"))
+
+
+@pytest.mark.parametrize("venue_id", MAJORS)
+async def test_a_stop_that_is_canceled_in_the_exchanges_own_app_is_told(venue_id: str) -> None:
+    """A calm account with a stream is looked at every 30 s, and soon again where something is missing."""
+    async with a_live_bot(venue_id) as live:
+        await live.lock()
+        await live.stop("1500")
+        await live.connected()
+        await live.pass_time(20)
+        assert not live.told("is gone")
+
+        await live.holder.cancel(live.resting()[0])
+        canceled_at = live.clock.now()
+        await live.until(lambda: live.told("is gone"), step=0.2)
+
+        assert live.told(
+            "the stop-loss of the long leg at 1,500.00 is gone**\nIt was canceled on the exchange"
+        )
+        assert live.clock.now() - canceled_at < timedelta(seconds=48)
+        (hedge,) = await live.bot.store.live_hedges(account_id=live.account.id)
+        (stop,) = [i for i in await live.bot.store.intents(hedge_id=hedge.id) if i.purpose.protective]
+        assert (stop.status, stop.reason) == (IntentStatus.CANCELED, OrderEnd.CANCELED)
 
 
 async def test_a_stalled_stream_is_replaced_by_polling_told_and_told_when_it_is_back() -> None:
