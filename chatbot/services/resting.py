@@ -135,13 +135,16 @@ class RestingOrders:
     def _owe(self, account: Account, gone: GoneOrder) -> None:
         self._untold[account.id] = (*self._untold.get(account.id, ()), gone)
 
+    def _read_anew(self, account: Account, hedge_id: HedgeId) -> None:
+        self._standing[account.id].pop(hedge_id, None)
+
     # --- an order that is missed ----------------------------------------------------------------
 
     async def _has_filled(self, account: Account, hedge: Hedge, intent: OrderIntent) -> bool:
         try:
             stored = await self._store.intent(intent.client_order_id)
             if stored is None or stored.status is not IntentStatus.OPEN:
-                self._standing.pop(account.id, None)
+                self._read_anew(account, hedge.id)
                 return False
             return await self._ask(account, hedge, stored)
         except (VenueError, Conflict) as error:
@@ -155,7 +158,7 @@ class RestingOrders:
             return await self._not_known(account, hedge, intent)
         if report.filled_quantity > intent.filled_quantity:
             return True
-        if report.status.final:
+        if report.status.final and report.filled_quantity == intent.filled_quantity:
             await self._book(account, ended(intent, report))
         return False
 
@@ -163,10 +166,8 @@ class RestingOrders:
         """It may be too new for look-ups, or so old that only its fills are left."""
         if self._clock.now() - intent.created_at < UNKNOWN_FOR:
             return False
-        since = (hedge.fills_seen_at or hedge.opened_at) - CLOCKS_DIFFER
-        fills = await self._venues.of(account).fills(
-            intent.symbol, max(since, intent.created_at - CLOCKS_DIFFER)
-        )
+        since = max(hedge.fills_seen_at or hedge.opened_at, intent.created_at) - CLOCKS_DIFFER
+        fills = await self._venues.of(account).fills(intent.symbol, since)
         own = (fill for fill in fills if fill.client_order_id == intent.client_order_id)
         if sum((fill.quantity for fill in own), ZERO) > intent.filled_quantity:
             return True
@@ -177,8 +178,7 @@ class RestingOrders:
         now = self._clock.now()
         note = IntentNote(intent.client_order_id, now, intent.status, intent.reason)
         await self._store.commit(Changes(intents=(intent,), notes=(note,), behalf=account.user_id))
-        log.warning(
-            "a resting order is gone", extra={"order": intent.client_order_id, "reason": intent.reason}
-        )
-        self._standing[account.id].pop(intent.hedge_id, None)
+        extra = {"order": intent.client_order_id, "reason": intent.reason}
+        log.warning("a resting order is gone", extra=extra)
+        self._read_anew(account, intent.hedge_id)
         self._owe(account, GoneOrder(intent, now))
