@@ -310,6 +310,7 @@ class World:
 
     def crash(self) -> None:
         self.weather.hit(Extra.CRASH)
+        self.inspection.died(self.loop.time())
         self.note(f"KILLED at {self.fate.killed_at[-1]}")
         self.disk.recover()
         self.loop.drop_all()
