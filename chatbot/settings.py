@@ -173,11 +173,12 @@ def _server_url(value: str) -> str:
     try:
         parts = urlsplit(value)
         complete = bool(parts.path.strip("/")) and "/" not in parts.path[1:] and parts.port != 0
+        misplaced = parse_qs(parts.query).keys() & {"user", "password"}
     except ValueError:
-        complete = False
+        complete, misplaced = False, set()
     if not complete or "#" in value:
         raise ValueError(f"should be {_SERVER_FORM}; write %40 for @, %2F for / and %23 for # in a password")
-    if parse_qs(parts.query).keys() & {"user", "password"}:
+    if misplaced:
         raise ValueError(f"should have user and password before the host: {_SERVER_FORM}")
     return value
 
