@@ -148,9 +148,8 @@ def check(path: Path) -> Contents:
 def errors_of(path: Path) -> Iterator[None]:
     try:
         yield
-    except sqlite3.DatabaseError as error:
-        damaged = error.sqlite_errorname.startswith("SQLITE_CORRUPT")
-        raise (_damaged(path, str(error)) if damaged else in_words(error, path)) from None
+    except sqlite3.Error as error:
+        raise in_words(error, path) from None
 
 
 def _damaged(path: Path, how: str) -> StorageError:
