@@ -67,14 +67,19 @@ def end_of_leg(hedge: Hedge, role: LegRole, fills: Sequence[Fill], intents: Inte
 
 
 def cut_short(hedge: Hedge, role: LegRole, fills: Sequence[Fill], intents: Intents) -> LegEvidence | None:
-    """Another hand's part in a leg that an operation of ours closed to nothing while it meant to close less.
+    """Another hand's part in a leg that is empty though an operation of ours, of both legs, traded it last.
 
-    ``None`` where no operation closed both legs, or none but it: what it left open was agreed to.
+    ``None`` where the operation was of this leg alone, or knew of that part: what it left open was agreed to.
     """
-    ours = _since_opened([fill for fill in fills if fill.position_side is hedge.leg(role).side])
-    theirs = [fill for fill in ours if cause_of(fill, intents) is not None]
+    ours = [fill for fill in fills if fill.position_side is hedge.leg(role).side]
     last = intents.get(ours[-1].client_order_id or "") if ours else None
-    if not theirs or last is None or not _unforeseen(last, role, ours, theirs, intents):
+    if last is None:
+        return None
+    together = [intent for intent in intents.values() if intent.operation_id == last.operation_id]
+    if {intent.leg for intent in together} != set(LegRole):
+        return None
+    theirs = _unforeseen(ours, [intent for intent in together if intent.leg is role], intents)
+    if not theirs:
         return None
     return LegEvidence(
         role,
@@ -86,21 +91,18 @@ def cut_short(hedge: Hedge, role: LegRole, fills: Sequence[Fill], intents: Inten
     )
 
 
-def _unforeseen(
-    last: OrderIntent, role: LegRole, fills: Sequence[Fill], theirs: Sequence[Fill], intents: Intents
-) -> bool:
-    """The operation found less than it was to close, or began before the other hand's trade could be seen."""
-    closing = [i for i in intents.values() if i.operation_id == last.operation_id and i.reduce_only]
-    if {intent.leg for intent in closing} != set(LegRole):
-        return False
-    first = next(intent for intent in closing if intent.leg is role)
-    of_leg = {intent.client_order_id for intent in closing if intent.leg is role}
-    closed = sum((fill.quantity for fill in fills if fill.client_order_id in of_leg), ZERO)
-    return closed < first.quantity or theirs[-1].at >= first.created_at - UNSEEN_FOR
+def _unforeseen(fills: Sequence[Fill], orders: Sequence[OrderIntent], intents: Intents) -> list[Fill]:
+    """What another hand has closed since the reading that the orders go by, or of what they were to close."""
+    theirs = [fill for fill in fills if not fill.opens and cause_of(fill, intents) is not None]
+    first, ids = orders[0], {order.client_order_id for order in orders}
+    later = [fill for fill in theirs if fill.at >= first.created_at - UNSEEN_FOR]
+    closed = sum((fill.quantity for fill in fills if fill.client_order_id in ids), ZERO)
+    if later or not first.reduce_only or closed >= first.quantity:
+        return later
+    return [fill for fill in theirs if fill in _since_opened(fills)]
 
 
 def _since_opened(fills: Sequence[Fill]) -> list[Fill]:
-    """The closing fills at the end of the history."""
     return list(takewhile(lambda fill: not fill.opens, reversed(fills)))[::-1]
 
 

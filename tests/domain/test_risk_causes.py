@@ -202,6 +202,18 @@ def test_what_was_known_when_a_plan_was_confirmed_is_part_of_the_plan(
     assert (evidence is not None) is told
 
 
+def test_what_an_operation_opened_and_took_back_does_not_hide_who_closed_the_leg() -> None:
+    """Both legs were to grow; the other could not, so what had been opened here was trimmed."""
+    theirs = a_fill(None, minutes=1)
+    grown, trimmed = a_fill("open", opens=True, minutes=2), a_fill("trim", minutes=3)
+    growing = {**INTENTS, "open primary": replace(INTENTS["open"], leg=PRIMARY, position_side=LONG)}
+
+    evidence = lost_leg(widow(), OFFSET, [OPENED, theirs, grown, trimmed], growing)
+
+    assert evidence is not None
+    assert (evidence.cause, evidence.before, evidence.at) == (LegCause.BY_HAND, D(1), theirs.at)
+
+
 def test_while_the_operation_trades_the_pair_its_end_is_waited_for() -> None:
     fills = [OPENED, a_fill(None, quantity="0.6"), a_fill("close", quantity="0.4", minutes=1)]
 

@@ -103,6 +103,7 @@ class Inspection:
         self._naked: dict[Place, _Naked] = {}
         self._was_naked: list[_Naked] = []
         self._boots: list[float] = []
+        self._deaths: list[float] = []
         self.sent = 0  # orders that left
         self._owners = {a.id: str(p.user.id) for p in world.stage.people for a in p.accounts}
         for wish in world.stage.wishes:
@@ -125,6 +126,9 @@ class Inspection:
 
     def boots(self, at: float) -> None:
         self._boots.append(at)
+
+    def died(self, at: float) -> None:
+        self._deaths.append(at)
 
     def started(self, wish: Wish) -> None:
         if wish.foreign:
@@ -511,7 +515,7 @@ class Inspection:
         for naked in (*self._was_naked, *self._naked.values()):
             told = self._told(self._number(naked.place), TELL_OF_IT, naked.since)
             since = self._seen_since(naked)
-            if min(naked.until, self._world.loop.time()) - since > NAKED_AFTER + A_LOOK:
+            if self._seen_until(naked, since) - since > NAKED_AFTER + A_LOOK:
                 if not told and self._may_stay_untold(naked.place):
                     continue
                 assert told, f"a leg naked for {self._world.loop.time() - since:.1f} s was told to nobody"
@@ -550,6 +554,9 @@ class Inspection:
         failed = self._world.weather.reads_failed_at
         seen = max([naked.since, *boots])
         return seen if failed is None or failed > ends else max(seen, failed + 30.0)
+
+    def _seen_until(self, naked: _Naked, since: float) -> float:
+        return min([naked.until, self._world.loop.time(), *(at for at in self._deaths if at >= since)])
 
 
 def _is_in(owed: str, reply: Reply) -> bool:

@@ -125,7 +125,7 @@ def test_what_another_hand_adds_while_an_order_flies_is_told() -> None:
 
 
 def test_a_leg_that_another_hand_shrank_and_an_operation_closed_to_nothing_is_told() -> None:
-    """Half of both was to be closed: of the primary that is all there is, and half of the offset stands alone."""
+    """Half of both was to be closed: of the primary that is all there is; half of the offset stands alone."""
     world = play("close a part", meanwhile=halves)
 
     holder = world.exchanges["alpha"].holder(world.stage.people[0].accounts[0].id)
