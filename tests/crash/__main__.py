@@ -94,14 +94,14 @@ def main(arguments: Sequence[str]) -> int:
             tally = field.replay(task, asked.kill, asked.again_at)
             return report({task.database: tally}, asked, sys.stdout)
         if asked.upgrades:
-            return 1 if upgrade_killed(field, sys.stdout, asked.revision) else 0
+            return 1 if upgrade_killed(field, sys.stdout, asked) else 0
         bad = report(conduct(field, asked, sys.stdout), asked, sys.stdout)
-        return 1 if upgrade_killed(field, sys.stdout, asked.revision) or bad else 0
+        return 1 if upgrade_killed(field, sys.stdout, asked) or bad else 0
 
 
-def upgrade_killed(field: Battlefield, out: TextIO, revisions: Sequence[str]) -> int:
+def upgrade_killed(field: Battlefield, out: TextIO, asked: argparse.Namespace) -> int:
     homes = [upgrades.home_of(ground) for ground in field.grounds.values()]
-    return upgrades.conduct(homes, field.folder, out, revisions)
+    return upgrades.conduct(homes, field.folder, out, asked.revision, asked.every)
 
 
 def conduct(field: Battlefield, asked: argparse.Namespace, out: TextIO) -> dict[str, Tally]:
