@@ -31,8 +31,11 @@ from tests.postgres.server import (
 # What is not about databases and yet says most about them, by the beginning of its module's name.
 ON_BOTH = ("services.", "pushing.test_mailbox", "dialogs.test_the_main_path", "dialogs.test_closing")
 
-# What takes longest, by the beginning of its module's name, in this order.
+# What takes longest, by the beginning of its module's name, in this order. In front is what a module prepares
+# once for all of its tests: workers take from each other's end.
 LONGEST = (
+    "test_demo",
+    "e2e.test_crash_day",
     "simulation.test_simulation",
     "processes.test_processes",
     "crash.",
@@ -40,7 +43,6 @@ LONGEST = (
     "e2e.",
     "live.test_kills",
     "properties.test_money_path",
-    "test_demo",
 )
 HERE = Path(__file__).parent
 
