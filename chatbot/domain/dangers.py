@@ -39,6 +39,7 @@ from chatbot.domain.risk import (
 )
 from chatbot.domain.scene import (
     HYSTERESIS,
+    LegEvidence,
     Scene,
     account_finding,
     falling,
@@ -266,13 +267,19 @@ def _instrument(scene: Scene, hedge: Hedge) -> Instrument:
 
 def leg_lost(scene: Scene, _: AlertPreferences) -> Iterator[Finding]:
     """That it is gone is one piece of news, and how it went, where that is known only later, another."""
-    for hedge, lost in ((watched.hedge, lost) for watched in scene.watched for lost in watched.lost):
-        kind = AlertKind.STOPPED if lost.cause is LegCause.STOPPED else AlertKind.LOST
-        figures = changed(scene, hedge, lost)
-        detail = figures.side.value
-        if lost.cause is LegCause.UNEXPLAINED:
-            detail = f"{detail}:{lost.cause}"
-        yield found(scene, kind, raised(True), figures, detail=detail)
+    for watched in scene.watched:
+        yield from (_lost(scene, watched.hedge, lost, raised(True)) for lost in watched.lost)
+        # No news, and not the end of what was told.
+        yield from (_lost(scene, watched.hedge, lost, (-1, _HELD)) for lost in watched.doubtful)
+
+
+def _lost(scene: Scene, hedge: Hedge, lost: LegEvidence, level: tuple[int, int]) -> Finding:
+    kind = AlertKind.STOPPED if lost.cause is LegCause.STOPPED else AlertKind.LOST
+    figures = changed(scene, hedge, lost)
+    detail = figures.side.value
+    if lost.cause is LegCause.UNEXPLAINED:
+        detail = f"{detail}:{lost.cause}"
+    return found(scene, kind, level, figures, detail=detail)
 
 
 def leg_naked(scene: Scene, _: AlertPreferences) -> Iterator[Finding]:

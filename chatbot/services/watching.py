@@ -321,10 +321,13 @@ class WatchService:
         ends = [lost_leg(hedge, role, fills, intents, busy=watched.busy) for role in gone]
         lost = [end for end in ends if end is not None]
         stale = traded_lately(intents.values(), self._clock.now())
-        if watched.busy or (stale and hedge.status is HedgeStatus.OPEN):
-            lost = [each for each in lost if each.cause is not LegCause.UNEXPLAINED]
+        open_ended = watched.busy or (stale and hedge.status is HedgeStatus.OPEN)
+        doubtful = [each for each in lost if open_ended and each.cause is LegCause.UNEXPLAINED]
         return replace(
-            watched, deliberate=deliberate(hedge, fills, intents), lost=self._those_that_last(hedge, lost)
+            watched,
+            deliberate=deliberate(hedge, fills, intents),
+            lost=self._those_that_last(hedge, [each for each in lost if each not in doubtful]),
+            doubtful=tuple(doubtful),
         )
 
     def _those_that_last(self, hedge: Hedge, lost: Sequence[LegEvidence]) -> tuple[LegEvidence, ...]:

@@ -208,6 +208,17 @@ def test_a_stop_that_fired_is_not_told_as_a_loss() -> None:
     assert only(AlertKind.STOPPED, looked).level == 0
 
 
+def test_a_loss_that_what_flies_may_explain_neither_begins_nor_ends_what_is_told() -> None:
+    lost = widow(LegCause.UNEXPLAINED)
+    looked = scene(
+        a_view(a_position(LONG, 1, 2_000, mode=ISOLATED)), replace(lost, lost=(), doubtful=lost.lost)
+    )
+
+    finding = only(AlertKind.LOST, looked)
+
+    assert (finding.level, finding.holding) == (-1, 0)
+
+
 def test_a_lost_leg_is_not_told_a_second_time_as_a_naked_one() -> None:
     lost = replace(widow(), exposure=Exposure(LONG, D(1), timedelta(minutes=1)))
     looked = scene(a_view(a_position(LONG, 1, 2_000, mode=ISOLATED)), lost)

@@ -388,8 +388,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "a lost leg is not told",
         (
             _DOMAIN + "dangers",
-            "        figures = changed(scene, hedge, lost)\n        detail = figures.side.value",
-            "        figures = changed(scene, hedge, lost)\n        detail = figures.side.value\n        continue",
+            "        yield from (_lost(scene, watched.hedge, lost, raised(True)) for lost in watched.lost)\n",
+            "",
         ),
     ),
     _mutant(
