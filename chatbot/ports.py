@@ -217,6 +217,10 @@ class Streams(Protocol):
 
     async def of_prices(self, venue_id: str) -> PriceStream | None: ...
 
+    def tells_prices(self, venue_id: str) -> bool:
+        """Whether it can be asked for a stream of prices at all."""
+        ...
+
     def room(self, venue_id: str) -> bool:
         """Whether what nobody waits for can be asked there now, without standing in anybody's way."""
         ...

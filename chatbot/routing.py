@@ -95,6 +95,9 @@ class RoutedStreams:
             return None
         return await self._streaming.price_stream(venue_id)
 
+    def tells_prices(self, venue_id: str) -> bool:
+        return self._streaming is not None and venue_id != PAPER
+
     def room(self, venue_id: str) -> bool:
         return self._streaming is None or self._streaming.room(venue_id)
 

@@ -236,11 +236,13 @@ class Outbox:
         now = self._clock.now()
         if self._in_flight:
             return self._opening(now)
-        if await self._mailbox.due(now, limit=1, skip_chats=self._voiceless):
-            return self._opening(now)
-        self._rest()
         due_at = await self._mailbox.next_due_at()
-        return self._opening(now) if due_at is not None and due_at <= now else due_at
+        if due_at is not None and due_at <= now:
+            if not self._voiceless or await self._mailbox.due(now, limit=1, skip_chats=self._voiceless):
+                return self._opening(now)
+            due_at = self._opening(now)
+        self._rest()
+        return due_at
 
     def _rest(self) -> None:
         if not self._waker.woken:

@@ -25,6 +25,7 @@ from chatbot.domain.ledger import (
     take_over,
     venue_quantity,
 )
+from chatbot.domain.operation import Operation
 from chatbot.domain.order import Fill, FillCause, OrderReport
 from chatbot.domain.shards import shard_of_account
 from chatbot.errors import Busy, Conflict, InvariantBroken, NotFound, VenueError
@@ -90,7 +91,8 @@ class LegChange:
 class Books:
     """The live hedges of one account after booking, all equal to the venue, in flight, or frozen.
 
-    ``unread``: why the history of one of them could not be read; it is as it was.
+    ``begun``: operations that were in flight before. ``unread``: why the history of one of them could not be
+    read; it is as it was.
     """
 
     account: Account
@@ -99,6 +101,7 @@ class Books:
     changes: tuple[LegChange, ...]
     busy: bool = False
     unread: VenueError | None = None
+    begun: tuple[Operation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,13 +163,15 @@ class Bookkeeper:
 
         ``also``: more markets to be read.
         """
-        if self._locks.busy(account.id) or await self._store.unfinished_operations(account.id):
-            return await self._look(account, also)
+        if self._locks.busy(account.id):
+            begun = await self._store.unfinished_operations(account.id)
+            return replace(await self._look(account, also), begun=begun)
         async with self._locks.of(account.id):
-            # A confirmation may have come in between, and its hedge is still empty.
-            if await self._store.unfinished_operations(account.id):
-                return await self._look(account, also)
-            return await self._book_account(account, also)
+            # Under the lock: a confirmation may have come in before, and its hedge is still empty.
+            begun = await self._store.unfinished_operations(account.id)
+            if not begun:
+                return await self._book_account(account, also)
+        return replace(await self._look(account, also), begun=begun)
 
     async def follow(
         self, account: Account, hedges: tuple[Hedge, ...], view: AccountView

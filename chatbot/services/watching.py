@@ -98,7 +98,8 @@ def _telling(step: Step, happened: Sequence[Alert] = ()) -> _Telling:
 class WatchService:
     """``notify`` is called after messages were written.
 
-    ``unstreamed``: how long the stream of an account has been missing. ``seen`` gets what each look saw.
+    ``unstreamed``: how long the stream of an account has been missing. ``prices_told``: whether there can be
+    one of prices. ``seen`` gets what each look saw.
     ``passed``: prices that concerned an account since it was asked for last.
     ``first`` comes before each look.
     """
@@ -113,6 +114,7 @@ class WatchService:
         notify: Callable[[], None] = _nobody,
         *,
         unstreamed: Callable[[Account], timedelta] = lambda _: timedelta(0),
+        prices_told: Callable[[Account], bool] = lambda _: True,
         seen: Callable[[Account, Sight], None] = _nowhere,
         passed: Callable[[Account], Mapping[Symbol, Sequence[Decimal]]] = lambda _: {},
         first: Callable[[Account], Awaitable[object]] = _nothing,
@@ -124,6 +126,7 @@ class WatchService:
         self._clock = clock
         self._notify = notify
         self._unstreamed = unstreamed
+        self._prices_told = prices_told
         self._seen = seen
         self._passed = passed
         self._first = first
@@ -189,12 +192,11 @@ class WatchService:
     async def _look_and_tell(self, user: User, account: Account) -> tuple[Alert, ...]:
         await self._first(account)
         before = self._live.get(account.id)
-        begun = await self._store.unfinished_operations(account.id)
         marked = {Symbol(m.symbol) for m in user.preferences.alerts.prices if m.account == account.id}
         books = await self._bookkeeper.bring_up_to_date(account, marked)
         # Read after the books, too: what ends in between must not look stuck, and its hedge not calm.
         running = await self._store.unfinished_operations(account.id)
-        traded = {operation.hedge_id for operation in (*begun, *running)}
+        traded = {operation.hedge_id for operation in (*books.begun, *running)}
         told = await self._tell(user, await self._judge(user, books, running, traded, before))
         self._strangers.done(account.id)
         self._live[account.id] = frozenset(hedge.id for hedge in books.hedges)
@@ -214,7 +216,9 @@ class WatchService:
     ) -> _Telling:
         scene = await self._scene(books, running, traded)
         limits = user.preferences.alerts
-        sight = self._sights[books.account.id] = sight_of(scene, limits, self._clock.now())
+        priced = self._prices_told(books.account)
+        sight = sight_of(scene, limits, self._clock.now(), prices_are_told=priced)
+        self._sights[books.account.id] = sight
         self._seen(books.account, sight)
         ended = await self._ended(user, books, before)
         happened = await self._happened(user, scene, books, ended)
