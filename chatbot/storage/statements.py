@@ -143,9 +143,15 @@ _HEDGES = sa.select(
     )
 )
 
+
+def _but(fields: Sequence[str], *fixed: str) -> list[str]:
+    """What never changes is not written again: that would have keys checked and indexes renewed."""
+    return [name for name in fields if name not in fixed]
+
+
 NEW_HEDGE = Statement(insert(HEDGES, HEDGE.fields))
 SET_HEDGE = Statement(
-    update(HEDGES, HEDGE.fields[1:]).where(
+    update(HEDGES, _but(HEDGE.fields, "id", "number", "user_id", "account_id", "symbol")).where(
         *equal(HEDGES, ["id"]), HEDGES.c.version == parameter("version_read")
     )
 )
@@ -168,9 +174,11 @@ def live_hedges(*by: str) -> Statement:
 _OPERATIONS = sa.select(*columns(OPERATIONS, OPERATION.fields))
 _BY_START = (OPERATIONS.c.started_at, OPERATIONS.c.id)
 
+_OF_OPERATION = ("user_id", "account_id", "hedge_id", "symbol", "quote_id", "chat")
+
 NEW_OPERATION = Statement(insert(OPERATIONS, OPERATION.fields))
 SET_OPERATION = Statement(
-    update(OPERATIONS, OPERATION.fields[1:]).where(
+    update(OPERATIONS, _but(OPERATION.fields, "id", "kind", *_OF_OPERATION)).where(
         *equal(OPERATIONS, ["id"]), OPERATIONS.c.version == parameter("version_read")
     )
 )

@@ -74,12 +74,12 @@ class Phone:
     async def deliver(self, chat: ChatRef, reply: Reply, *, edits: str | None) -> str | None:
         world = self.world
         world.fate.step(self.life, "deliver")
-        world.inspection.delivers(chat, reply)
+        told = world.inspection.delivers(chat, reply)
         if world.weather.climate.chat and world.rng.random() < world.weather.climate.chat:
             world.weather.hit(Extra.CHAT_AWAY)
             raise DeliverLater("later", retry_after=world.rng.choice(CHAT_IS_AWAY))
         world.cards += 1
-        world.inspection.shows(chat, reply)
+        world.inspection.shows(chat, told)
         world.fate.step(self.life, "delivered")
         return edits or str(world.cards)
 
