@@ -111,6 +111,7 @@ class LiveVenue:
     def __init__(self, account: Account, exchanges: Exchanges, vault: Vault, leases: Leases) -> None:
         self._leases = leases
         self._account = account
+        self._shard = shard_of_account(account.id)
         self._exchanges = exchanges
         self._vault = vault
 
@@ -125,7 +126,7 @@ class LiveVenue:
             raise VenueUnavailable(
                 f"{self._account.label} has no key any more.", venue=self._account.venue
             ) from error
-        self._leases.of_shard(shard_of_account(self._account.id))  # after the wait, before the call
+        self._leases.of_shard(self._shard)  # after the wait, before the call
         return self._exchanges.venue(self._account, credentials)
 
     # --- reads ----------------------------------------------------------------------------------

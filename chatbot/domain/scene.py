@@ -97,6 +97,18 @@ class Scene:
     instruments: Mapping[Symbol, Instrument]
     watched: tuple[Watched, ...] = ()
     passed: Mapping[Symbol, Sequence[Decimal]] = field(default_factory=dict)
+    _liquidations: dict[tuple[Symbol, PositionSide], LegLiquidation] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def liquidation(self, position: Position) -> LegLiquidation:
+        """Of a position of the view; several rules ask for it."""
+        place = position.symbol, position.side
+        known = self._liquidations.get(place)
+        if known is None:
+            known = leg_liquidation(self.instruments[position.symbol], position, self.view)
+            self._liquidations[place] = known
+        return known
 
     def hedge_on(self, symbol: Symbol) -> Hedge | None:
         return next((w.hedge for w in self.watched if w.hedge.symbol == symbol), None)

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from chatbot.domain.hedge import AccountId
 from chatbot.domain.instrument import ZERO, Symbol
-from chatbot.domain.margin import account_margin_ratio, leg_liquidation
+from chatbot.domain.margin import account_margin_ratio
 from chatbot.domain.preferences import AlertPreferences
 from chatbot.domain.risk import AlertKind, Finding, StreamLost
 from chatbot.domain.scene import Scene, account_finding, lasting_level
@@ -102,7 +102,7 @@ def _near(scene: Scene, leg: NearLiquidation, limits: AlertPreferences) -> bool:
 
 def _liquidations(scene: Scene) -> Iterator[NearLiquidation]:
     for position in scene.view.positions:
-        found = leg_liquidation(scene.instruments[position.symbol], position, scene.view)
+        found = scene.liquidation(position)
         if found.price is not None and found.distance is not None:
             way = Way.UP if found.price >= scene.mark_price(position.symbol) else Way.DOWN
             yield NearLiquidation(position.symbol, found.price, found.distance, way)

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
 from functools import cache, cached_property, lru_cache, partial
+from operator import attrgetter
 from types import NoneType, UnionType
 from typing import Any, Final, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -29,7 +30,7 @@ def instant_text(value: datetime) -> str:
     """Always of one width, so that text sorts as time does."""
     if value.tzinfo is None:
         raise InvariantBroken("an instant without a time zone cannot be stored")
-    return value.astimezone(UTC).isoformat(timespec="microseconds")
+    return (value if value.tzinfo is UTC else value.astimezone(UTC)).isoformat(timespec="microseconds")
 
 
 def instant_of(text: str) -> datetime:
@@ -100,7 +101,7 @@ def _scalar_converters(kind: type) -> tuple[Convert, Convert] | None:
         return int, bool
     if issubclass(kind, Enum):
         members = {member.value: member for member in kind}
-        return (lambda member: member.value), members.__getitem__
+        return attrgetter("_value_"), members.__getitem__
     return (_same, _same) if kind in (str, int) else None
 
 
@@ -129,8 +130,14 @@ class Record(Generic[T]):
 
     @cached_property
     def _writers(self) -> tuple[tuple[str, Convert], ...]:
+        """Of the fields that are not written as they are."""
         hints = get_type_hints(self._shape)
-        return tuple((name, _converters(hints[name])[0]) for name in self.fields)
+        write = {name: _converters(hints[name])[0] for name in self.fields}
+        return tuple((name, convert) for name, convert in write.items() if convert is not _same)
+
+    @cached_property
+    def _values(self) -> Callable[[T], tuple[Any, ...]]:
+        return attrgetter(*self.fields)  # of more than one field, so that it is a tuple
 
     @cached_property
     def _readers(self) -> tuple[tuple[int, Convert], ...]:
@@ -146,7 +153,10 @@ class Record(Generic[T]):
         return tuple(f.name for f in dataclasses.fields(self._shape))[: len(self.fields)] == self.fields
 
     def encode(self, value: T) -> dict[str, Cell]:
-        return {name: write(getattr(value, name)) for name, write in self._writers}
+        cells: dict[str, Any] = dict(zip(self.fields, self._values(value), strict=True))
+        for name, write in self._writers:
+            cells[name] = write(cells[name])
+        return cells
 
     def decode(self, cells: Sequence[Cell], **elsewhere: object) -> T:
         read: list[Any] = list(cells)

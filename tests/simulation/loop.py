@@ -12,10 +12,11 @@ import heapq
 import itertools
 import sys
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import Context, copy_context
 from datetime import datetime, timedelta
+from types import coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -29,7 +30,7 @@ class _Handle:
     ) -> None:
         self.callback = callback
         self.args = args
-        self.context = context if context is not None else copy_context()
+        self.context = copy_context() if context is None else context
         self.at = at
         self._cancelled = False
 
@@ -41,10 +42,6 @@ class _Handle:
 
     def when(self) -> float:
         return self.at
-
-    def run(self) -> None:
-        if not self._cancelled:
-            self.context.run(self.callback, *self.args)
 
 
 class VirtualLoop(asyncio.AbstractEventLoop):
@@ -114,18 +111,16 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         heapq.heappush(self._world, (when, next(self._tickets), happens))
 
     @property
-    def calm(self) -> bool:
-        """Nobody is ready: the next turn lets time pass."""
-        return not self._ready
-
-    @property
     def world_at(self) -> float | None:
         """When the world does something next."""
         return self._world[0][0] if self._world else None
 
     def turn(self) -> None:
+        """One callback; where nobody is ready, time passes."""
         if self._ready:
-            self._ready.popleft().run()
+            handle = self._ready.popleft()
+            if not handle._cancelled:
+                handle.context.run(handle.callback, *handle.args)
             return
         while self._alarms and self._alarms[0][2].cancelled():
             heapq.heappop(self._alarms)
@@ -191,6 +186,12 @@ def running(loop: VirtualLoop) -> Iterator[VirtualLoop]:
         asyncio._set_running_loop(before)
 
 
+@coroutine
+def others() -> Generator[None, None, None]:
+    """Lets everybody run who is ready: ``asyncio.sleep(0)``, which is awaited a hundred times in a run."""
+    yield
+
+
 def at_once(coroutine: Coroutine[Any, Any, T]) -> T:
     """The result of what does not wait for anything."""
     try:
@@ -208,9 +209,13 @@ class LoopClock:
         self._loop = loop
         self._start = start
         self.off = off
+        self._known = (0.0, start)  # seconds, and what they are here
 
     def now(self) -> datetime:
-        return self._start + timedelta(seconds=self._loop.time() + self.off)
+        seconds = self._loop._now + self.off
+        if seconds != self._known[0]:
+            self._known = seconds, self._start + timedelta(seconds=seconds)
+        return self._known[1]
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

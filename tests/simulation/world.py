@@ -7,7 +7,7 @@ import itertools
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from random import Random
 from types import SimpleNamespace
@@ -158,6 +158,7 @@ class World:
         self.wishes = list(stage.wishes)
         self.exchanges = {name: exchange.copy() for name, exchange in stage.exchanges.items()}
         self.clock = LoopClock(loop, BEGIN, self.weather.climate.clock_off)
+        self.true_clock = LoopClock(loop, BEGIN)
         self.inspection = Inspection(self)
         quiet = Wire(self.disk, Fate(), Life(), self.rng, hit=self.weather.hit)
         self.reader = Books(quiet, self.disk, lambda changes: None).store
@@ -247,7 +248,7 @@ class World:
         self.note(f"our clock is off by {self.clock.off} s now")
 
     def venue_now(self) -> datetime:
-        return BEGIN + timedelta(seconds=self.loop.time())
+        return self.true_clock.now()
 
     def note(self, what: str) -> None:
         if self.log is not None:
