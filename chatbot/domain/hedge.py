@@ -63,6 +63,9 @@ class Leg:
         return self.quantity * self.side.sign
 
 
+_NO_OFFSET = {side: Leg(LegRole.OFFSET, side) for side in PositionSide}
+
+
 @dataclass(frozen=True, slots=True)
 class Hedge:
     """``number`` is the user's own (#3). ``attempt`` counts the orders of this hedge, for client order ids.
@@ -131,7 +134,7 @@ class Hedge:
         if role is LegRole.PRIMARY:
             return self.primary
         if self.offset is None:
-            return Leg(LegRole.OFFSET, self.primary.side.opposite)
+            return _NO_OFFSET[self.primary.side.opposite]
         return self.offset
 
     def leg_on(self, side: PositionSide) -> Leg:

@@ -151,7 +151,10 @@ class WatchService:
         )
 
     async def look_at_each(self, accounts: Sequence[Account]) -> None:
-        outcomes = await asyncio.gather(*map(self._look_gated, accounts), return_exceptions=True)
+        if len(accounts) == 1:  # as most often: without a task of its own
+            outcomes: Sequence[object] = [await attempt(self._look_gated(accounts[0]))]
+        else:
+            outcomes = await asyncio.gather(*map(self._look_gated, accounts), return_exceptions=True)
         for account, outcome in zip(accounts, outcomes, strict=True):
             if isinstance(outcome, BaseException) and not isinstance(outcome, LeaseLost):
                 log.error("a look failed", exc_info=outcome, extra={"account": account.id})
@@ -408,7 +411,7 @@ class WatchService:
             restated=tuple(self._message(user, each.alert, now) for each in restated),
             withdrawn=tuple((user.home, topic) for topic in withdrawn),
         )
-        if changes != Changes():
+        if changed or changes.outbox or restated or withdrawn:
             await self._store.commit(replace(changes, behalf=user.id))
         self._remember(user.id, telling.episodes, now)
         if telling.alerts:

@@ -179,6 +179,7 @@ def quote_cells(quote: Quote) -> dict[str, Cell]:
     return {**QUOTE.encode(quote), "request": asked, "offer": dump(offer, quote.offer)}
 
 
+@remembered
 def quote_of(row: Row) -> Quote:
     width = len(QUOTE.fields)
     request, offer = row[width:]
