@@ -10,10 +10,9 @@ exact, and it always finds the nearest price.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import pairwise
 from typing import NamedTuple
 
 from chatbot.domain.account import AccountView, Balance, Position
@@ -115,17 +114,25 @@ class _Margin:
             constant += tier.maintenance_amount - cost
         return _Line(slope, constant)
 
-    def bends(self) -> list[Decimal]:
+    def bends(self, *, upwards: bool) -> Iterable[Decimal]:
+        """In the order in which they are met. Legs of one size, as most pairs are, bend together."""
         caps = [tier.notional_cap for tier in self.instrument.tiers if tier.notional_cap is not None]
-        return sorted({cap / quantity for quantity in dict.fromkeys(self._quantities) for cap in caps})
+        if not upwards:
+            caps.reverse()
+        first = self._quantities[0]
+        if all(quantity == first for quantity in self._quantities):
+            return (cap / first for cap in caps)
+        found = {cap / quantity for quantity in self._quantities for cap in caps}
+        return sorted(found, reverse=not upwards)
 
     def pieces(self, start: Decimal, *, upwards: bool) -> Iterator[tuple[Decimal, Decimal | None]]:
         """Ends of the pieces from ``start`` outwards, nearer end first; upwards the last one is open."""
-        bends = self.bends() if upwards else self.bends()[::-1]
-        beyond = [bend for bend in bends if (bend > start if upwards else 0 < bend < start)]
-        nears = [start, *beyond]
-        yield from pairwise(nears)
-        yield nears[-1], None if upwards else ZERO
+        near = start
+        for bend in self.bends(upwards=upwards):
+            if bend > start if upwards else 0 < bend < start:
+                yield near, bend
+                near = bend
+        yield near, None if upwards else ZERO
 
     def first_zero(self, start: Decimal, *, upwards: bool, rising: bool = False) -> Decimal | None:
         """Where the line first comes down to zero (``rising``: up to zero) on the way from ``start``."""

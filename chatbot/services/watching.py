@@ -390,13 +390,8 @@ class WatchService:
 
         One that was told already has a message in the outbox with the same key, which is not written twice.
         """
-        newest = await self._store.next_hedge_number(user.id) - 1
-        found = []
-        for number in range(max(1, newest - CLOSED_HEDGES + 1), newest + 1):
-            hedge = await self._store.hedge_by_number(user.id, number)
-            if hedge is not None and _ended_lately(hedge, books):
-                found.append(hedge)
-        return found
+        newest = await self._store.newest_hedges(user.id, CLOSED_HEDGES)
+        return [hedge for hedge in newest if _ended_lately(hedge, books)]
 
     # --- telling --------------------------------------------------------------------------------
 

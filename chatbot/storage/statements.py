@@ -160,6 +160,12 @@ PUT_LEG = Statement(upsert(LEGS, ("hedge_id", *LEG.fields), key=["hedge_id", "ro
 DROP_LEG = Statement(sa.delete(LEGS).where(*equal(LEGS, ["hedge_id", "role"])))
 HEDGE_BY_ID = Statement(_HEDGES.where(*equal(HEDGES, ["id"])))
 HEDGE_BY_NUMBER = Statement(_HEDGES.where(*equal(HEDGES, ["user_id", "number"])))
+NEWEST_HEDGES = Statement(
+    _HEDGES.where(*equal(HEDGES, ["user_id"]))
+    .order_by(HEDGES.c.number.desc())
+    .limit(parameter("most"))
+    .offset(constant(0))  # which Core would make a parameter
+)
 LAST_NUMBER = Statement(sa.select(sa.func.max(HEDGES.c.number)).where(*equal(HEDGES, ["user_id"])))
 
 
@@ -167,7 +173,7 @@ LAST_NUMBER = Statement(sa.select(sa.func.max(HEDGES.c.number)).where(*equal(HED
 def live_hedges(*by: str) -> Statement:
     live = HEDGES.c.status != constant(HedgeStatus.CLOSED)
     given = [_dealt_account(HEDGES)] if by == (SHARDS,) else equal(HEDGES, by)
-    return Statement(_HEDGES.where(live, *given).order_by(HEDGES.c.number, HEDGES.c.id))
+    return Statement(_HEDGES.where(live, *given))
 
 
 # --- operations and their orders ----------------------------------------------------------------

@@ -101,7 +101,12 @@ class SqlStore:
     ) -> tuple[Hedge, ...]:
         given = _given(account_id=account_id, user_id=user_id) or dealt(self._leases)
         rows = await self._session.rows(statements.live_hedges(*given), given)
-        return tuple(hedge_of(row) for row in rows)
+        # Sorted here: a database would carry all the columns through its sorter.
+        return tuple(sorted(map(hedge_of, rows), key=lambda hedge: (hedge.number, hedge.id)))
+
+    async def newest_hedges(self, user_id: UserId, most: int) -> tuple[Hedge, ...]:
+        rows = await self._session.rows(statements.NEWEST_HEDGES, {"user_id": user_id, "most": most})
+        return tuple(hedge_of(row) for row in reversed(rows))
 
     async def next_hedge_number(self, user_id: UserId) -> int:
         row = await self._session.first(statements.LAST_NUMBER, {"user_id": user_id})

@@ -358,14 +358,14 @@ class World:
         self.inspection.at_rest()
 
     def _until(self, reached: Callable[[], bool]) -> None:
-        loop, fate, inspection = self.loop, self.fate, self.inspection
-        limit = loop.time() + IN_TIME
+        loop, fate, found = self.loop, self.fate, self.inspection.found
+        ready, limit = loop._ready, loop.time() + IN_TIME
         while True:
-            if fate.endless:
-                raise Violation("something goes round and round without end")
             if fate.life.dead:
+                if fate.endless:
+                    raise Violation("something goes round and round without end")
                 self.crash()
-            elif not loop._ready:
+            elif not ready:
                 if reached():
                     return
                 if loop.time() > self._clears_at:
@@ -373,8 +373,8 @@ class World:
                 if loop.time() > limit:
                     raise Violation("an operation does not come to its end")
             loop.turn()
-            if inspection.found:
-                raise Violation(inspection.found[0])
+            if found:
+                raise Violation(found[0])
 
     def _clears(self) -> None:
         """Whatever is on its way still arrives, and what is hidden stays so; nothing new goes wrong."""
