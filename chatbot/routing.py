@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from functools import cache
+from typing import Protocol, cast
 
 from chatbot.domain.account import AccountView, LegSetting
 from chatbot.domain.hedge import AccountId
@@ -76,13 +77,21 @@ class RoutedVenues:
             self._exchanges.forget(account_id)
 
 
+@cache
+def _can_stream(exchanges: type[Exchanges]) -> bool:
+    """A protocol is looked through method by method."""
+    return issubclass(exchanges, Streaming)
+
+
 class RoutedStreams:
     """Streams of the exchanges that have some; the vault is opened for each connection. Paper has none: it is
     looked at every other second.
     """
 
     def __init__(self, exchanges: Exchanges, vault: Vault) -> None:
-        self._streaming = exchanges if isinstance(exchanges, Streaming) else None
+        self._streaming: Streaming | None = None
+        if _can_stream(type(exchanges)):
+            self._streaming = cast(Streaming, exchanges)
         self._vault = vault
 
     async def of_account(self, account: Account) -> AccountStream | None:

@@ -71,7 +71,6 @@ def open_watch_room(
         clock=clock,
         notify=notify,
         unstreamed=lambda account: streaming.missing_for(account),  # noqa: PLW0108 (made below)
-        prices_told=lambda account: streams.tells_prices(account.venue),
         seen=lambda account, sight: streaming.seen(account, sight),  # noqa: PLW0108 (likewise)
         passed=lambda account: streaming.passed(account),  # noqa: PLW0108 (likewise)
         first=first,

@@ -239,7 +239,7 @@ def price_reached(scene: Scene, limits: AlertPreferences) -> Iterator[Finding]:
         market = scene.view.markets.get(symbol)
         if mark.account != scene.account_id or market is None:
             continue
-        prices = (market.mark_price, *scene.passed.get(symbol, ()))
+        prices = (market.mark_price, *(scene.passed or {}).get(symbol, ()))
         figures = PriceReached(
             instrument=scene.instruments[symbol],
             account=scene.account,

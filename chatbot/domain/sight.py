@@ -79,8 +79,8 @@ class Sight:
         return float((CALM / max(distance, NEAREST)) ** 2)
 
 
-def sight_of(scene: Scene, limits: AlertPreferences, at: datetime, *, prices_are_told: bool = True) -> Sight:
-    """Where prices are told by nobody no trigger can fire, and there are none."""
+def sight_of(scene: Scene, limits: AlertPreferences, at: datetime) -> Sight:
+    """Where nobody tells prices no trigger could fire, and there are none."""
     liquidations = tuple(_liquidations(scene))
     ratio = account_margin_ratio(scene.view)
     high = min(limits.margin_ratios, default=Decimal("Infinity"))
@@ -89,7 +89,7 @@ def sight_of(scene: Scene, limits: AlertPreferences, at: datetime, *, prices_are
         holds=bool(scene.view.positions or scene.view.open_orders or scene.watched),
         endangered=any(_near(scene, leg, limits) for leg in liquidations)
         or (ratio is not None and ratio >= high),
-        triggers=watchpoints(scene, limits) if prices_are_told else (),
+        triggers=() if scene.passed is None else watchpoints(scene, limits),
         liquidations=liquidations,
     )
 

@@ -98,9 +98,8 @@ def _telling(step: Step, happened: Sequence[Alert] = ()) -> _Telling:
 class WatchService:
     """``notify`` is called after messages were written.
 
-    ``unstreamed``: how long the stream of an account has been missing. ``prices_told``: whether there can be
-    one of prices. ``seen`` gets what each look saw.
-    ``passed``: prices that concerned an account since it was asked for last.
+    ``unstreamed``: how long the stream of an account has been missing. ``seen`` gets what each look saw.
+    ``passed``: prices that concerned an account since it was asked for last; ``None``: nobody tells any.
     ``first`` comes before each look.
     """
 
@@ -114,9 +113,8 @@ class WatchService:
         notify: Callable[[], None] = _nobody,
         *,
         unstreamed: Callable[[Account], timedelta] = lambda _: timedelta(0),
-        prices_told: Callable[[Account], bool] = lambda _: True,
         seen: Callable[[Account, Sight], None] = _nowhere,
-        passed: Callable[[Account], Mapping[Symbol, Sequence[Decimal]]] = lambda _: {},
+        passed: Callable[[Account], Mapping[Symbol, Sequence[Decimal]] | None] = lambda _: {},
         first: Callable[[Account], Awaitable[object]] = _nothing,
     ) -> None:
         self._store = store
@@ -126,7 +124,6 @@ class WatchService:
         self._clock = clock
         self._notify = notify
         self._unstreamed = unstreamed
-        self._prices_told = prices_told
         self._seen = seen
         self._passed = passed
         self._first = first
@@ -219,9 +216,7 @@ class WatchService:
     ) -> _Telling:
         scene = await self._scene(books, running, traded)
         limits = user.preferences.alerts
-        priced = self._prices_told(books.account)
-        sight = sight_of(scene, limits, self._clock.now(), prices_are_told=priced)
-        self._sights[books.account.id] = sight
+        sight = self._sights[books.account.id] = sight_of(scene, limits, self._clock.now())
         self._seen(books.account, sight)
         ended = await self._ended(user, books, before)
         happened = await self._happened(user, scene, books, ended)

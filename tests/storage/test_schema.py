@@ -240,7 +240,7 @@ def test_what_every_update_asks_is_found_by_an_index(empty: sqlite3.Connection, 
 @pytest.mark.parametrize(
     ("statement", "index", "sorts"),
     [
-        (statements.live_hedges(), "ix_hedges_live", True),
+        (statements.live_hedges(), "ix_hedges_live", False),
         (statements.unfinished_operations(), "ix_operations_unfinished", True),
         (statements.due(), "ix_outbox_pending", False),
         (statements.due("skipped"), "ix_outbox_pending", False),
