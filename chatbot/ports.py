@@ -616,6 +616,10 @@ class Store(Protocol):
         """Ascending by number; when neither is given, of all users of this process's shards."""
         ...
 
+    async def fired_hedges(self) -> tuple[Hedge, ...]:
+        """Live ones of which an order that closes at a price has filled; of several processes, the own."""
+        ...
+
     async def newest_hedges(self, user_id: UserId, most: int) -> tuple[Hedge, ...]:
         """Live and closed, in the order of their numbers."""
         ...

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from chatbot.chat import ALERT, Part
 from chatbot.domain.hedge import HedgeStatus, LegRole
-from chatbot.domain.intent import FINAL, IntentStatus
+from chatbot.domain.intent import FINAL, IntentStatus, Purpose
 from chatbot.domain.operation import OperationStatus
 from chatbot.storage.records import (
     ACCOUNT,
@@ -174,6 +174,19 @@ def live_hedges(*by: str) -> Statement:
     live = HEDGES.c.status != constant(HedgeStatus.CLOSED)
     given = [_dealt_account(HEDGES)] if by == (SHARDS,) else equal(HEDGES, by)
     return Statement(_HEDGES.where(live, *given))
+
+
+@cache
+def fired_hedges(*by: str) -> Statement:
+    """Live ones of which an order that closes at a price has filled."""
+    live = HEDGES.c.status != constant(HedgeStatus.CLOSED)
+    fired = sa.exists().where(
+        INTENTS.c.hedge_id == HEDGES.c.id,
+        INTENTS.c.purpose == constant(Purpose.CLOSE_AT_PRICE),
+        INTENTS.c.status == constant(IntentStatus.FILLED),
+    )
+    given = [_dealt_account(HEDGES)] if by == (SHARDS,) else []
+    return Statement(_HEDGES.where(live, fired, *given))
 
 
 # --- operations and their orders ----------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from chatbot.chat import ChatRef, Reply, UserRef
@@ -37,13 +37,18 @@ from chatbot.storage.records import (
     user_of,
 )
 from chatbot.storage.session import Session
-from chatbot.storage.sql import Step
+from chatbot.storage.sql import Row, Step
 
 PRUNE = (*key_statements.PRUNE_ENTRY, *statements.PRUNE)
 
 
 def _given(**cells: str | None) -> dict[str, Cell]:
     return {name: value for name, value in cells.items() if value is not None}
+
+
+def _by_number(rows: Iterable[Row]) -> tuple[Hedge, ...]:
+    """Sorted here: a database would carry all the columns through its sorter."""
+    return tuple(sorted(map(hedge_of, rows), key=lambda hedge: (hedge.number, hedge.id)))
 
 
 class SqlStore:
@@ -101,8 +106,11 @@ class SqlStore:
     ) -> tuple[Hedge, ...]:
         given = _given(account_id=account_id, user_id=user_id) or dealt(self._leases)
         rows = await self._session.rows(statements.live_hedges(*given), given)
-        # Sorted here: a database would carry all the columns through its sorter.
-        return tuple(sorted(map(hedge_of, rows), key=lambda hedge: (hedge.number, hedge.id)))
+        return _by_number(rows)
+
+    async def fired_hedges(self) -> tuple[Hedge, ...]:
+        given = dealt(self._leases)
+        return _by_number(await self._session.rows(statements.fired_hedges(*given), given))
 
     async def newest_hedges(self, user_id: UserId, most: int) -> tuple[Hedge, ...]:
         rows = await self._session.rows(statements.NEWEST_HEDGES, {"user_id": user_id, "most": most})
