@@ -176,6 +176,11 @@ class Conflict(StorageError):
     """The row was changed by somebody else, or the token was used already."""
 
 
+def database_is_away(error: object) -> bool:
+    """Whoever is told of it may try again later; what the database is there to refuse is something else."""
+    return isinstance(error, StorageError) and not isinstance(error, Conflict | LeaseLost)
+
+
 class DeliveryError(HedgerowError):
     """The message could not be delivered."""
 

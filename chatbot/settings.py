@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 from dotenv.parser import parse_stream
 from pydantic import (
@@ -46,6 +46,7 @@ PREFIX = "HEDGEROW_"
 NESTED = "__"
 VENUE_PLACEHOLDER = "<ID>"
 POSTGRESQL = "postgresql+asyncpg://"
+_SERVER_FORM = f"{POSTGRESQL}USER:PASSWORD@HOST/NAME"
 PAPER_STATE_NAME = "hedgerow-paper.db"
 MASTER_KEY_NAME = "hedgerow.key"
 MIN_WEBHOOK_SECRET = 16
@@ -161,9 +162,10 @@ def _database_url(value: str) -> str:
         return _server_url(value)
     if not re.match(r"sqlite\+aiosqlite://(/|$)", value):
         raise ValueError(
-            "should begin with sqlite+aiosqlite:/// and go on with the path of a file, "
-            f"or be {POSTGRESQL}USER:PASSWORD@HOST/NAME"
+            f"should begin with sqlite+aiosqlite:/// and go on with the path of a file, or be {_SERVER_FORM}"
         )
+    if value.partition("?")[0] == "sqlite+aiosqlite:///":
+        raise ValueError("names no file: all would be forgotten at the end")
     return value
 
 
@@ -171,13 +173,13 @@ def _server_url(value: str) -> str:
     try:
         parts = urlsplit(value)
         complete = bool(parts.path.strip("/")) and "/" not in parts.path[1:] and parts.port != 0
+        misplaced = parse_qs(parts.query).keys() & {"user", "password"}
     except ValueError:
-        complete = False
+        complete, misplaced = False, set()
     if not complete or "#" in value:
-        raise ValueError(
-            f"should be {POSTGRESQL}USER:PASSWORD@HOST/NAME; write %40 for @, %2F for / and %23 for # "
-            "in a password"
-        )
+        raise ValueError(f"should be {_SERVER_FORM}; write %40 for @, %2F for / and %23 for # in a password")
+    if misplaced:
+        raise ValueError(f"should have user and password before the host: {_SERVER_FORM}")
     return value
 
 
@@ -388,9 +390,19 @@ def load_settings(env_file: Path | None = Path(".env"), environ: Mapping[str, st
     except ValidationError as error:
         found = error.errors(include_url=False, include_input=False)
         raise _settings_error(dict(map(_describe, found)) | complaints) from None
+    complaints |= _clash_of_ports(settings)
     if complaints:
         raise _settings_error(complaints)
     return settings
+
+
+def _clash_of_ports(settings: Settings) -> dict[str, str]:
+    ops, http = settings.ops, settings.http
+    if settings.public_url is None or not ops.port or (ops.host, ops.port) != (http.host, http.port):
+        return {}
+    name = f"{PREFIX}OPS__PORT"
+    reason = f"is the port of the pages for users, {PREFIX}HTTP__PORT; it needs another"
+    return {name: f"{reason}. Example: {_example(name)}"}
 
 
 def setting_names() -> Mapping[str, FieldInfo]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from handlers.accounts import accounts, cancel, connect, disconnect
 from handlers.adjust import adjust, margin
 from handlers.adopt import adopt
-from handlers.alerts import alerts
+from handlers.alerts import ALERT_FORMS, alerts
 from handlers.chart import chart
 from handlers.close import close
 from handlers.context import Command
@@ -106,6 +106,7 @@ COMMANDS: tuple[Command, ...] = (
         "/alerts [KIND|SYMBOL|#ID|digest|quiet|snooze|on|off|reset] [VALUES]",
         "/alerts liquidation 25 15 8",
         alerts,
+        more=ALERT_FORMS,
     ),
     Command(
         "/risk",

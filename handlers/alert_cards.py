@@ -172,7 +172,8 @@ def _add_margin(figures: LiquidationNear) -> tuple[tuple[str, str], ...]:
         return ()
     amount = plain(figures.top_up)
     command = f"/margin {target_of(figures)} {figures.side} {amount}"
-    return ((f"Add {amount} {figures.instrument.settle}", command),)
+    which = "" if figures.left is None else f" to {figures.side}"  # several alerts can be one message
+    return ((f"Add {amount} {figures.instrument.settle}{which}", command),)
 
 
 def _with_more(figures: LiquidationNear) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -52,17 +53,24 @@ async def alerts(call: Call) -> Reply:
     chosen = _now(call)
     if not call.words:
         return await overview(call, chosen)
-    word = call.words[0].lower()
-    if word in MENU_WORDS and len(call.words) == 1:
+    words = _price_last(call.words)
+    word = words[0].lower()
+    if word in MENU_WORDS and len(words) == 1:
         return menu(call, word, chosen, await call.services.store.active_episodes(call.user.id))
-    action = _ACTIONS.get(word) or await _about(call, call.words[0])
+    action = _ACTIONS.get(word) or await _about(call, words[0])
     try:
-        changed = await action.edit(call, call.words[1:] if word in _ACTIONS else call.words)
+        changed = await action.edit(call, words[1:] if word in _ACTIONS else words)
     except BadArgument as error:
         raise error.with_form(form=action.form, example=action.example) from error
     await call.services.people.choose(call.user, replace(call.user.preferences, alerts=changed))
     saved = await overview(call, changed, first=f"✅ **Saved.**{_still_off(word, changed)}\n")
     return replace(saved, severity=Severity.SUCCESS)
+
+
+def _price_last(words: Sequence[str]) -> Sequence[str]:
+    """``2500 ETH`` is as clear as ``ETH 2500``."""
+    a_price = re.fullmatch(r"[\d.,]+", words[0]) and len(words) > 1 and not re.match(r"[\d.,#]", words[1])
+    return (words[1], words[0], *words[2:]) if a_price else words
 
 
 async def _about(call: Call, word: str) -> _Action:
@@ -338,3 +346,25 @@ _ACTIONS: dict[str, _Action] = {
     "on": _Action(_on, "/alerts on KIND", "/alerts on imbalance"),
     "reset": _Action(_reset, "/alerts reset", "/alerts reset"),
 }
+
+_MEANINGS = {
+    "liquidation": "how far a leg is from its liquidation, in percent of the price",
+    "margin": "how much of the margin is used",
+    "imbalance": "by how much the legs of a pair differ",
+    "funding": "how long before a settlement, and from what net cost on",
+    "eaten": "how much of the lock funding has eaten",
+    "target": "the profit from which on I ask whether to lock it",
+    "rate": "a funding rate that is high, either way",
+    "quiet": "when nothing but what is grave may sound",
+    "digest": "once a day, or after each settlement",
+    "snooze": "not for a while: all of it, a hedge, a kind",
+    "off": "no alerts of this kind",
+    "on": "again",
+    "reset": "everything as it was in the beginning, prices kept",
+}
+ALERT_FORMS = "\n".join(
+    (
+        "`/alerts BTC 120000` a price, `/alerts #3 liquidation 25 15 8` the levels of one hedge. Each KIND:",
+        *(f"`{action.example}`: {_MEANINGS[word]}" for word, action in _ACTIONS.items()),
+    )
+)

@@ -23,6 +23,7 @@ from chatbot.errors import (
     UserError,
     VenueError,
     VenueUnavailable,
+    database_is_away,
 )
 from chatbot.ports import User
 from handlers.accounts import secret
@@ -59,7 +60,10 @@ class Router:
         return self._services
 
     async def handle(self, request: Request) -> Sequence[Reply]:
-        """Never raises for what a user or a venue did; the replies are in the order to be sent."""
+        """Never raises for what a user or a venue did; the replies are in the order to be sent.
+
+        Raises StorageError where the database is away.
+        """
         if not self._services.admission.allows(request.user):
             return await self._to_a_stranger(request)
         if not _concerns_us(request):
@@ -83,7 +87,9 @@ class Router:
     async def _answer(self, request: Request) -> Sequence[Reply]:
         try:
             return await self._dispatch(request)
-        except Exception:
+        except Exception as error:
+            if database_is_away(error):
+                raise  # no answer could be stored either; the inbox asks again
             # Whatever a command meets, the bot goes on for everybody else.
             number = error_number(request)
             log.exception("request failed", extra={"error": number, "user": str(request.user)})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -246,6 +247,79 @@ def test_the_table_of_faults_says_their_thresholds() -> None:
     assert set(rows) >= set(faults.RULES)
     assert {fault: words[fault] in rows[fault] for fault in words} == dict.fromkeys(words, True)
     assert timedelta(minutes=2) == faults.UNKNOWN_AFTER
+
+
+# What is well and what is not, as Prometheus writes a series of samples, one each 15 s.
+HOUR = "x240"
+
+
+def _gauge(name: str, well: int, bad: int) -> tuple[dict[str, str], dict[str, str]]:
+    return {name: f"{well}+0{HOUR}"}, {name: f"{bad}+0{HOUR}"}
+
+
+def _counter(name: str, well: int, bad: int) -> tuple[dict[str, str], dict[str, str]]:
+    return {name: f"0+{well}{HOUR}"}, {name: f"0+{bad}{HOUR}"}
+
+
+def _slow(name: str, at_most: str, more: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Of ten a step all are quick, or none."""
+    quick, slow, rest = (f'{name}_bucket{{le="{le}"}}' for le in (at_most, more, "+Inf"))
+    each, none = f"0+10{HOUR}", f"0+0{HOUR}"
+    return {quick: each, slow: each, rest: each}, {quick: none, slow: each, rest: each}
+
+
+ORDERS = 'hedgerow_orders_total{venue="okx",outcome="%s"}'
+SERIES = {
+    "HedgerowDown": _gauge('up{job="hedgerow"}', 1, 0),
+    "HedgerowNakedLeg": _gauge("hedgerow_naked_leg_oldest_seconds", 60, 61),
+    "HedgerowOrderUnknown": _gauge("hedgerow_order_unknown_oldest_seconds", 120, 121),
+    "HedgerowDatabaseDown": _gauge("hedgerow_database_up", 1, 0),
+    "HedgerowHedgesFrozen": _gauge("hedgerow_hedges_frozen", 0, 1),
+    "HedgerowAccountsFrozen": _gauge("hedgerow_accounts_frozen", 0, 1),
+    "HedgerowAlertsStuck": _gauge("hedgerow_alert_owed_oldest_seconds", 60, 61),
+    "HedgerowMessagesStuck": _gauge("hedgerow_message_owed_oldest_seconds", 300, 301),
+    "HedgerowVenueAway": _gauge('hedgerow_venue_away_seconds{venue="okx"}', 300, 301),
+    "HedgerowLooksStale": _gauge('hedgerow_look_oldest_seconds{venue="okx"}', 120, 121),
+    "HedgerowStreamsLost": _gauge('hedgerow_streams{state="lost",venue="okx"}', 0, 1),
+    "HedgerowJobFailing": _gauge('hedgerow_job_failures_in_a_row{job="looks"}', 2, 3),
+    "HedgerowLoopLag": _slow("hedgerow_event_loop_lag_seconds", "0.1", "1"),
+    "HedgerowKeysRefused": _counter('hedgerow_key_refusals_total{venue="okx"}', 0, 1),
+    "HedgerowCommitsSlow": _slow("hedgerow_commit_seconds", "0.1", "1"),
+    "HedgerowLegGap": _slow("hedgerow_leg_gap_seconds", "1", "10"),
+    "HedgerowRateLimited": _counter('hedgerow_rate_limit_waited_seconds_total{venue="okx"}', 1, 100),
+    "HedgerowOrdersRejected": (
+        {ORDERS % "accepted": f"0+9{HOUR}", ORDERS % "rejected": f"0+1{HOUR}"},
+        {ORDERS % "accepted": f"0+1{HOUR}", ORDERS % "rejected": f"0+9{HOUR}"},
+    ),
+}
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool was not found")
+def test_each_alert_fires_when_it_should_and_only_then(tmp_path: Path) -> None:
+    assert SERIES.keys() == rules().keys()
+    checks = [
+        {
+            "interval": "15s",
+            "input_series": [{"series": name, "values": values} for name, values in series.items()],
+            "promql_expr_test": [
+                {
+                    "expr": f'count(ALERTS{{alertname="{alert}",alertstate="firing"}}) or vector(0)',
+                    "eval_time": "50m",
+                    "exp_samples": [{"labels": "{}", "value": fires}],
+                }
+            ],
+        }
+        for alert, both in SERIES.items()
+        for fires, series in enumerate(both)
+    ]
+    file = tmp_path / "alerts.json"
+    file.write_text(json.dumps({"rule_files": [str(ROOT / RULES)], "tests": checks}))
+
+    done = subprocess.run(
+        ["promtool", "test", "rules", str(file)], capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_a_reading_that_failed_shows_no_figures_of_the_past() -> None:

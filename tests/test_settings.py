@@ -171,6 +171,8 @@ def test_a_name_like_none_of_ours_gets_no_guess() -> None:
         ("DATABASE_URL", "postgresql://bot@db/hedgerow", "should begin with sqlite+aiosqlite:///"),
         ("DATABASE_URL", "postgresql+asyncpg://bot@db", "should be postgresql+asyncpg://USER:PASSWORD@HOST"),
         ("DATABASE_URL", "postgresql+asyncpg://bot:a/b@db/hedgerow", "should be postgresql+asyncpg://USER"),
+        ("DATABASE_URL", "postgresql+asyncpg://db/h?password=x", "should have user and password before"),
+        ("DATABASE_URL", "sqlite+aiosqlite:///", "names no file: all would be forgotten"),
         ("PAPER__MARKET", "random", "should be simulated, replay:PATH or live:VENUE"),
         ("PAPER__MARKET", "replay:no-such-file.csv", "there is no file 'no-such-file.csv'"),
         ("PAPER__MARKET", "live:", "should be simulated"),
@@ -207,6 +209,16 @@ def test_all_mistakes_are_told_at_once() -> None:
         "HEDGEROW_LOG__FORMAT",
         "HEDGEROW_TELGRAM__TOKEN",
     ]
+
+
+def test_probes_and_pages_cannot_share_a_port() -> None:
+    pages = {"HTTP__PUBLIC_URL": "https://bot.example.com", "HTTP__PORT": "9464"}
+
+    line = complaint(**pages, OPS__PORT="9464")
+
+    assert line.startswith("HEDGEROW_OPS__PORT: is the port of the pages for users, HEDGEROW_HTTP__PORT")
+    assert load(OPS__PORT="9464", HTTP__PORT="9464").ops.port == 9464, "without pages nothing is there"
+    assert load(**pages, OPS__PORT="9465").ops.port == 9465
 
 
 def test_a_webhook_needs_its_secret() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import takewhile
 
 from chatbot.domain.account import AccountView
 from chatbot.domain.ending import slippage_between
@@ -21,6 +22,7 @@ from chatbot.domain.saga import GONE
 from chatbot.domain.scene import Exposure, LegEvidence
 
 Intents = Mapping[str, OrderIntent]  # by client order id
+UNSEEN_FOR = timedelta(seconds=10)  # how old the reading may be that a plan was confirmed by
 
 VENUE_CAUSES = {
     FillCause.LIQUIDATION: LegCause.LIQUIDATED,
@@ -64,6 +66,46 @@ def end_of_leg(hedge: Hedge, role: LegRole, fills: Sequence[Fill], intents: Inte
     )
 
 
+def cut_short(hedge: Hedge, role: LegRole, fills: Sequence[Fill], intents: Intents) -> LegEvidence | None:
+    """Another hand's part in a leg that is empty though an operation of ours, of both legs, traded it last.
+
+    ``None`` where the operation was of this leg alone, or knew of that part: what it left open was agreed to.
+    """
+    ours = [fill for fill in fills if fill.position_side is hedge.leg(role).side]
+    last = intents.get(ours[-1].client_order_id or "") if ours else None
+    if last is None:
+        return None
+    together = [intent for intent in intents.values() if intent.operation_id == last.operation_id]
+    if {intent.leg for intent in together} != set(LegRole):
+        return None
+    theirs = _unforeseen(ours, [intent for intent in together if intent.leg is role], intents)
+    if not theirs:
+        return None
+    return LegEvidence(
+        role,
+        cause_of(theirs[-1], intents) or LegCause.BY_HAND,
+        before=sum((fill.quantity for fill in theirs), ZERO),
+        at=theirs[-1].at,
+        price=average_price(theirs),
+        realized=sum((fill.realized_pnl for fill in theirs), ZERO),
+    )
+
+
+def _unforeseen(fills: Sequence[Fill], orders: Sequence[OrderIntent], intents: Intents) -> list[Fill]:
+    """What another hand has closed since the reading that the orders go by, or of what they were to close."""
+    theirs = [fill for fill in fills if not fill.opens and cause_of(fill, intents) is not None]
+    first, ids = orders[0], {order.client_order_id for order in orders}
+    later = [fill for fill in theirs if fill.at >= first.created_at - UNSEEN_FOR]
+    closed = sum((fill.quantity for fill in fills if fill.client_order_id in ids), ZERO)
+    if later or not first.reduce_only or closed >= first.quantity:
+        return later
+    return [fill for fill in theirs if fill in _since_opened(fills)]
+
+
+def _since_opened(fills: Sequence[Fill]) -> list[Fill]:
+    return list(takewhile(lambda fill: not fill.opens, reversed(fills)))[::-1]
+
+
 def _one_of_two(fill: Fill, intents: Intents) -> bool:
     intent = intents.get(fill.client_order_id or "")
     return intent is not None and intent.purpose is Purpose.CLOSE_AT_PRICE
@@ -93,10 +135,16 @@ def lost_role(hedge: Hedge, view: AccountView) -> LegRole | None:
     return empty[0] if len(empty) == 1 else None
 
 
-def lost_leg(hedge: Hedge, role: LegRole, fills: Sequence[Fill], intents: Intents) -> LegEvidence | None:
-    """A leg that the ledger still holds and the venue does not: nothing has told yet where it went."""
+def lost_leg(
+    hedge: Hedge, role: LegRole, fills: Sequence[Fill], intents: Intents, *, busy: bool = False
+) -> LegEvidence | None:
+    """A leg that the ledger still holds and the venue does not: nothing has told yet where it went.
+
+    ``busy``: an operation still trades the pair, and may close what is left.
+    """
     if hedge.leg(role).quantity == 0:
-        return end_of_leg(hedge, role, fills, intents)
+        end = end_of_leg(hedge, role, fills, intents)
+        return end if end is not None or busy else cut_short(hedge, role, fills, intents)
     return LegEvidence(role, LegCause.UNEXPLAINED, before=hedge.leg(role).quantity)
 
 

@@ -35,13 +35,17 @@ def _blocks(replies: Sequence[Reply]) -> Iterator[Block]:
 
 
 def _rows(replies: Sequence[Reply]) -> Iterator[tuple[Button, ...]]:
-    several, seen = len({reply.subject for reply in replies}) > 1, set[str]()
+    """What reads the same or does the same stands once."""
+    several, labels, meanings = len({reply.subject for reply in replies}) > 1, set[str](), set[str]()
     for reply in replies:
         for row in reply.buttons:
-            new = [button for button in row if button.label != SETTINGS and button.data not in seen]
-            seen |= {button.data for button in new}
+            asked = [button for button in row if button.label != SETTINGS]
+            named = [_named(button, reply.subject if several else "") for button in asked]
+            new = [b for b in named if b.data not in meanings and b.label not in labels]
+            meanings |= {button.data for button in new}
+            labels |= {button.label for button in new}
             if new:
-                yield tuple(_named(button, reply.subject if several else "") for button in new)
+                yield tuple(new)
 
 
 def _named(button: Button, subject: str) -> Button:

@@ -7,6 +7,7 @@ the update again at the next start, so what ``handle`` does must be safe to do a
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
@@ -17,9 +18,10 @@ from typing import Any, TypeVar
 
 from chatbot.chat import ChatRef, OutboxMessage, Priority, Reply, Request, RequestKind, Text
 from chatbot.domain.shards import shard_of
-from chatbot.errors import LeaseLost, StorageError
+from chatbot.errors import LeaseLost, StorageError, database_is_away
 from chatbot.log import about
 from chatbot.ports import Alone, Clock, Leases, Mailbox
+from chatbot.pushing.outbox import pause_after
 
 T = TypeVar("T")
 Handle = Callable[[Request], Awaitable[Sequence[Reply]]]
@@ -30,7 +32,8 @@ Screen = Callable[[Sequence[Request]], Awaitable[Sequence[Request]]]
 BLANK_ACKNOWLEDGEMENT_AFTER = 2.0  # seconds: long before a tap expires, long enough for most toasts
 LANE_LIMIT = 100
 READ_AGAIN_AFTER = 1.0  # seconds
-FINISH_PAUSES = (0.0, 1.0, 2.0)  # seconds before each try
+FINISH_TRIES = 3  # where it is not the database that is away
+OUTAGE_TRIES = 8  # a minute and a quarter
 LOOK_GAP = 0.02  # seconds between two looks for what other processes received
 APOLOGY = Reply((Text("Something went wrong on my side. It is logged; /status shows where things stand."),))
 
@@ -247,26 +250,39 @@ class InboxProcessor:
 
     async def _replies(self, request: Request) -> Sequence[Reply]:
         """The router turns every error into a reply; what escapes it must not be tried for ever."""
-        outcome = await _outcome(self._handle(request))
+        outcome = await self._handled(request)
         if not isinstance(outcome, BaseException):
             return outcome
         log.error("a request could not be handled", exc_info=outcome, extra={"request": request.id})
         return (APOLOGY,)
 
+    async def _handled(self, request: Request) -> Sequence[Reply] | BaseException:
+        """Where the database is away, again when it may be back, as after a death."""
+        for tried in range(OUTAGE_TRIES):
+            outcome = await _outcome(self._handle(request))
+            if not database_is_away(outcome):
+                return outcome
+            log.warning("a request waits for the database", extra={"request": request.id})
+            await self._clock.sleep(pause_after(tried))
+        return await _outcome(self._handle(request))
+
     async def _finish_somehow(self, request: Request, replies: Sequence[Reply]) -> bool:
-        """Again as the database may be busy; at last with an apology, as the replies may be at fault."""
-        for number, pause in enumerate(FINISH_PAUSES, start=1):
-            if pause:
-                await self._clock.sleep(pause)
-            last = number == len(FINISH_PAUSES)
-            failure = await _outcome(self._finish(request, (APOLOGY,) if last else replies))
+        """Again until the database is back; after some tries with an apology: the replies may be at fault."""
+        for tried in itertools.count(1):
+            failure = await _outcome(self._finish(request, replies))
             if failure is None:
                 return True
             if isinstance(failure, LeaseLost):
                 log.info("a request is left to another process", extra={"request": request.id})
                 return True
-            extra = {"request": request.id, "try": number}
+            extra = {"request": request.id, "try": tried}
             log.error("a request could not be finished", exc_info=failure, extra=extra)
+            away = database_is_away(failure)
+            if tried >= FINISH_TRIES and not away:
+                break
+            if tried + 1 >= (OUTAGE_TRIES if away else FINISH_TRIES):
+                replies = (APOLOGY,)
+            await self._clock.sleep(pause_after(tried - 1))
         log.error("a request stays in the inbox until the next start", extra={"request": request.id})
         return False
 

@@ -307,7 +307,8 @@ class WatchService:
         if not gone and not (hedge.paired and hedge.net_exposure):
             return watched
         fills, intents = await self._history(hedge)
-        lost = [e for role in gone if (e := lost_leg(hedge, role, fills, intents)) is not None]
+        ends = [lost_leg(hedge, role, fills, intents, busy=watched.busy) for role in gone]
+        lost = [end for end in ends if end is not None]
         stale = traded_lately(intents.values(), self._clock.now())
         if watched.busy or (stale and hedge.status is HedgeStatus.OPEN):
             lost = [each for each in lost if each.cause is not LegCause.UNEXPLAINED]

@@ -152,13 +152,18 @@ def errors_of(path: Path) -> Iterator[None]:
         raise in_words(error, path) from None
 
 
+def _damaged(path: Path, how: str) -> StorageError:
+    return StorageError(f"{path} is damaged: {how}; use another copy")
+
+
 def _require_whole(copy: sqlite3.Connection, path: Path) -> None:
     ((verdict, *_), *_) = copy.execute("PRAGMA integrity_check").fetchall()
     if verdict != "ok":
-        raise StorageError(f"{path} is damaged: {verdict}; use another copy")
+        lines = [line for line in str(verdict).splitlines() if not line.startswith("***")]
+        raise _damaged(path, lines[0])
     broken = copy.execute("PRAGMA foreign_key_check").fetchone()
     if broken is not None:
-        raise StorageError(f"{path} is damaged: rows of {broken[0]} refer to nothing; use another copy")
+        raise _damaged(path, f"rows of {broken[0]} refer to nothing")
 
 
 def _contents(copy: sqlite3.Connection, path: Path, revision: str) -> Contents:

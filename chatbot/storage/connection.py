@@ -28,7 +28,7 @@ _NOTHING: Mapping[str, Cell] = {}
 
 _ADVICE = {
     "SQLITE_NOTADB": "is not a database; name another file, or move this one away",
-    "SQLITE_CORRUPT": "is damaged; stop the bot and restore a backup",
+    "SQLITE_CORRUPT": "is damaged; use another copy, or stop the bot and restore a backup if it is its own",
     "SQLITE_FULL": "cannot grow: the disk is full",
     "SQLITE_READONLY": "cannot be written; check the permissions of the file and its folder",
     "SQLITE_PERM": "cannot be read; check the permissions of the file and its folder",

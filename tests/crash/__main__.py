@@ -1,5 +1,7 @@
 """``make crash``: kill -9 at every boundary of every deed, singly and doubly, on each database.
 
+Then the database's server is struck at each of them, and upgrades are killed at each statement.
+
 ``python -m tests.crash --deed open --kill 'after orders #1' --again-at 'before message #1'`` repeats one.
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import gc
+import itertools
 import json
 import logging
 import multiprocessing
@@ -15,7 +18,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,8 +28,10 @@ from tests.crash import upgrades
 from tests.crash.campaign import Campaign, Tally
 from tests.crash.deeds import DEEDS
 from tests.crash.grounds import GROUNDS, Ground, found_here
+from tests.crash.outages import on_a_server_alone
 from tests.dialogs.harness import a_dialog
 
+SERVER = "postgresql"
 PARTS = 4  # of each deed, so that no worker is left alone with the longest
 
 
@@ -37,6 +42,11 @@ class Task:
     every: int
     again: int
     turn: int
+    outages: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"{self.database}, {self.deed}: {'the server struck' if self.outages else 'killed'}"
 
     def as_dict(self) -> dict[str, object]:
         return asdict(self)
@@ -50,15 +60,21 @@ class Battlefield:
     grounds: dict[str, Ground]
 
     def run(self, task: Task) -> Tally:
-        with tempfile.TemporaryDirectory(dir=self.folder) as folder:
-            return self.campaign(task, Path(folder)).run()
+        with tempfile.TemporaryDirectory(dir=self.folder) as folder, self.campaign(task, Path(folder)) as it:
+            return it.run()
 
     def replay(self, task: Task, first: str, second: str | None) -> Tally:
-        return self.campaign(task, self.folder).replay(first, second)
+        with self.campaign(task, self.folder) as it:
+            return it.replay(first, second)
 
-    def campaign(self, task: Task, folder: Path) -> Campaign:
-        ground = self.grounds[task.database]
-        return Campaign(DEEDS[task.deed], ground, folder, every=task.every, again=task.again, turn=task.turn)
+    @contextmanager
+    def campaign(self, task: Task, folder: Path) -> Iterator[Campaign]:
+        deed, ground = DEEDS[task.deed], self.grounds[task.database]
+        if task.outages:
+            with on_a_server_alone(deed, folder, every=task.every, turn=task.turn) as campaign:
+                yield campaign
+        else:
+            yield Campaign(deed, ground, folder, every=task.every, again=task.again, turn=task.turn)
 
 
 @contextmanager
@@ -90,34 +106,59 @@ def main(arguments: Sequence[str]) -> int:
         if asked.serve:
             return serve(field, sys.stdin, sys.stdout)
         if asked.kill is not None:
-            task = Task(asked.database[0], asked.deed[0], 1, 0, 0)
-            tally = field.replay(task, asked.kill, asked.again_at)
-            return report({task.database: tally}, asked, sys.stdout)
-        if asked.upgrades:
-            return 1 if upgrade_killed(field, sys.stdout, asked.revision) else 0
-        bad = report(conduct(field, asked, sys.stdout), asked, sys.stdout)
-        return 1 if upgrade_killed(field, sys.stdout, asked.revision) or bad else 0
+            return replay(field, asked, sys.stdout)
+        only = [part for name, part in PARTS_OF_IT.items() if getattr(asked, name, False)]
+        verdicts = [part(field, asked, sys.stdout) for part in only or PARTS_OF_IT.values()]
+        return max(verdicts)
 
 
-def upgrade_killed(field: Battlefield, out: TextIO, revisions: Sequence[str]) -> int:
+def replay(field: Battlefield, asked: argparse.Namespace, out: TextIO) -> int:
+    database = SERVER if asked.outages else asked.database[0]
+    task = Task(database, asked.deed[0], 1, 0, 0, asked.outages)
+    return report({database: field.replay(task, asked.kill, asked.again_at)}, asked, out)
+
+
+def kills(field: Battlefield, asked: argparse.Namespace, out: TextIO) -> int:
+    return report(
+        conduct(field, [Task(*each) for each in _shares(asked, asked.database)], asked, out), asked, out
+    )
+
+
+def outages(field: Battlefield, asked: argparse.Namespace, out: TextIO) -> int:
+    """Of the database server."""
+    if SERVER not in asked.database:
+        return 0
+    tasks = [Task(*each, outages=True) for each in _shares(asked, [SERVER])]
+    return report(conduct(field, tasks, asked, out), asked, out)
+
+
+def killed_upgrades(field: Battlefield, asked: argparse.Namespace, out: TextIO) -> int:
     homes = [upgrades.home_of(ground) for ground in field.grounds.values()]
-    return upgrades.conduct(homes, field.folder, out, revisions)
+    return upgrades.conduct(homes, field.folder, out, asked.revision)
 
 
-def conduct(field: Battlefield, asked: argparse.Namespace, out: TextIO) -> dict[str, Tally]:
-    tasks = [
-        Task(database, deed, asked.every * PARTS, asked.again, asked.every * part)
-        for database in asked.database
-        for deed in asked.deed
-        for part in range(PARTS)
-    ]
-    tallies = {database: Tally() for database in asked.database}
+PARTS_OF_IT: dict[str, Callable[[Battlefield, argparse.Namespace, TextIO], int]] = {
+    "kills": kills,
+    "outages": outages,
+    "upgrades": killed_upgrades,
+}
+
+
+def _shares(asked: argparse.Namespace, databases: Sequence[str]) -> Iterator[tuple[str, str, int, int, int]]:
+    for database, deed, part in itertools.product(databases, asked.deed, range(PARTS)):
+        yield database, deed, asked.every * PARTS, asked.again, asked.every * part
+
+
+def conduct(
+    field: Battlefield, tasks: Sequence[Task], asked: argparse.Namespace, out: TextIO
+) -> dict[str, Tally]:
+    tallies = {task.database: Tally() for task in tasks}
     began = time.monotonic()
     # Made before anything else runs here: who forks must be alone in its process.
     with multiprocessing.get_context("fork").Pool(asked.workers) as pool:
         for task, tally in pool.imap_unordered(_Conduct(field), tasks, chunksize=1):
             tallies[task.database].add(tally)
-            out.write(f"{task.database}, {task.deed}: {tally.single} + {tally.double} kills\n")
+            out.write(f"{task.name} {tally.single} + {tally.double}\n")
             out.flush()
     for tally in tallies.values():
         tally.seconds = time.monotonic() - began
@@ -170,6 +211,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--kill", help="only at this boundary")
     parser.add_argument("--again-at", help="then at this one of the recovery")
     parser.add_argument("--upgrades", action="store_true", help="only the upgrades that are killed half-way")
+    parser.add_argument("--outages", action="store_true", help="only the database server that is struck")
     parser.add_argument("--revision", nargs="+", choices=upgrades.EARLIER, default=upgrades.EARLIER)
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
     return parser

@@ -209,7 +209,9 @@ class Campaign:
         if not any(phone.shows(words) for words in self._deed.over):
             yield f"no card says {' or '.join(self._deed.over)}:\n{phone.transcript(2)}"
         yield from self._not_once(run, books, phone)
-        log = log_of(run)
+        yield from self._logged(log_of(run))
+
+    def _logged(self, log: str) -> Iterator[str]:
         if "Traceback" in log or '"ERROR"' in log:
             yield f"it logged:\n{log[-2000:]}"
 

@@ -35,6 +35,16 @@ def test_a_kill_leaves_no_trace_on_a_server_either(killers: Killers, deed: str) 
     assert int(str(tally["single"])) >= 1
 
 
+def test_an_outage_of_the_server_leaves_none_while_the_bot_lives_on(killers: Killers) -> None:
+    if "postgresql" not in found_here():
+        pytest.skip(NOT_FOUND)
+    deed = "offset first"
+    tally = killers.run(Task("postgresql", deed, POSTGRESQL, again=0, turn=9, outages=True))
+
+    assert tally["violations"] == []
+    assert int(str(tally["single"])) >= 2
+
+
 @pytest.mark.parametrize("deed", ["offset first"])
 def test_a_second_kill_in_the_recovery_of_the_first_leaves_none_either(killers: Killers, deed: str) -> None:
     tally = killers.run(Task("sqlite", deed, every=20, again=12, turn=7))

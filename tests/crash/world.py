@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 
 from chatbot.app import Bot, open_bot
 from chatbot.chat import MessageRef, Request, RequestKind
 from chatbot.domain.instrument import Symbol
+from chatbot.errors import StorageError
 from chatbot.log import LogFormat, LogLevel, configure_logging
 from chatbot.settings import load_settings
 from chatbot.storage.session import Session
@@ -23,7 +26,8 @@ from tests.crash.deeds import Do, Step
 from tests.crash.instant import InstantLoop, LoopClock
 from tests.crash.phone import HOME, USER, Phone
 from tests.dialogs.harness import CountingIds
-from tests.e2e.boundaries import Boundaries
+from tests.e2e.boundaries import Boundaries, dies
+from tests.postgres.server import Server
 
 BTC = Symbol("BTC/USDT:USDT")
 CALM = Decimal(100_000)
@@ -31,6 +35,7 @@ SETTLES = 6.0  # seconds of watching after the last step
 TRACE, LOG, TAKEN, PRICE = "boundaries", "bot.log", "taken", "price"
 IDS_OF_A_LIFE = 1_000
 RESTED, STUCK = 0, 3
+MOST_TRIES, SENT_AGAIN_AFTER = 60, 1.0
 PATIENCE = 30.0  # real seconds for a whole life
 
 
@@ -39,6 +44,7 @@ class Life:
     """``number``: how many there were before on these files. ``at``: seconds since the beginning.
 
     ``kill_at``: the boundary to die at, as ``Boundaries`` names it, once ``counts_from`` steps are taken.
+    ``server``: the one that is struck there in place of this process, and is ``away`` for so many seconds.
     """
 
     folder: Path
@@ -48,6 +54,8 @@ class Life:
     at: float
     kill_at: str | None = None
     counts_from: int = 0
+    server: Server | None = None
+    away: float = 0.0
 
 
 def live(life: Life) -> None:
@@ -58,9 +66,21 @@ def live(life: Life) -> None:
         for name in ("rows", "write", "clear_log"):
             loop.waits_for(Session, name)
         clock = LoopClock(loop, life.at)
-        boundaries = Boundaries(life.folder / TRACE, life.kill_at, note=lambda: f"{clock.seconds:.3f} ")
+        note = lambda: f"{clock.seconds:.3f} "  # noqa: E731
+        boundaries = Boundaries(life.folder / TRACE, life.kill_at, note=note, strikes=blow(life, loop))
         boundaries.draw(Phone)
         os._exit(loop.run_until_complete(_Play(life, loop, clock, boundaries).through()))
+
+
+def blow(life: Life, loop: InstantLoop) -> Callable[[], None]:
+    """What happens at the boundary. While a server is away the bot's time passes as the server's does."""
+    return dies if life.server is None else partial(_strike, life.server, life.away, loop)
+
+
+def _strike(server: Server, away: float, loop: InstantLoop) -> None:
+    passes_slowly = ExitStack()
+    passes_slowly.enter_context(loop.in_real_time())
+    server.strike(away, and_when_it_is_back=lambda: loop.call_soon_threadsafe(passes_slowly.close))
 
 
 class IdsOfALife(CountingIds):
@@ -107,7 +127,7 @@ class _Play:
         await bot.settled()
         while (number := self._taken) < len(self._life.script):
             self._boundaries.counts(number >= self._life.counts_from)
-            await self._take(bot, number, self._life.script[number])
+            await self._take_in_the_end(bot, number, self._life.script[number])
             self._boundaries.passes("before the update is confirmed")
             (self._life.folder / TAKEN).write_text(str(number + 1))
             self._boundaries.passes("after the update is confirmed")
@@ -118,6 +138,15 @@ class _Play:
     @property
     def _taken(self) -> int:
         return int(_read(self._life.folder / TAKEN, "0"))
+
+    async def _take_in_the_end(self, bot: Bot, number: int, step: Step) -> None:
+        """What could not be stored is sent again."""
+        for _ in range(MOST_TRIES):
+            try:
+                return await self._take(bot, number, step)
+            except StorageError:
+                await self._clock.sleep(SENT_AGAIN_AFTER)
+        raise AssertionError("an update cannot be stored")
 
     async def _take(self, bot: Bot, number: int, step: Step) -> None:
         match step.do:

@@ -332,6 +332,12 @@ async def test_a_price_is_told_once_when_it_is_reached_and_then_it_has_done_its_
         ]
 
 
+async def test_a_price_may_stand_before_its_market() -> None:
+    async with a_world() as world:
+        await says(world, "/alerts 2500 ETH")
+        assert [(m.symbol, m.price) for m in (await levels(world)).prices] == [(ETH, Decimal(2_500))]
+
+
 async def test_a_price_is_removed_by_its_button_or_by_words() -> None:
     async with a_world() as world:
         await says(world, "/alerts eth 2100")

@@ -172,6 +172,69 @@ def test_a_leg_that_the_ledger_still_holds_is_gone_for_a_reason_that_is_not_know
     assert (evidence.cause, evidence.before) == (LegCause.UNEXPLAINED, D(1))
 
 
+# --- a leg that another hand shrank while an operation closed it ---------------------------------
+
+BOTH_CLOSED = {
+    "close": an_intent(Purpose.CLOSE, "close"),
+    "close primary": replace(an_intent(Purpose.CLOSE, "close primary"), leg=PRIMARY, position_side=LONG),
+}
+
+
+def test_where_an_operation_found_less_than_it_was_to_close_the_other_hand_has_taken_the_leg() -> None:
+    theirs = a_fill(None, quantity="0.6", price="2410", realized="-60", minutes=-30)
+    ours = a_fill("close", quantity="0.4")
+
+    evidence = lost_leg(widow(), OFFSET, [OPENED, theirs, ours], BOTH_CLOSED)
+
+    assert evidence is not None
+    assert (evidence.cause, evidence.before, evidence.price) == (LegCause.BY_HAND, D("0.6"), D(2_410))
+
+
+@pytest.mark.parametrize(("seconds_before", "told"), [(9, True), (11, False)])
+def test_what_was_known_when_a_plan_was_confirmed_is_part_of_the_plan(
+    seconds_before: int, told: bool
+) -> None:
+    """All of its order was filled: what counts is whether the reading before it could show the trade."""
+    theirs = replace(a_fill(None, quantity="1"), at=NOW - timedelta(seconds=seconds_before))
+
+    evidence = lost_leg(widow(), OFFSET, [OPENED, theirs, a_fill("close")], BOTH_CLOSED)
+
+    assert (evidence is not None) is told
+
+
+def test_what_an_operation_opened_and_took_back_does_not_hide_who_closed_the_leg() -> None:
+    """Both legs were to grow; the other could not, so what had been opened here was trimmed."""
+    theirs = a_fill(None, minutes=1)
+    grown, trimmed = a_fill("open", opens=True, minutes=2), a_fill("trim", minutes=3)
+    growing = {**INTENTS, "open primary": replace(INTENTS["open"], leg=PRIMARY, position_side=LONG)}
+
+    evidence = lost_leg(widow(), OFFSET, [OPENED, theirs, grown, trimmed], growing)
+
+    assert evidence is not None
+    assert (evidence.cause, evidence.before, evidence.at) == (LegCause.BY_HAND, D(1), theirs.at)
+
+
+def test_while_the_operation_trades_the_pair_its_end_is_waited_for() -> None:
+    fills = [OPENED, a_fill(None, quantity="0.6"), a_fill("close", quantity="0.4", minutes=1)]
+
+    assert lost_leg(widow(), OFFSET, fills, BOTH_CLOSED, busy=True) is None
+    assert lost_leg(widow(), OFFSET, fills, BOTH_CLOSED) is not None
+
+
+def test_an_operation_of_one_leg_leaves_open_what_was_agreed_to() -> None:
+    fills = [OPENED, a_fill(None, quantity="0.6"), a_fill("close", quantity="0.4", minutes=1)]
+    of_one_leg = {"close": BOTH_CLOSED["close"]}
+
+    assert lost_leg(widow(), OFFSET, fills, of_one_leg) is None
+
+
+def test_nobody_else_has_touched_a_leg_that_was_closed_by_us_alone() -> None:
+    assert lost_leg(widow(), OFFSET, [OPENED, a_fill("close")], BOTH_CLOSED) is None
+
+
+# --- how a hedge ended --------------------------------------------------------------------------
+
+
 def test_the_last_fill_of_a_hedge_says_how_it_ended() -> None:
     closed = replace(widow().with_leg(a_leg(quantity=0)), status=HedgeStatus.CLOSED)
     by_us = a_fill("close", side=LONG, minutes=5)

@@ -34,19 +34,31 @@ def _called(name: str, _: Sequence[Any]) -> str:
     return name
 
 
+def dies() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 class Boundaries:
     """``kill_at``: a number from 0, a name, or a name and how often it was passed (``after orders #2``);
     ``None`` only writes down what is passed.
 
     ``after_tap``: counting begins with a tap of this choice. ``note``: to be written with each passage.
+    ``strikes``: what is done there in place of dying.
     """
 
     def __init__(
-        self, trace: Path, kill_at: int | str | None, after_tap: str = "", *, note: Note = str
+        self,
+        trace: Path,
+        kill_at: int | str | None,
+        after_tap: str = "",
+        *,
+        note: Note = str,
+        strikes: Callable[[], None] = dies,
     ) -> None:
         self._kill_at = kill_at
         self._after_tap = after_tap
         self._note = note
+        self._strikes = strikes
         self._counting = not after_tap
         self._count = 0
         self._times = Counter[str]()
@@ -71,7 +83,7 @@ class Boundaries:
         nth = f"{where} #{self._times[where]}"
         os.write(self._trace, f"{self._count} {self._note()}{nth}\n".encode())
         if self._kill_at in {self._count, where, nth}:
-            os.kill(os.getpid(), signal.SIGKILL)
+            self._strikes()
         self._count += 1
 
     def _around(self, owner: type, name: str, named: Callable[[Sequence[Any]], str]) -> None:

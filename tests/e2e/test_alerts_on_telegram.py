@@ -105,9 +105,9 @@ async def test_a_leg_nears_its_liquidation_level_by_level_and_is_safe_again(scre
 async def test_margin_is_added_from_the_lock_screen(screen: LockScreen) -> None:
     await screen.lock(leverage="4")
     warning = only(await screen.when("2180"))
-    assert warning.labels == ["Add 220 USDT", "Close…", "Snooze 1 h", "Settings"]
+    assert warning.labels == ["Add 220 USDT to short", "Close…", "Snooze 1 h", "Settings"]
 
-    quote = await screen.leads(warning, "Add 220 USDT", "liq then                 ~2,830.77")
+    quote = await screen.leads(warning, "Add 220 USDT to short", "liq then                 ~2,830.77")
     await screen.confirms(quote, "✅", button="Confirm")
 
     short = (await screen.view()).position(ETH, SHORT)

@@ -173,7 +173,7 @@ def test_margin_that_would_help_an_isolated_leg_is_one_tap_away() -> None:
     reply = card(AlertKind.LIQUIDATION, near_its_end, gravity=Gravity.CRITICAL)
 
     assert text_of(reply).endswith("Adding 60.00 USDT moves it to ~2,574.00 (7.3 %).")
-    assert commands(reply)["Add 60 USDT"] == "/margin #3 short 60"
+    assert commands(reply)["Add 60 USDT to short"] == "/margin #3 short 60"
 
 
 def test_a_position_that_nothing_hedges_near_its_liquidation_can_be_hedged() -> None:

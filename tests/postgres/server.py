@@ -15,11 +15,13 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from chatbot.storage.database import upgrade
@@ -150,6 +152,23 @@ class Server:
 
     def stop(self, mode: str = "immediate") -> None:
         self._control("stop", "-m", mode)
+
+    def strike(self, away: float, *, and_when_it_is_back: Callable[[], object]) -> None:
+        """It ends as with its machine, and comes back while whoever needs it already asks again."""
+
+        def recover() -> None:
+            time.sleep(away)
+            self.start()
+            and_when_it_is_back()
+
+        self.stop()
+        Thread(target=recover).start()
+
+    def is_back(self) -> bool:
+        with contextlib.suppress(AssertionError):
+            self.execute("SELECT 1")
+            return True
+        return False
 
     def _control(self, command: str, *arguments: str) -> None:
         self._run("pg_ctl", command, "-w", "-D", str(self.data), *arguments)

@@ -43,6 +43,18 @@ def test_of_one_hedge_no_button_is_named_and_none_comes_twice() -> None:
     assert [b.label for row in card.buttons for b in row] == ["Close…", "Add 5 USDT", "Status", "Settings"]
 
 
+def test_what_reads_the_same_stands_once() -> None:
+    one, other = (
+        Reply((Text("a"),), ((Button("Status", "/status #3"),),), subject="#3"),
+        Reply(
+            (Text("b"),),
+            ((Button("Status", "/status"), Button("Add 5 USDT to long", "/margin")),),
+            subject="#3",
+        ),
+    )
+    assert [b.label for row in bundled([one, other]).buttons for b in row] == ["Status", "Add 5 USDT to long"]
+
+
 def test_the_gravest_gives_the_color() -> None:
     calm, grave = an_alert("#3", "a"), an_alert("#4", "b", severity=Severity.CRITICAL)
     assert bundled([calm, grave]).severity is Severity.CRITICAL

@@ -6,11 +6,21 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import pytest
+
 from chatbot.chat import ChatRef, Picture, Priority, Reply, Request, Text
 from chatbot.clock import VirtualClock
-from chatbot.errors import StorageError
-from chatbot.pushing.inbox import APOLOGY, FINISH_PAUSES, LANE_LIMIT, InboxProcessor, replies_to_outbox
+from chatbot.errors import Conflict, LeaseLost, StorageError
+from chatbot.pushing.inbox import (
+    APOLOGY,
+    FINISH_TRIES,
+    LANE_LIMIT,
+    OUTAGE_TRIES,
+    InboxProcessor,
+    replies_to_outbox,
+)
 from chatbot.pushing.memory import MemoryMailbox
+from chatbot.pushing.outbox import LONGEST_PAUSE, pause_after
 from tests.pushing.mail import START, asleep, private, request, says, tap, until
 
 
@@ -26,6 +36,7 @@ class Desk:
     gates: dict[ChatRef, asyncio.Event] = field(default_factory=dict)
     answer: Reply = field(default_factory=lambda: says("done"))
     failing_finishes: list[Exception] = field(default_factory=list)
+    failing_handles: list[Exception] = field(default_factory=list)
     inbox: InboxProcessor = field(init=False)
 
     def __post_init__(self) -> None:
@@ -39,6 +50,8 @@ class Desk:
         if request.chat in self.gates:
             await self.gates[request.chat].wait()
         self.handled.append(request.id)
+        if self.failing_handles:
+            raise self.failing_handles.pop(0)
         if request.text == "/boom":
             raise ZeroDivisionError("boom")
         return (self.answer,)
@@ -192,19 +205,15 @@ async def test_a_busy_database_is_tried_again_with_the_same_replies() -> None:
 async def test_replies_that_cannot_be_stored_end_in_an_apology() -> None:
     desk = Desk(failing_finishes=[ValueError("not storable")] * 2)
     await desk.inbox.receive([request(1)])
-    for pause in FINISH_PAUSES[1:]:
-        await until(lambda: asleep(desk.clock))
-        await desk.clock.advance(pause)
+    await tries(desk, FINISH_TRIES - 1)
     await desk.inbox.idle()
     assert desk.owed == [APOLOGY]
 
 
 async def test_what_cannot_be_finished_at_all_waits_for_the_next_start_and_blocks_nobody() -> None:
-    desk = Desk(failing_finishes=[StorageError("gone")] * 3)
+    desk = Desk(failing_finishes=[ValueError("not storable")] * 3)
     await desk.inbox.receive([request(1), request(2)])
-    for pause in FINISH_PAUSES[1:]:
-        await until(lambda: asleep(desk.clock))
-        await desk.clock.advance(pause)
+    await tries(desk, FINISH_TRIES - 1)
     await desk.inbox.idle()
     assert desk.handled == ["telegram:1", "telegram:2"]
     await desk.inbox.refresh()
@@ -215,6 +224,52 @@ async def test_what_cannot_be_finished_at_all_waits_for_the_next_start_and_block
     await restarted.idle()
     assert desk.handled == ["telegram:1", "telegram:2", "telegram:1"]
     assert await desk.mailbox.unhandled() == ()
+
+
+async def test_an_answer_waits_until_the_database_is_back() -> None:
+    """However long that takes; the request is not handled a second time."""
+    desk = Desk(failing_finishes=[StorageError("gone")] * (OUTAGE_TRIES - 2))
+    await desk.inbox.receive([request(1), request(2)])
+    await tries(desk, OUTAGE_TRIES - 2)
+    await desk.inbox.idle()
+    assert desk.owed == [says("done"), says("done")]
+    assert desk.handled == ["telegram:1", "telegram:2"]
+
+
+async def test_an_answer_that_may_itself_be_what_the_database_refuses_becomes_an_apology() -> None:
+    desk = Desk(failing_finishes=[StorageError("gone")] * (OUTAGE_TRIES + 2))
+    await desk.inbox.receive([request(1)])
+    await tries(desk, OUTAGE_TRIES + 2)
+    await desk.inbox.idle()
+    assert desk.owed == [APOLOGY]
+
+
+async def test_a_request_that_met_no_database_is_handled_when_it_is_back() -> None:
+    desk = Desk(failing_handles=[StorageError("gone")] * 3)
+    await desk.inbox.receive([request(1)])
+    await tries(desk, 3)
+    await desk.inbox.idle()
+    assert desk.handled == ["telegram:1"] * 4
+    assert desk.owed == [says("done")]
+
+
+@pytest.mark.parametrize("refusal", [Conflict("spent"), LeaseLost("another process")])
+async def test_what_a_database_is_there_to_refuse_is_not_waited_for(refusal: StorageError) -> None:
+    desk = Desk(failing_handles=[refusal])
+    await desk.inbox.receive([request(1)])
+    await desk.inbox.idle()
+    assert desk.handled == ["telegram:1"]
+    assert desk.owed == [APOLOGY]
+
+
+async def tries(desk: Desk, count: int) -> None:
+    for number in range(count):
+        await until(lambda: asleep(desk.clock))
+        await desk.clock.advance(pause_after(number))
+
+
+def test_pauses_grow_to_what_a_user_will_still_wait_for() -> None:
+    assert [pause_after(number) for number in range(6)] == [1, 2, 4, 8, LONGEST_PAUSE, LONGEST_PAUSE]
 
 
 async def test_a_tap_is_answered_with_the_toast_of_the_reply() -> None:

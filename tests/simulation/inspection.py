@@ -45,9 +45,9 @@ _UNSETTLED = """SELECT older.client_order_id FROM intents AS sent JOIN intents A
     AND older.purpose IN ('open', 'close', 'trim') AND older.status IN ('journaled', 'unknown', 'open')"""
 _OWED = "SELECT 1 FROM outbox WHERE state = 'pending' LIMIT 1"
 # What was chosen may be superseded before it leaves.
-_OWED_TO = """SELECT id, dedupe_key, priority, reply, state, not_before FROM outbox
+_OWED_TO = """SELECT id, dedupe_key, priority, reply, state, not_before, topic FROM outbox
     WHERE chat = ? AND state IN ('pending', 'superseded') ORDER BY state, priority, id"""
-_PENDING_TO = """SELECT id, dedupe_key, priority, reply, state, not_before FROM outbox
+_PENDING_TO = """SELECT id, dedupe_key, priority, reply, state, not_before, topic FROM outbox
     WHERE chat = ? AND state = 'pending' ORDER BY priority, id"""
 _LEGS = """SELECT hedges.id, account_id, symbol, status, number, side, quantity, role FROM hedges JOIN legs
     ON legs.hedge_id = hedges.id WHERE status <> 'closed'"""
@@ -56,6 +56,7 @@ _RESTING = """SELECT client_order_id, intents.account_id, intents.symbol FROM in
 # What was over before anybody heard of it is not told; all else is.
 _DROPPED = """SELECT dedupe_key FROM outbox WHERE state = 'abandoned'
     AND reason NOT IN ('over before it was told', 'too late', 'true no more')"""
+_TOPICS = "SELECT chat, topic, reply FROM outbox WHERE topic IS NOT NULL AND state = 'pending'"
 _AS_THIS = "SELECT dedupe_key FROM outbox WHERE chat = ? AND reply = ?"
 _RUNNING = "SELECT 1 FROM operations WHERE status IN ('running', 'trimming') LIMIT 1"
 
@@ -93,10 +94,14 @@ class Inspection:
         self._allowed: dict[LegPlace, _Allowance] = defaultdict(_Allowance)
         self._started: dict[str, set[str]] = defaultdict(set)
         self._owed_since: dict[str, float] = {}
+        self._worded: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for chat, topic, reply in self._disk.rows(_TOPICS):
+            self._worded[chat, topic].append(reply)
         self._shown: Counter[tuple[int, str, str]] = Counter()
         self._naked: dict[Place, _Naked] = {}
         self._was_naked: list[_Naked] = []
         self._boots: list[float] = []
+        self._deaths: list[float] = []
         self.sent = 0  # orders that left
         self._owners = {a.id: str(p.user.id) for p in world.stage.people for a in p.accounts}
         for wish in world.stage.wishes:
@@ -120,6 +125,9 @@ class Inspection:
     def boots(self, at: float) -> None:
         self._boots.append(at)
 
+    def died(self, at: float) -> None:
+        self._deaths.append(at)
+
     def started(self, wish: Wish) -> None:
         if wish.foreign:
             self.finds(f"somebody else's button was obeyed: {wish.id}")
@@ -132,6 +140,9 @@ class Inspection:
         now = self._world.loop.time()
         for message in changes.outbox:
             self._owed_since.setdefault(message.dedupe_key, now)
+        for message in (*changes.outbox, *changes.restated):
+            if message.topic is not None:
+                self._worded[str(message.chat), message.topic].append(dump(Reply, message.reply))
 
     def sends(self, holder: Holder, requests: Sequence[OrderRequest], now: datetime) -> None:
         world = self._world
@@ -214,7 +225,7 @@ class Inspection:
         owed = self._disk.rows(_PENDING_TO, str(chat))
         if all(row[3] != shown for row in owed):
             owed = self._disk.rows(_OWED_TO, str(chat))
-        told = _told_by(owed, shown, reply)
+        told = self._told_by(chat, owed, shown, reply)
         if told:
             self._in_turn(owed, told[0])
         else:
@@ -245,6 +256,18 @@ class Inspection:
         self._world.note(f"TOLD {rows[0][0] if rows else shown}")
         if self._shown[key] > len(rows):
             self.finds(f"{rows[0][0] if rows else shown} was told twice")
+
+    def _told_by(
+        self, chat: ChatRef, owed: Sequence[Sequence[Any]], shown: str, reply: Reply
+    ) -> list[Sequence[Any]]:
+        """The row that it is, or the alerts that it was made of: as they are, or were when they were read."""
+        itself = [row for row in owed if row[3] == shown]
+        alerts = [row for row in owed if row[1].startswith("alert:")]
+        return (
+            itself
+            or [row for row in alerts if _is_in(row[3], reply)]
+            or [row for row in alerts if any(_is_in(was, reply) for was in self._worded[str(chat), row[6]])]
+        )
 
     # --- whether there is peace -----------------------------------------------------------------
 
@@ -486,7 +509,7 @@ class Inspection:
         for naked in (*self._was_naked, *self._naked.values()):
             told = self._told(self._number(naked.place), TELL_OF_IT, naked.since)
             since = self._seen_since(naked)
-            if min(naked.until, self._world.loop.time()) - since > NAKED_AFTER + A_LOOK:
+            if self._seen_until(naked, since) - since > NAKED_AFTER + A_LOOK:
                 if not told and self._may_stay_untold(naked.place):
                     continue
                 assert told, f"a leg naked for {self._world.loop.time() - since:.1f} s was told to nobody"
@@ -515,12 +538,8 @@ class Inspection:
         assert not again, f"{again[0]} was told {told[again[0]]} times"
 
     def _may_stay_untold(self, place: Place) -> bool:
-        """Known gaps: what an operation saw dies with it, and its own last fill hides what a hand did."""
-        traded = any(
-            allowed.closed and (account, symbol) == place
-            for (account, symbol, _), allowed in self._allowed.items()
-        )
-        return place in self.disturbed and (traded or self._world.lives > 1)
+        """A known gap: what an operation saw dies with it."""
+        return place in self.disturbed and self._world.lives > 1
 
     def _seen_since(self, naked: _Naked) -> float:
         """Since somebody could see it: the last start, the last reading that failed."""
@@ -530,11 +549,8 @@ class Inspection:
         seen = max([naked.since, *boots])
         return seen if failed is None or failed > ends else max(seen, failed + 30.0)
 
-
-def _told_by(owed: Sequence[Sequence[Any]], shown: str, reply: Reply) -> list[Sequence[Any]]:
-    """The row that it is, or the alerts that it was made of."""
-    itself = [row for row in owed if row[3] == shown]
-    return itself or [row for row in owed if row[1].startswith("alert:") and _is_in(row[3], reply)]
+    def _seen_until(self, naked: _Naked, since: float) -> float:
+        return min([naked.until, self._world.loop.time(), *(at for at in self._deaths if at >= since)])
 
 
 def _is_in(owed: str, reply: Reply) -> bool:

@@ -73,6 +73,13 @@ def adds(world: World) -> None:
     exchange.by_hand(holder, ETH, SHORT, holder.quantity(ETH, SHORT) / 2, opens=True)
 
 
+def halves(world: World) -> None:
+    """Another hand closes half of the primary."""
+    exchange = world.exchanges["alpha"]
+    holder = exchange.holder(world.stage.people[0].accounts[0].id)
+    exchange.by_hand(holder, ETH, LONG, holder.quantity(ETH, LONG) / 2, opens=False)
+
+
 def states(world: World, table: str) -> list[str]:
     return [status for (status,) in world.disk.rows(f"SELECT status FROM {table} ORDER BY 1")]  # noqa: S608
 
@@ -115,6 +122,17 @@ def test_what_another_hand_adds_while_an_order_flies_is_told() -> None:
         key for (key,) in world.disk.rows("SELECT dedupe_key FROM outbox WHERE dedupe_key LIKE 'alert:%'")
     ]
     assert any("grown" in key for key in told)
+
+
+def test_a_leg_that_another_hand_shrank_and_an_operation_closed_to_nothing_is_told() -> None:
+    """Half of both was to be closed: of the primary that is all there is; half of the offset stands alone."""
+    world = play("close a part", meanwhile=halves)
+
+    holder = world.exchanges["alpha"].holder(world.stage.people[0].accounts[0].id)
+    assert not holder.quantity(ETH, LONG)
+    assert holder.quantity(ETH, SHORT)
+    told = "\n".join(key for (key,) in world.disk.rows("SELECT dedupe_key FROM outbox"))
+    assert f"lost:{LONG}" in told
 
 
 def test_margin_that_the_disk_has_held_up_is_not_sent() -> None:

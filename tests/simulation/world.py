@@ -311,6 +311,7 @@ class World:
 
     def crash(self) -> None:
         self.weather.hit(Extra.CRASH)
+        self.inspection.died(self.loop.time())
         self.note(f"KILLED at {self.fate.killed_at[-1]}")
         self.disk.recover()
         self.loop.drop_all()
@@ -350,9 +351,9 @@ class World:
         self._until(self._quiet)
         self._clears()
         for _ in range(LOOKS):
-            self._look()
+            seen = self._look()
             self._until(self._quiet)
-            if self.inspection.at_peace():
+            if seen and self.inspection.at_peace():
                 break
             self._pass(BETWEEN_LOOKS)
         self.inspection.at_rest()
@@ -395,14 +396,15 @@ class World:
         until = self.loop.time() + seconds
         self._until(lambda: self.loop.time() >= until)
 
-    def _look(self) -> None:
-        """Everybody is looked at once more."""
+    def _look(self) -> bool:
+        """Everybody is looked at once more; ``False``: the process died over it."""
         bot = self.bot
         if bot is None:
-            return
+            return False
         accounts = [account for person in self.stage.people for account in person.accounts]
         looking = self.loop.create_task(bot.watching.look_at_each(accounts))
         self._until(lambda: looking.done() or self.bot is not bot)
+        return self.bot is bot
 
 
 def heard(stumbles: Stumbles) -> None:

@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import random
+import re
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -45,8 +47,10 @@ _TAKE_PLACE = f"""
     ON CONFLICT (name) DO UPDATE SET value = cursors.value RETURNING value
 """  # noqa: S608 (constants of this module)
 FORGET_OLD_MARKS: Final = f"DELETE FROM cursors WHERE name LIKE '{MARK}%' AND abs(value) < {_NOW} - 7 * 86400"  # noqa: S608
-_OVERWRITE = "VACUUM (FULL) credentials"
-_OVERWRITE_PAUSES: Final = (0.0, 0.05, 0.2)  # seconds
+_OVERWRITE = "VACUUM (FULL, VERBOSE) credentials"
+_OVERWRITE_PAUSES: Final = (0.0, 0.05, 0.2, 0.5, 1.0, 2.0)  # seconds
+
+log = logging.getLogger(__name__)
 
 _CHANCE: Final = random.Random()  # noqa: S311 (no secret)
 
@@ -194,12 +198,17 @@ class PoolWriter:
         Not of the write-ahead log, nor of copies: docs/postgres.md says what that means.
         """
         try:
-            # A connection that is just being made anywhere on the server can keep a dead row for a moment.
-            for pause in _OVERWRITE_PAUSES:
-                await asyncio.sleep(pause)
-                await self._pool.execute(_OVERWRITE)
+            async with self._pool.acquire(timeout=30) as connection:
+                # Who is just connecting anywhere on the server, or reads for long, can keep a dead row.
+                for pause in _OVERWRITE_PAUSES:
+                    await asyncio.sleep(pause)
+                    if not await _overwrite(connection):
+                        return
         except REFUSALS as error:
             raise in_words(error, self._place) from None
+        log.warning(
+            "the server still keeps a forgotten key for somebody who reads; it goes with the next one"
+        )
 
     async def close(self) -> None:
         self._closed = True
@@ -207,6 +216,22 @@ class PoolWriter:
             await asyncio.wait(self._under_way)
         with contextlib.suppress(*REFUSALS):
             await self._pool.execute("DELETE FROM cursors WHERE name = ANY($1)", self._spent)
+
+
+async def _overwrite(connection: asyncpg.Connection) -> int:
+    """How many dead rows the server could not leave out yet. It says so in its own language."""
+    said: list[str] = []
+
+    def hear(_: object, message: asyncpg.PostgresLogMessage) -> None:
+        said.append(message.detail or "")
+
+    connection.add_log_listener(hear)
+    try:
+        await connection.execute(_OVERWRITE)
+    finally:
+        connection.remove_log_listener(hear)
+    counts = (re.search(r"\d+", detail) for detail in said)
+    return max((int(found[0]) for found in counts if found), default=0)
 
 
 def _ending(mark: str, spent: Sequence[str]) -> str:
