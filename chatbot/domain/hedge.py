@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import NewType
+from typing import Final, NewType
 
 from chatbot.domain.instrument import ZERO, MarginMode, PositionSide, Symbol
 
@@ -63,6 +63,7 @@ class Leg:
         return self.quantity * self.side.sign
 
 
+ROLES: Final = tuple(LegRole)  # to go through them: the class itself makes a generator each time
 _NO_OFFSET = {side: Leg(LegRole.OFFSET, side) for side in PositionSide}
 
 

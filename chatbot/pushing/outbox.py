@@ -194,6 +194,8 @@ class Outbox:
 
     async def _drop_meaningless(self, page: Sequence[Owed], now: datetime) -> Sequence[Owed]:
         """The others are left."""
+        if not page:
+            return page
         for reason, found in (
             ("too late", [owed for owed in page if owed.too_late(now)]),
             ("over before it was told", [owed for owed in page if owed.moot]),

@@ -396,14 +396,16 @@ class WatchService:
         changed = {episode.key: episode for episode in telling.episodes}
         restated, withdrawn = await self._overtaken(user, telling, now)
         changed |= {each.episode.key: each.as_told_now for each in restated}
-        changes = Changes(
-            episodes=tuple(_row(user.id, episode) for episode in changed.values()),
-            outbox=tuple(self._message(user, alert, now) for alert in telling.alerts),
-            restated=tuple(self._message(user, each.alert, now) for each in restated),
-            withdrawn=tuple((user.home, topic) for topic in withdrawn),
-        )
-        if changed or changes.outbox or restated or withdrawn:
-            await self._store.commit(replace(changes, behalf=user.id))
+        if changed or telling.alerts or restated or withdrawn:
+            await self._store.commit(
+                Changes(
+                    episodes=tuple(_row(user.id, episode) for episode in changed.values()),
+                    outbox=tuple(self._message(user, alert, now) for alert in telling.alerts),
+                    restated=tuple(self._message(user, each.alert, now) for each in restated),
+                    withdrawn=tuple((user.home, topic) for topic in withdrawn),
+                    behalf=user.id,
+                )
+            )
         self._remember(user.id, telling.episodes, now)
         if telling.alerts:
             self._notify()

@@ -49,7 +49,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def __init__(self) -> None:
         self._now = 0.0
-        self._ready: deque[_Handle] = deque()
+        self.ready: deque[_Handle] = deque()
         self._alarms: list[tuple[float, int, _Handle]] = []
         self._world: list[tuple[float, int, Callable[[], object]]] = []
         self._tickets = itertools.count()
@@ -66,7 +66,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> _Handle:
         handle = _Handle(callback, args, context)
-        self._ready.append(handle)
+        self.ready.append(handle)
         return handle
 
     def call_later(  # type: ignore[override]
@@ -117,8 +117,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def turn(self) -> None:
         """One callback; where nobody is ready, time passes."""
-        if self._ready:
-            handle = self._ready.popleft()
+        if self.ready:
+            handle = self.ready.popleft()
             if not handle._cancelled:
                 handle.context.run(handle.callback, *handle.args)
             return
@@ -131,7 +131,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             happens()
         elif self._alarms:
             self._now = max(self._now, alarm)
-            self._ready.append(heapq.heappop(self._alarms)[2])
+            self.ready.append(heapq.heappop(self._alarms)[2])
         else:
             raise RuntimeError("everybody waits and nothing will ever happen")
 
@@ -157,7 +157,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             with suppress(BaseException):
                 coroutine.close()
         self.dropping = False
-        self._ready.clear()
+        self.ready.clear()
         self._alarms.clear()
 
     def reset(self) -> None:

@@ -360,7 +360,7 @@ class World:
 
     def _until(self, reached: Callable[[], bool]) -> None:
         loop, fate, found = self.loop, self.fate, self.inspection.found
-        ready, limit = loop._ready, loop.time() + IN_TIME
+        ready, limit = loop.ready, loop.time() + IN_TIME
         while True:
             if fate.life.dead:
                 if fate.endless:
