@@ -16,7 +16,7 @@ from pydantic import ConfigDict, TypeAdapter
 
 from chatbot.errors import InvariantBroken
 
-REMEMBERED: Final = 4096  # rows of a kind
+REMEMBERED: Final = 512  # rows of a kind: a few MB in all
 
 Cell = str | int | bytes | None
 Row = tuple[Cell, ...]
