@@ -53,7 +53,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._alarms: list[tuple[float, int, _Handle]] = []
         self._world: list[tuple[float, int, Callable[[], object]]] = []
         self._tickets = itertools.count()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: list[asyncio.Task[Any]] = []  # of this life, also those that are done
         self.complaints: list[dict[str, Any]] = []
         self.dropping = False  # what is said now is said by the dead
 
@@ -88,8 +88,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self, coro: Coroutine[Any, Any, T], *, name: str | None = None, context: Context | None = None
     ) -> asyncio.Task[T]:
         task = asyncio.Task(coro, loop=self, name=name, context=context)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.append(task)
         return task
 
     def get_debug(self) -> bool:
@@ -146,7 +145,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def drop_all(self) -> None:
         """The process is gone: none of its tasks runs another line that matters."""
-        tasks = list(self._tasks)
+        tasks = [task for task in self._tasks if not task.done()]
         self._tasks.clear()
         self.dropping = True
         for task in tasks:
