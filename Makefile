@@ -15,7 +15,10 @@ INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no-com
 # The lock brings setuptools, the build backend, so the project itself is installed without the network.
 INSTALL_PROJECT := $(INSTALL) --no-deps --no-build-isolation --editable .
 
-WORKERS ?= 2
+WORKERS ?=
+# Tests wait a good deal, for processes, clocks and servers: one worker more than two cores keeps both busy.
+TESTERS := $(or $(WORKERS),3)
+CORES := $(or $(WORKERS),2)
 DATA ?=
 ARGS ?=
 TESTS ?=
@@ -24,6 +27,9 @@ DATABASE ?=
 RUNS ?= 50000
 FIRST ?= 0
 SEED ?=
+
+# What one process has compiled the next one reads; on some machines Python is told otherwise.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo picture run test simulate mutants crash fuzz cluster coverage check format bench lock clean
@@ -43,22 +49,22 @@ run: $(RUNTIME) ## start the bot; without a token the chat opens in this termina
 	$(BIN)/hedgerow run $(ARGS)
 
 test: $(DEVELOPMENT) ## run the tests (TESTS=tests/domain WORKERS=0 ARGS=-x to narrow; DATABASE=postgresql)
-	$(BIN)/python -m pytest -n $(WORKERS) $(if $(DATABASE),--database=$(DATABASE)) $(TESTS) $(ARGS)
+	$(BIN)/python -m pytest -n $(TESTERS) --dist worksteal $(if $(DATABASE),--database=$(DATABASE)) $(TESTS) $(ARGS)
 
 # Every boundary once, and of each recovery every 24th, in turn another one; ARGS="--again 1" leaves out none.
 crash: $(DEVELOPMENT) ## kill -9 at every boundary, singly and doubly, on each database (ARGS="--deed open" to narrow)
 	$(BIN)/python -m tests.crash $(ARGS)
 
 fuzz: $(DEVELOPMENT) ## 20,000 inputs and chats against a model, new ones each time (TIMES=10 for a longer search)
-	FUZZ=$(TIMES) HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n $(WORKERS) -s tests/fuzz $(ARGS)
+	FUZZ=$(TIMES) HYPOTHESIS_PROFILE=explore $(BIN)/python -m pytest -n $(CORES) -s tests/fuzz $(ARGS)
 
 # A run is told by its number; sets have to be walked through in the same order each time.
 simulate: $(DEVELOPMENT) ## prove that no leg is lost (RUNS=2000000 for a night, SEED=1234 tells one run)
 	PYTHONHASHSEED=0 $(BIN)/python -m tests.simulation $(if $(SEED),--seed $(SEED),--runs $(RUNS) \
-		--first $(FIRST) --workers $(WORKERS))
+		--first $(FIRST) --workers $(CORES))
 
 mutants: $(DEVELOPMENT) ## prove that the simulation finds bugs: break the code on purpose, one bug at a time
-	PYTHONHASHSEED=0 $(BIN)/python -m tests.simulation.mutants --workers $(WORKERS) $(ARGS)
+	PYTHONHASHSEED=0 $(BIN)/python -m tests.simulation.mutants --workers $(CORES) $(ARGS)
 
 coverage: $(DEVELOPMENT) ## run the tests in one process and report the lines they miss
 	$(BIN)/coverage run -m pytest $(TESTS) $(ARGS)

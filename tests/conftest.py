@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import sys
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
@@ -14,11 +16,38 @@ from hypothesis import settings
 from chatbot.settings import PREFIX
 from chatbot.storage.database import Database
 from chatbot.storage.session import Session
+from tests import room
 from tests.postgres.elsewhere import Databases, a_database
-from tests.postgres.server import FOLDER, NOT_FOUND, Server, find_binaries, prepare_folder, remove_folder
+from tests.postgres.server import (
+    FOLDER,
+    NOT_FOUND,
+    Server,
+    find_binaries,
+    prepare_folder,
+    remove_folder,
+    remove_left_behind,
+)
 
 # What is not about databases and yet says most about them, by the beginning of its module's name.
 ON_BOTH = ("services.", "pushing.test_mailbox", "dialogs.test_the_main_path", "dialogs.test_closing")
+
+# What takes longest, by the beginning of its module's name, in this order. In front is what a module prepares
+# once for all of its tests: workers take from each other's end.
+LONGEST = (
+    "test_demo",
+    "e2e.test_crash_day",
+    "simulation.test_simulation",
+    "processes.test_processes",
+    "crash.",
+    "fuzz.",
+    "e2e.",
+    "live.test_kills",
+    "properties.test_money_path",
+)
+HERE = Path(__file__).parent
+
+ROOM = pytest.StashKey[Path | None]()
+FAILED = pytest.StashKey[bool]()
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, database=None, print_blob=True)
 # A longer search with new examples each time: HYPOTHESIS_PROFILE=explore make test
@@ -36,17 +65,30 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    write_byte_code()
     for name in [name for name in os.environ if name.startswith(PREFIX)]:
         del os.environ[name]
     if is_first(config):
+        config.stash[ROOM] = room.enter(remove_left_behind)
         prepare_folder()
         if config.getoption("--database") == "postgresql" and FOLDER not in os.environ:
             raise pytest.UsageError(f"{NOT_FOUND}: --database=postgresql needs it")
 
 
+def write_byte_code() -> None:
+    """Hundreds of processes are started: what the first one has compiled the next ones read."""
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
+
+
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    session.config.stash[FAILED] = exitstatus != pytest.ExitCode.OK
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     if is_first(config):
         remove_folder()
+        room.leave(config.stash.get(ROOM, None), keep=config.stash.get(FAILED, False))
 
 
 def is_first(config: pytest.Config) -> bool:
@@ -59,6 +101,25 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         left_out = [item for item in items if needs_postgresql(item)]
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+    items.sort(key=turn)
+
+
+def turn(item: pytest.Item) -> int:
+    """What takes long begins early, so that no worker is left alone with it in the end."""
+    module = module_of(item)
+    if module.startswith(LONGEST):
+        return next(place for place, name in enumerate(LONGEST) if module.startswith(name))
+    return len(LONGEST) + (item.get_closest_marker("slow") is None)
+
+
+def module_of(item: pytest.Item) -> str:
+    return ".".join(item.path.relative_to(HERE).with_suffix("").parts)
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests stay to the end; to look through them for garbage again and again takes minutes."""
+    gc.collect()
+    gc.freeze()
 
 
 def needs_postgresql(item: pytest.Item) -> bool:

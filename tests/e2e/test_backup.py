@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import stat
 from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from tests.e2e.books import Books
 from tests.e2e.market import still_market
+from tests.e2e.nursery import Nursery, Order
 from tests.e2e.phone import Phone
 from tests.e2e.program import hedgerow, on_paper, on_telegram, running
 from tests.e2e.stage import HEDGING, OPENING
@@ -19,17 +22,18 @@ from tests.wire.bot_api import LoopbackBotApi
 ANN, BOB = 7, 8
 PATIENCE = 60.0
 
-pytestmark = pytest.mark.slow
+# In the loop of the session, where the nursery is.
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(loop_scope="session")
 async def api() -> AsyncIterator[LoopbackBotApi]:
     async with LoopbackBotApi() as api:
         yield api
 
 
 async def test_a_bot_that_lost_its_database_goes_on_from_a_copy(
-    api: LoopbackBotApi, tmp_path: Path, new_url: Callable[[], str]
+    api: LoopbackBotApi, nursery: Nursery, tmp_path: Path, new_url: Callable[[], str]
 ) -> None:
     state = tmp_path / "hedgerow-paper.db"
     market = still_market(tmp_path / "market.csv")
@@ -64,20 +68,23 @@ async def test_a_bot_that_lost_its_database_goes_on_from_a_copy(
     checked = await hedgerow("check", settings=found, folder=tmp_path)
     assert "restored   the ledger comes from a copy of" in checked.out
     bob.taps_data(later, confirm)  # while the bot is away
-    async with running(found, tmp_path) as bot:
-        await bot.ready()
-        assert "reconcile-only: the ledger comes from a copy of" in bot.log
+    # What was on its way gets its time to arrive; by the clock of this bot that is a second.
+    child = await nursery.bear(Order(found, str(tmp_path), anchor=datetime.now(UTC).isoformat()))
+    try:
         told = await ann.reads("I was restored from a copy of", patience=PATIENCE)
         assert "#1 BTC" in told.text
         assert "orders are taken again" in told.text
         told = await bob.reads("I was restored from a copy of", patience=PATIENCE)
         assert "BTC: open at the exchange, in no hedge that I know" in told.text
+        assert "reconcile-only: the ledger comes from a copy of" in child.log
         await bob.asks("/hedge BTC", "reconcile-only")
         await bob.chooses(told, "Adopt all", "The exchange's word counts now")
         for phone, button in ((ann, "Offset first"), (bob, "Close")):
             closing = await phone.asks("/close BTC", "expected")
             await phone.chooses(closing, button, "BTC closed")
-        assert await bot.stop() == 0
+        assert await child.stop() == 0
+    finally:
+        await nursery.empty()
     assert Books(tmp_path).venue_legs() == {}
     new = [name for name in Books(tmp_path).orders() if name not in orders]
     assert [name[13] for name in new] == ["C"] * 3, "nothing but what was asked for"

@@ -162,7 +162,8 @@ async def test_nor_one_that_runs(nursery: Nursery, postgres: Server, tmp_path: P
         assert "password" in refused.out
         no_password(refused.out + refused.err)
         phone = Phone(api, USER)
-        child = await nursery.bear(Order(settings_of(api, tmp_path, DATABASE_URL=url), str(tmp_path)))
+        settings = settings_of(api, tmp_path, DATABASE_URL=url, PAPER__STATE_FILE=str(tmp_path / "paper.db"))
+        child = await nursery.bear(Order(settings, str(tmp_path)))
         await phone.asks("/start", "Hedgerow")
         await is_told_so(phone, pasted(PASSWORD, url))
         postgres.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'guarded'")

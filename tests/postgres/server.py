@@ -25,6 +25,7 @@ from threading import Thread
 from typing import Any
 
 from chatbot.storage.database import upgrade
+from tests.room import left_behind, new_folder
 
 FOLDER = "POSTGRESQL_OF_THE_TESTS"
 _PREFIX = "hedgerow-pg-"
@@ -58,29 +59,13 @@ def find_binaries() -> Path | None:
 def prepare_folder() -> None:
     """In the first process of the run. The path is short, as that of a socket must be."""
     if find_binaries() is not None:
-        for folder in Path(tempfile.gettempdir()).glob(f"{_PREFIX}*"):
-            if _is_left_behind(folder):
-                remove(Server(folder))
-        os.environ[FOLDER] = str(_new_folder())
+        remove_left_behind(Path(tempfile.gettempdir()))
+        os.environ[FOLDER] = str(new_folder(_PREFIX))
 
 
-def _new_folder() -> Path:
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    folder.chmod(0o755)
-    (folder / "owner").write_text(str(os.getpid()))
-    return folder
-
-
-def _is_left_behind(folder: Path) -> bool:
-    """By a run that was killed."""
-    try:
-        owner = int((folder / "owner").read_text())
-        os.kill(owner, 0)
-    except ProcessLookupError:
-        return True
-    except (OSError, ValueError):  # another user's, or not yet written
-        return False
-    return False
+def remove_left_behind(within: Path) -> None:
+    for folder in left_behind(within, _PREFIX):
+        remove(Server(folder))
 
 
 def remove_folder() -> None:
@@ -235,7 +220,7 @@ class Server:
 @contextmanager
 def a_server_alone(*, durable: bool = False) -> Iterator[Server]:
     """For who stops it."""
-    server = Server(_new_folder(), durable)
+    server = Server(new_folder(_PREFIX), durable)
     try:
         server.ensure()
         yield server

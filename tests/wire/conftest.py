@@ -4,7 +4,14 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from chatbot.venues.ccxt import limiter
 from tests.wire.ccxt_rig import MAJORS, Connected, loopback
+
+
+@pytest.fixture(autouse=True)
+def most_of_a_budget_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They go by the time of day, and nobody shall wait for it; the limiter has its own tests."""
+    monkeypatch.setattr(limiter, "BURST", 0.9)
 
 
 @pytest.fixture(params=[*MAJORS, "unified"])

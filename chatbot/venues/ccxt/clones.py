@@ -12,6 +12,7 @@ import logging
 import ssl
 from collections.abc import Mapping
 from decimal import localcontext
+from functools import cache
 from typing import Any
 
 import aiohttp
@@ -31,22 +32,26 @@ TIMEOUT_MS = 10_000
 Client = Any  # a ccxt exchange: it has no types of its own
 
 
+@cache
+def _trusting(cafile: str) -> ssl.SSLContext:
+    """One for the process: to read the authorities takes longer than all else that a client costs."""
+    return ssl.create_default_context(cafile=cafile)
+
+
 class Connections:
     """The one HTTP session of all venues, made on first use inside the running loop."""
 
     def __init__(self) -> None:
         self._session: aiohttp.ClientSession | None = None
-        self._tls: ssl.SSLContext | None = None
 
     def lend(self, client: Client) -> None:
         """The session and the TLS context; the authorities are those that come with ccxt."""
-        if self._tls is None:
-            self._tls = ssl.create_default_context(cafile=client.cafile)
+        tls = _trusting(client.cafile)
         if self._session is None or self._session.closed:
             # A pool that is full lets orders time out unsent, so there is no limit.
-            connector = aiohttp.TCPConnector(ssl=self._tls, limit=0)
+            connector = aiohttp.TCPConnector(ssl=tls, limit=0)
             self._session = aiohttp.ClientSession(connector=connector)
-        client.session, client.ssl_context, client.own_session = self._session, self._tls, False
+        client.session, client.ssl_context, client.own_session = self._session, tls, False
 
     async def close(self) -> None:
         if self._session is not None:
