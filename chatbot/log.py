@@ -11,9 +11,9 @@ import logging
 import re
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from contextvars import ContextVar, Token
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TextIO
@@ -43,14 +43,26 @@ _STANDARD_FIELDS = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asc
 _ABOUT: ContextVar[Mapping[str, object]] = ContextVar("about")
 
 
-@contextmanager
-def about(**subjects: object) -> Iterator[None]:
+class _About:
+    """Entered and left many times a second, so no generator."""
+
+    __slots__ = ("_before", "_subjects")
+
+    def __init__(self, subjects: Mapping[str, object]) -> None:
+        self._subjects = subjects
+        self._before: Token[Mapping[str, object]] | None = None
+
+    def __enter__(self) -> None:
+        self._before = _ABOUT.set({**_ABOUT.get({}), **self._subjects})
+
+    def __exit__(self, *_: object) -> None:
+        if self._before is not None:
+            _ABOUT.reset(self._before)
+
+
+def about(**subjects: object) -> AbstractContextManager[None]:
     """Every line logged within, also by what is called or started there, bears ``hedge=…`` and the like."""
-    before = _ABOUT.set({**_ABOUT.get({}), **subjects})
-    try:
-        yield
-    finally:
-        _ABOUT.reset(before)
+    return _About(subjects)
 
 
 class LogFormat(StrEnum):

@@ -217,6 +217,10 @@ class Streams(Protocol):
 
     async def of_prices(self, venue_id: str) -> PriceStream | None: ...
 
+    def tells_prices(self, venue_id: str) -> bool:
+        """Whether it can be asked for a stream of prices at all."""
+        ...
+
     def room(self, venue_id: str) -> bool:
         """Whether what nobody waits for can be asked there now, without standing in anybody's way."""
         ...
@@ -616,6 +620,14 @@ class Store(Protocol):
         self, *, account_id: AccountId | None = None, user_id: UserId | None = None
     ) -> tuple[Hedge, ...]:
         """Ascending by number; when neither is given, of all users of this process's shards."""
+        ...
+
+    async def fired_hedges(self) -> tuple[Hedge, ...]:
+        """Live ones of which an order that closes at a price has filled; of several processes, the own."""
+        ...
+
+    async def newest_hedges(self, user_id: UserId, most: int) -> tuple[Hedge, ...]:
+        """Live and closed, in the order of their numbers."""
         ...
 
     async def next_hedge_number(self, user_id: UserId) -> int: ...

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
-from typing import Protocol
+from functools import cache
+from typing import Protocol, cast
 
 from chatbot.domain.account import AccountView, LegSetting
 from chatbot.domain.hedge import AccountId
@@ -76,13 +77,21 @@ class RoutedVenues:
             self._exchanges.forget(account_id)
 
 
+@cache
+def _can_stream(exchanges: type[Exchanges]) -> bool:
+    """A protocol is looked through method by method."""
+    return issubclass(exchanges, Streaming)
+
+
 class RoutedStreams:
     """Streams of the exchanges that have some; the vault is opened for each connection. Paper has none: it is
     looked at every other second.
     """
 
     def __init__(self, exchanges: Exchanges, vault: Vault) -> None:
-        self._streaming = exchanges if isinstance(exchanges, Streaming) else None
+        self._streaming: Streaming | None = None
+        if _can_stream(type(exchanges)):
+            self._streaming = cast(Streaming, exchanges)
         self._vault = vault
 
     async def of_account(self, account: Account) -> AccountStream | None:
@@ -94,6 +103,9 @@ class RoutedStreams:
         if self._streaming is None or venue_id == PAPER:
             return None
         return await self._streaming.price_stream(venue_id)
+
+    def tells_prices(self, venue_id: str) -> bool:
+        return self._streaming is not None and venue_id != PAPER
 
     def room(self, venue_id: str) -> bool:
         return self._streaming is None or self._streaming.room(venue_id)
@@ -108,6 +120,7 @@ class LiveVenue:
     def __init__(self, account: Account, exchanges: Exchanges, vault: Vault, leases: Leases) -> None:
         self._leases = leases
         self._account = account
+        self._shard = shard_of_account(account.id)
         self._exchanges = exchanges
         self._vault = vault
 
@@ -122,7 +135,7 @@ class LiveVenue:
             raise VenueUnavailable(
                 f"{self._account.label} has no key any more.", venue=self._account.venue
             ) from error
-        self._leases.of_shard(shard_of_account(self._account.id))  # after the wait, before the call
+        self._leases.of_shard(self._shard)  # after the wait, before the call
         return self._exchanges.venue(self._account, credentials)
 
     # --- reads ----------------------------------------------------------------------------------

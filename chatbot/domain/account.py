@@ -80,7 +80,13 @@ class AccountView:
     one_way: frozenset[Symbol] = frozenset()
 
     def balance_in(self, currency: str) -> Balance | None:
-        return next((b for b in (self.balance, *self.other_balances) if b.currency == currency), None)
+        for balance in (self.balance, *self.other_balances):
+            if balance.currency == currency:
+                return balance
+        return None
 
     def position(self, symbol: Symbol, side: PositionSide) -> Position | None:
-        return next((p for p in self.positions if p.symbol == symbol and p.side is side), None)
+        for position in self.positions:
+            if position.symbol == symbol and position.side is side:
+                return position
+        return None

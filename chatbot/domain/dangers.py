@@ -15,7 +15,7 @@ from chatbot.domain.changes import changed, net_on_venue
 from chatbot.domain.funding import eaten_at, outlook
 from chatbot.domain.hedge import AccountId, Hedge, HedgeStatus
 from chatbot.domain.instrument import ZERO, Instrument, MarginMode, PositionSide, Symbol
-from chatbot.domain.margin import account_margin_ratio, leg_liquidation
+from chatbot.domain.margin import account_margin_ratio
 from chatbot.domain.pnl import hedge_gross_lock, net_lock_now, unrealized_pnl
 from chatbot.domain.preferences import AlertPreferences, PriceMark
 from chatbot.domain.risk import (
@@ -99,7 +99,7 @@ def liquidation_near(scene: Scene, limits: AlertPreferences) -> Iterator[Finding
 
 def _danger(scene: Scene, position: Position, *, joint: bool) -> LiquidationNear:
     instrument, mark = scene.instruments[position.symbol], scene.mark_price(position.symbol)
-    liquidation = leg_liquidation(instrument, position, scene.view)
+    liquidation = scene.liquidation(position)
     side, left = position.side, None
     if joint and liquidation.price is not None:
         side = PositionSide.LONG if liquidation.price < mark else PositionSide.SHORT
@@ -240,7 +240,7 @@ def price_reached(scene: Scene, limits: AlertPreferences) -> Iterator[Finding]:
         market = scene.view.markets.get(symbol)
         if mark.account != scene.account_id or market is None:
             continue
-        prices = (market.mark_price, *scene.passed.get(symbol, ()))
+        prices = (market.mark_price, *(scene.passed or {}).get(symbol, ()))
         figures = PriceReached(
             instrument=scene.instruments[symbol],
             account=scene.account,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 from decimal import Decimal
+from functools import lru_cache
 
 from chatbot.domain.instrument import ZERO, Instrument, PositionSide
 from chatbot.domain.market import MarketState
@@ -17,6 +18,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _FAR_DAYS = 36_500
 
 
+@lru_cache(maxsize=64)  # exchanges have a handful of intervals
 def _ratio(span: timedelta, unit: timedelta) -> Decimal:
     return Decimal(span // _MICROSECOND) / Decimal(unit // _MICROSECOND)
 

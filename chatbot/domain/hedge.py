@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import NewType
+from typing import Final, NewType
 
 from chatbot.domain.instrument import ZERO, MarginMode, PositionSide, Symbol
 
@@ -61,6 +61,10 @@ class Leg:
     @property
     def signed_quantity(self) -> Decimal:
         return self.quantity * self.side.sign
+
+
+ROLES: Final = tuple(LegRole)  # to go through them: the class itself makes a generator each time
+_NO_OFFSET = {side: Leg(LegRole.OFFSET, side) for side in PositionSide}
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +135,7 @@ class Hedge:
         if role is LegRole.PRIMARY:
             return self.primary
         if self.offset is None:
-            return Leg(LegRole.OFFSET, self.primary.side.opposite)
+            return _NO_OFFSET[self.primary.side.opposite]
         return self.offset
 
     def leg_on(self, side: PositionSide) -> Leg:

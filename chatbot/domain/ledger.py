@@ -7,7 +7,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from chatbot.domain.account import AccountView, Position
-from chatbot.domain.hedge import Hedge, HedgeStatus, Leg, LegRole
+from chatbot.domain.hedge import ROLES, Hedge, HedgeStatus, Leg, LegRole
 from chatbot.domain.instrument import ZERO, ContractKind, Instrument
 from chatbot.domain.intent import OrderIntent, event_of
 from chatbot.domain.order import Fill, FundingPayment, OrderReport, OrderStatus
@@ -141,13 +141,16 @@ def venue_quantity(view: AccountView, hedge: Hedge, role: LegRole) -> Decimal:
 
 def differences(hedge: Hedge, view: AccountView) -> dict[LegRole, Decimal]:
     """What the venue holds more (or less, negative) than the ledger says, per leg that differs."""
-    found = {r: venue_quantity(view, hedge, r) - hedge.leg(r).quantity for r in LegRole}
-    return {role: difference for role, difference in found.items() if difference}
+    found: dict[LegRole, Decimal] = {}
+    for role in ROLES:
+        if difference := venue_quantity(view, hedge, role) - hedge.leg(role).quantity:
+            found[role] = difference
+    return found
 
 
 def missing(hedge: Hedge, view: AccountView) -> tuple[LegRole, ...]:
     """Legs of which the venue holds nothing and the ledger something."""
-    return tuple(r for r in LegRole if hedge.leg(r).quantity and not venue_quantity(view, hedge, r))
+    return tuple(r for r in ROLES if hedge.leg(r).quantity and not venue_quantity(view, hedge, r))
 
 
 def stands_as_booked(hedge: Hedge, view: AccountView, instrument: Instrument) -> bool:

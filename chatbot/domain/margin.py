@@ -10,10 +10,10 @@ exact, and it always finds the nearest price.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from itertools import pairwise
+from typing import NamedTuple
 
 from chatbot.domain.account import AccountView, Balance, Position
 from chatbot.domain.instrument import ZERO, ContractKind, Instrument, MarginMode, PositionSide, Symbol
@@ -74,8 +74,7 @@ def account_margin_ratio(view: AccountView, currency: str | None = None) -> Deci
 # --- where equity meets maintenance -------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(NamedTuple):
     """Equity less maintenance between two bends: ``slope x + constant``."""
 
     slope: Decimal
@@ -89,43 +88,51 @@ class _Line:
         return -self.constant / self.slope
 
 
-@dataclass(frozen=True, slots=True)
 class _Margin:
     """The broken line of legs on one instrument; ``backing`` is what else stands behind them."""
 
-    instrument: Instrument
-    legs: Sequence[Held]
-    backing: Decimal
-
-    @property
-    def linear(self) -> bool:
-        return self.instrument.kind is ContractKind.LINEAR
+    def __init__(self, instrument: Instrument, legs: Sequence[Held], backing: Decimal) -> None:
+        self.instrument = instrument
+        self.linear = instrument.kind is ContractKind.LINEAR
+        self._quantities = [leg.quantity for leg in legs]
+        self._backing = backing
+        self._legs = [
+            (leg.quantity, direction, direction * instrument.notional(leg.quantity, leg.entry_price))
+            for leg in legs
+            for direction in (leg.side.sign if self.linear else -leg.side.sign,)
+        ]
 
     def x_of(self, price: Decimal) -> Decimal:
         return price if self.linear else 1 / price
 
     def line(self, inside: Decimal) -> _Line:
         """The piece that ``inside`` lies in."""
-        slope, constant = ZERO, self.backing
-        for leg in self.legs:
-            direction = leg.side.sign if self.linear else -leg.side.sign
-            tier = self.instrument.tier(leg.quantity * inside)
-            slope += leg.quantity * (direction - tier.maintenance_margin_rate)
-            cost = self.instrument.notional(leg.quantity, leg.entry_price)
-            constant += tier.maintenance_amount - direction * cost
+        slope, constant = ZERO, self._backing
+        for quantity, direction, cost in self._legs:
+            tier = self.instrument.tier(quantity * inside)
+            slope += quantity * (direction - tier.maintenance_margin_rate)
+            constant += tier.maintenance_amount - cost
         return _Line(slope, constant)
 
-    def bends(self) -> list[Decimal]:
+    def bends(self, *, upwards: bool) -> Iterable[Decimal]:
+        """In the order in which they are met. Legs of one size, as most pairs are, bend together."""
         caps = [tier.notional_cap for tier in self.instrument.tiers if tier.notional_cap is not None]
-        return sorted({cap / leg.quantity for leg in self.legs for cap in caps})
+        if not upwards:
+            caps.reverse()
+        first = self._quantities[0]
+        if all(quantity == first for quantity in self._quantities):
+            return (cap / first for cap in caps)
+        found = {cap / quantity for quantity in self._quantities for cap in caps}
+        return sorted(found, reverse=not upwards)
 
     def pieces(self, start: Decimal, *, upwards: bool) -> Iterator[tuple[Decimal, Decimal | None]]:
         """Ends of the pieces from ``start`` outwards, nearer end first; upwards the last one is open."""
-        bends = self.bends() if upwards else self.bends()[::-1]
-        beyond = [bend for bend in bends if (bend > start if upwards else 0 < bend < start)]
-        nears = [start, *beyond]
-        yield from pairwise(nears)
-        yield nears[-1], None if upwards else ZERO
+        near = start
+        for bend in self.bends(upwards=upwards):
+            if bend > start if upwards else 0 < bend < start:
+                yield near, bend
+                near = bend
+        yield near, None if upwards else ZERO
 
     def first_zero(self, start: Decimal, *, upwards: bool, rising: bool = False) -> Decimal | None:
         """Where the line first comes down to zero (``rising``: up to zero) on the way from ``start``."""

@@ -22,6 +22,7 @@ from chatbot.domain.risk import (
     OnMarket,
     subject_of,
 )
+from chatbot.errors import InvariantBroken
 
 HYSTERESIS = Decimal("0.10")
 
@@ -90,7 +91,7 @@ class Watched:
 class Scene:
     """One look at one account. ``instruments`` of every open position and hedge.
 
-    ``passed``: prices since the last look that concerned somebody.
+    ``passed``: prices since the last look that concerned somebody; ``None``: nobody tells any.
     """
 
     account_id: AccountId
@@ -98,10 +99,25 @@ class Scene:
     view: AccountView
     instruments: Mapping[Symbol, Instrument]
     watched: tuple[Watched, ...] = ()
-    passed: Mapping[Symbol, Sequence[Decimal]] = field(default_factory=dict)
+    passed: Mapping[Symbol, Sequence[Decimal]] | None = field(default_factory=dict)
+    _liquidations: dict[tuple[Symbol, PositionSide], LegLiquidation] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
+
+    def liquidation(self, position: Position) -> LegLiquidation:
+        """Of a position of the view; several rules ask for it."""
+        place = position.symbol, position.side
+        known = self._liquidations.get(place)
+        if known is None:
+            known = leg_liquidation(self.instruments[position.symbol], position, self.view)
+            self._liquidations[place] = known
+        return known
 
     def hedge_on(self, symbol: Symbol) -> Hedge | None:
-        return next((w.hedge for w in self.watched if w.hedge.symbol == symbol), None)
+        for watched in self.watched:
+            if watched.hedge.symbol == symbol:
+                return watched.hedge
+        return None
 
     def mark_price(self, symbol: Symbol) -> Decimal:
         return self.view.markets[symbol].mark_price
@@ -142,7 +158,9 @@ def lasting_level(span: timedelta, levels: Sequence[timedelta]) -> int:
 def key_of(scene: Scene, figures: Figures, kind: AlertKind, detail: str = "") -> str:
     """Numbers of hedges are the user's own; anything else is told apart by its account."""
     subject = subject_of(figures)
-    key = ":".join(part for part in (subject, kind.value, detail) if part)
+    key = f"{subject}:{kind}" if subject else str(kind)
+    if detail:
+        key = f"{key}:{detail}"
     return key if subject.startswith("#") else key + account_suffix(scene.account_id)
 
 
@@ -174,7 +192,10 @@ def found(
 def _hedge_id(scene: Scene, figures: Figures) -> HedgeId | None:
     if not isinstance(figures, OnMarket) or figures.number is None:
         return None
-    return next(w.hedge.id for w in scene.watched if w.hedge.number == figures.number)
+    for watched in scene.watched:
+        if watched.hedge.number == figures.number:
+            return watched.hedge.id
+    raise InvariantBroken(f"hedge #{figures.number} is not watched")
 
 
 def raised(is_so: bool) -> tuple[int, int]:

@@ -9,7 +9,7 @@ from decimal import Decimal
 
 from chatbot.domain.hedge import AccountId
 from chatbot.domain.instrument import ZERO, Symbol
-from chatbot.domain.margin import account_margin_ratio, leg_liquidation
+from chatbot.domain.margin import account_margin_ratio
 from chatbot.domain.preferences import AlertPreferences
 from chatbot.domain.risk import AlertKind, Finding, StreamLost
 from chatbot.domain.scene import Scene, account_finding, lasting_level
@@ -80,6 +80,7 @@ class Sight:
 
 
 def sight_of(scene: Scene, limits: AlertPreferences, at: datetime) -> Sight:
+    """Where nobody tells prices no trigger could fire, and there are none."""
     liquidations = tuple(_liquidations(scene))
     ratio = account_margin_ratio(scene.view)
     high = min(limits.margin_ratios, default=Decimal("Infinity"))
@@ -88,7 +89,7 @@ def sight_of(scene: Scene, limits: AlertPreferences, at: datetime) -> Sight:
         holds=bool(scene.view.positions or scene.view.open_orders or scene.watched),
         endangered=any(_near(scene, leg, limits) for leg in liquidations)
         or (ratio is not None and ratio >= high),
-        triggers=watchpoints(scene, limits),
+        triggers=() if scene.passed is None else watchpoints(scene, limits),
         liquidations=liquidations,
     )
 
@@ -101,7 +102,7 @@ def _near(scene: Scene, leg: NearLiquidation, limits: AlertPreferences) -> bool:
 
 def _liquidations(scene: Scene) -> Iterator[NearLiquidation]:
     for position in scene.view.positions:
-        found = leg_liquidation(scene.instruments[position.symbol], position, scene.view)
+        found = scene.liquidation(position)
         if found.price is not None and found.distance is not None:
             way = Way.UP if found.price >= scene.mark_price(position.symbol) else Way.DOWN
             yield NearLiquidation(position.symbol, found.price, found.distance, way)

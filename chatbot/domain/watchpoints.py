@@ -21,7 +21,6 @@ from chatbot.domain.margin import (
     account_margin_ratio,
     cross_equity,
     cross_legs,
-    leg_liquidation,
     pair_liquidation,
 )
 from chatbot.domain.preferences import AlertPreferences
@@ -91,7 +90,7 @@ def _number(scene: Scene, symbol: Symbol) -> int | None:
 def _liquidation(scene: Scene, position: Position, distances: set[Decimal]) -> Iterator[Trigger]:
     symbol, instrument = position.symbol, scene.instruments[position.symbol]
     mark = scene.mark_price(symbol)
-    price = leg_liquidation(instrument, position, scene.view).price
+    price = scene.liquidation(position).price
     if price is not None:
         yield from _around(symbol, mark, _prices_at(price, distances))
     if position.margin_mode is MarginMode.ISOLATED:

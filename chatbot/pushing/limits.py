@@ -156,6 +156,8 @@ class Pacer:
 
     def closed(self, now: datetime) -> set[str]:
         """The chats to which not even a critical message may go now."""
+        if not (self._full_at or self._groups or self._holds):
+            return set()
         self._forget(now)
         return {str(chat) for chat in self._known() if self.chat_free_at(chat, Priority.CRITICAL, now) > now}
 

@@ -194,6 +194,8 @@ class Outbox:
 
     async def _drop_meaningless(self, page: Sequence[Owed], now: datetime) -> Sequence[Owed]:
         """The others are left."""
+        if not page:
+            return page
         for reason, found in (
             ("too late", [owed for owed in page if owed.too_late(now)]),
             ("over before it was told", [owed for owed in page if owed.moot]),
@@ -236,11 +238,13 @@ class Outbox:
         now = self._clock.now()
         if self._in_flight:
             return self._opening(now)
-        if await self._mailbox.due(now, limit=1, skip_chats=self._voiceless):
-            return self._opening(now)
-        self._rest()
         due_at = await self._mailbox.next_due_at()
-        return self._opening(now) if due_at is not None and due_at <= now else due_at
+        if due_at is not None and due_at <= now:
+            if not self._voiceless or await self._mailbox.due(now, limit=1, skip_chats=self._voiceless):
+                return self._opening(now)
+            due_at = self._opening(now)
+        self._rest()
+        return due_at
 
     def _rest(self) -> None:
         if not self._waker.woken:

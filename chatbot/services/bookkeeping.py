@@ -26,6 +26,7 @@ from chatbot.domain.ledger import (
     take_over,
     venue_quantity,
 )
+from chatbot.domain.operation import Operation
 from chatbot.domain.order import Fill, FillCause, OrderReport
 from chatbot.domain.shards import shard_of_account
 from chatbot.domain.unprotected import GoneOrder
@@ -95,8 +96,8 @@ class LegChange:
 class Books:
     """The live hedges of one account after booking, all equal to the venue, in flight, or frozen.
 
-    ``unread``: why the history of one of them could not be read; it is as it was. ``gone``: resting orders
-    that ended without us, until they are told.
+    ``begun``: operations that were in flight before. ``unread``: why the history of one of them could not be
+    read; it is as it was. ``gone``: resting orders that ended without us, until they are told.
     """
 
     account: Account
@@ -106,6 +107,7 @@ class Books:
     busy: bool = False
     unread: VenueError | None = None
     gone: tuple[GoneOrder, ...] = ()
+    begun: tuple[Operation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,13 +171,15 @@ class Bookkeeper:
 
         ``also``: more markets to be read.
         """
-        if self._locks.busy(account.id) or await self._store.unfinished_operations(account.id):
-            return await self._look(account, also)
+        if self._locks.busy(account.id):
+            begun = await self._store.unfinished_operations(account.id)
+            return replace(await self._look(account, also), begun=begun)
         async with self._locks.of(account.id):
-            # A confirmation may have come in between, and its hedge is still empty.
-            if await self._store.unfinished_operations(account.id):
-                return await self._look(account, also)
-            return await self._book_account(account, also)
+            # Under the lock: a confirmation may have come in before, and its hedge is still empty.
+            begun = await self._store.unfinished_operations(account.id)
+            if not begun:
+                return await self._book_account(account, also)
+        return replace(await self._look(account, also), begun=begun)
 
     async def follow(
         self, account: Account, hedges: tuple[Hedge, ...], view: AccountView
@@ -435,8 +439,8 @@ class Bookkeeper:
             # Its outcome may be the difference, and what was unexplained before was another one.
             self._unexplained.pop(hedge.id, None)
             return page
-        since = self._unexplained.setdefault(hedge.id, self._clock.now())
-        if hedge.status is HedgeStatus.FROZEN or self._clock.now() - since < STALE_READ:
+        since = self._unexplained.setdefault(hedge.id, view.read_at)  # a reading may have waited here itself
+        if hedge.status is HedgeStatus.FROZEN or view.read_at - since < STALE_READ:
             return page
         return replace(page, hedge=frozen(hedge, view))
 

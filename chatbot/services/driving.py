@@ -375,7 +375,8 @@ class Driver:
         card: bool = False,
     ) -> Run:
         now = self._clock.now()
-        run = replace(run, fills=(*run.fills, *fills))
+        if fills:
+            run = replace(run, fills=(*run.fills, *fills))
         await self._store.commit(
             Changes(
                 hedges=(run.hedge,),

@@ -46,10 +46,8 @@ class LateFills:
             self._lacking[hedge.account_id].add(hedge.id)
 
     async def _newest(self, account: Account) -> set[HedgeId]:
-        last = await self._store.next_hedge_number(account.user_id) - 1
-        numbers = range(max(1, last - CLOSED_HEDGES + 1), last + 1)
-        found = [await self._store.hedge_by_number(account.user_id, number) for number in numbers]
-        return {h.id for h in found if h is not None and h.account_id == account.id and h.unpriced}
+        newest = await self._store.newest_hedges(account.user_id, CLOSED_HEDGES)
+        return {hedge.id for hedge in newest if hedge.account_id == account.id and hedge.unpriced}
 
     async def seek(
         self, account: Account, hedge: Hedge, at: datetime

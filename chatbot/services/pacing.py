@@ -93,8 +93,8 @@ class Pacer:
         """Those that wait longest, in terms of how long they may wait; danger counts for more."""
         now, prices = self._clock.now(), self._prices(venue)
         ranked = (self._rank(each, now, prices) for each in await self.accounts() if each.venue == venue)
-        due = (one for one in ranked if one.hurried or one.lateness >= 1)
-        first = heapq.nlargest(AT_ONCE, due, key=_urgency)
+        due = [one for one in ranked if one.hurried or one.lateness >= 1]
+        first = heapq.nlargest(AT_ONCE, due, key=_urgency) if len(due) > 1 else due
         return [one.account for one in first]
 
     def _rank(self, account: Account, now: datetime, prices: Mapping[Symbol, Decimal]) -> _Rank:

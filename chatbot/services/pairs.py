@@ -40,7 +40,7 @@ class PairWatch:
 
     async def finish_fired_pairs(self) -> None:
         """The user confirmed both legs at that price: the same confirmation is still being carried out."""
-        for hedge in await self._store.live_hedges():
+        for hedge in await self._store.fired_hedges():
             if not await self._may_have_fired(hedge):
                 continue  # without the lock: who finds it taken only looks
             async with self._locks.of(hedge.account_id):

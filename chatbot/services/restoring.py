@@ -139,6 +139,8 @@ class Reconciler:
 
         ``acknowledged``: its owner takes positions that no hedge knows for what they are.
         """
+        if account.restored_from is None:
+            return True  # nothing makes it wait again while a bot runs
         now = await self._store.account(account.id)
         if now is None or now.restored_from is None:
             return True

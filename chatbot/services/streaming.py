@@ -77,7 +77,10 @@ class StreamService:
         keeper = self._prices.get(venue)
         return self._arming.prices(venue) if keeper is not None and keeper.alive else {}
 
-    def passed(self, account: Account) -> Mapping[Symbol, Sequence[Decimal]]:
+    def passed(self, account: Account) -> Mapping[Symbol, Sequence[Decimal]] | None:
+        """``None``: its venue tells none."""
+        if not self._streams.tells_prices(account.venue):
+            return None
         return self._arming.passed(account.id)
 
     def seen(self, account: Account, sight: Sight) -> None:

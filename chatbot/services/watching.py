@@ -110,7 +110,7 @@ class WatchService:
     """``notify`` is called after messages were written.
 
     ``unstreamed``: how long the stream of an account has been missing. ``seen`` gets what each look saw.
-    ``passed``: prices that concerned an account since it was asked for last.
+    ``passed``: prices that concerned an account since it was asked for last; ``None``: nobody tells any.
     ``first`` comes before each look.
     """
 
@@ -125,7 +125,7 @@ class WatchService:
         *,
         unstreamed: Callable[[Account], timedelta] = lambda _: timedelta(0),
         seen: Callable[[Account, Sight], None] = _nowhere,
-        passed: Callable[[Account], Mapping[Symbol, Sequence[Decimal]]] = lambda _: {},
+        passed: Callable[[Account], Mapping[Symbol, Sequence[Decimal]] | None] = lambda _: {},
         first: Callable[[Account], Awaitable[object]] = _nothing,
     ) -> None:
         self._store = store
@@ -159,7 +159,10 @@ class WatchService:
         )
 
     async def look_at_each(self, accounts: Sequence[Account]) -> None:
-        outcomes = await asyncio.gather(*map(self._look_gated, accounts), return_exceptions=True)
+        if len(accounts) == 1:  # as most often: without a task of its own
+            outcomes: Sequence[object] = [await attempt(self._look_gated(accounts[0]))]
+        else:
+            outcomes = await asyncio.gather(*map(self._look_gated, accounts), return_exceptions=True)
         for account, outcome in zip(accounts, outcomes, strict=True):
             if isinstance(outcome, BaseException) and not isinstance(outcome, LeaseLost):
                 log.error("a look failed", exc_info=outcome, extra={"account": account.id})
@@ -200,12 +203,11 @@ class WatchService:
     async def _look_and_tell(self, user: User, account: Account) -> tuple[Alert, ...]:
         await self._first(account)
         before = self._live.get(account.id)
-        begun = await self._store.unfinished_operations(account.id)
         marked = {Symbol(m.symbol) for m in user.preferences.alerts.prices if m.account == account.id}
         books = await self._bookkeeper.bring_up_to_date(account, marked)
         # Read after the books, too: what ends in between must not look stuck, and its hedge not calm.
         running = await self._store.unfinished_operations(account.id)
-        traded = {operation.hedge_id for operation in (*begun, *running)}
+        traded = {operation.hedge_id for operation in (*books.begun, *running)}
         told = await self._tell(user, await self._judge(user, books, running, traded, before))
         self._strangers.done(account.id)
         self._bookkeeper.resting.told(account.id, books.gone)
@@ -403,13 +405,8 @@ class WatchService:
 
         One that was told already has a message in the outbox with the same key, which is not written twice.
         """
-        newest = await self._store.next_hedge_number(user.id) - 1
-        found = []
-        for number in range(max(1, newest - CLOSED_HEDGES + 1), newest + 1):
-            hedge = await self._store.hedge_by_number(user.id, number)
-            if hedge is not None and _ended_lately(hedge, books):
-                found.append(hedge)
-        return found
+        newest = await self._store.newest_hedges(user.id, CLOSED_HEDGES)
+        return [hedge for hedge in newest if _ended_lately(hedge, books)]
 
     # --- telling --------------------------------------------------------------------------------
 
@@ -418,14 +415,16 @@ class WatchService:
         changed = {episode.key: episode for episode in telling.episodes}
         restated, withdrawn = await self._overtaken(user, telling, now)
         changed |= {each.episode.key: each.as_told_now for each in restated}
-        changes = Changes(
-            episodes=tuple(_row(user.id, episode) for episode in changed.values()),
-            outbox=tuple(self._message(user, alert, now) for alert in telling.alerts),
-            restated=tuple(self._message(user, each.alert, now) for each in restated),
-            withdrawn=tuple((user.home, topic) for topic in withdrawn),
-        )
-        if changes != Changes():
-            await self._store.commit(replace(changes, behalf=user.id))
+        if changed or telling.alerts or restated or withdrawn:
+            await self._store.commit(
+                Changes(
+                    episodes=tuple(_row(user.id, episode) for episode in changed.values()),
+                    outbox=tuple(self._message(user, alert, now) for alert in telling.alerts),
+                    restated=tuple(self._message(user, each.alert, now) for each in restated),
+                    withdrawn=tuple((user.home, topic) for topic in withdrawn),
+                    behalf=user.id,
+                )
+            )
         self._remember(user.id, telling.episodes, now)
         if telling.alerts:
             self._notify()

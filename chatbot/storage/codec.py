@@ -7,15 +7,19 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache, partial
+from operator import attrgetter
 from types import NoneType, UnionType
-from typing import Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Final, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter
 
 from chatbot.errors import InvariantBroken
 
+REMEMBERED: Final = 512  # rows of a kind: a few MB in all
+
 Cell = str | int | bytes | None
+Row = tuple[Cell, ...]
 Convert = Callable[[Any], Any]
 T = TypeVar("T")
 
@@ -26,7 +30,7 @@ def instant_text(value: datetime) -> str:
     """Always of one width, so that text sorts as time does."""
     if value.tzinfo is None:
         raise InvariantBroken("an instant without a time zone cannot be stored")
-    return value.astimezone(UTC).isoformat(timespec="microseconds")
+    return (value if value.tzinfo is UTC else value.astimezone(UTC)).isoformat(timespec="microseconds")
 
 
 def instant_of(text: str) -> datetime:
@@ -58,6 +62,15 @@ def load(shape: Any, text: str) -> Any:
     return value
 
 
+def remembered(read: Callable[[Row], T]) -> Callable[[Sequence[Any]], T]:
+    """A row that was read before is not decoded again: what it comes to cannot be changed, and is shared.
+
+    Only for what is read again and again.
+    """
+    known = lru_cache(maxsize=REMEMBERED)(read)
+    return lambda row: known(tuple(row))
+
+
 def _same(value: Any) -> Any:
     return value
 
@@ -76,7 +89,7 @@ def _without_none(hint: Any) -> tuple[Any, bool]:
 
 
 def _json_converters(shape: Any) -> tuple[Convert, Convert]:
-    return (lambda value: dump(shape, value)), (lambda text: load(shape, text))
+    return partial(dump, shape), partial(load, shape)
 
 
 def _scalar_converters(kind: type) -> tuple[Convert, Convert] | None:
@@ -88,7 +101,7 @@ def _scalar_converters(kind: type) -> tuple[Convert, Convert] | None:
         return int, bool
     if issubclass(kind, Enum):
         members = {member.value: member for member in kind}
-        return (lambda member: member.value), members.__getitem__
+        return attrgetter("_value_"), members.__getitem__
     return (_same, _same) if kind in (str, int) else None
 
 
@@ -103,7 +116,7 @@ def _converters(hint: Any) -> tuple[Convert, Convert]:
 class Record(Generic[T]):
     """A dataclass, stored with one column per field, named alike, in the order of the fields.
 
-    ``omit`` names fields that live elsewhere; they must come last or be given by name to ``decode``.
+    ``omit`` names fields that live elsewhere; they are given by name to ``decode``.
     """
 
     def __init__(self, shape: type[T], *, omit: Sequence[str] = ()) -> None:
@@ -117,17 +130,40 @@ class Record(Generic[T]):
 
     @cached_property
     def _writers(self) -> tuple[tuple[str, Convert], ...]:
+        """Of the fields that are not written as they are."""
         hints = get_type_hints(self._shape)
-        return tuple((name, _converters(hints[name])[0]) for name in self.fields)
+        write = {name: _converters(hints[name])[0] for name in self.fields}
+        return tuple((name, convert) for name, convert in write.items() if convert is not _same)
 
     @cached_property
-    def _readers(self) -> tuple[tuple[str, Convert], ...]:
+    def _values(self) -> Callable[[T], tuple[Any, ...]]:
+        return attrgetter(*self.fields)  # of more than one field, so that it is a tuple
+
+    @cached_property
+    def _readers(self) -> tuple[tuple[int, Convert], ...]:
+        """Of the columns that are not taken as they are, by their place."""
         hints = get_type_hints(self._shape)
-        return tuple((name, _converters(hints[name])[1]) for name in self.fields)
+        read = (_converters(hints[name])[1] for name in self.fields)
+        return tuple((place, convert) for place, convert in enumerate(read) if convert is not _same)
+
+    @cached_property
+    def _in_order(self) -> bool:
+        """What lives elsewhere comes last, so that nothing need be named."""
+        assert dataclasses.is_dataclass(self._shape)  # noqa: S101 (likewise)
+        return tuple(f.name for f in dataclasses.fields(self._shape))[: len(self.fields)] == self.fields
 
     def encode(self, value: T) -> dict[str, Cell]:
-        return {name: write(getattr(value, name)) for name, write in self._writers}
+        cells: dict[str, Any] = dict(zip(self.fields, self._values(value), strict=True))
+        for name, write in self._writers:
+            cells[name] = write(cells[name])
+        return cells
 
     def decode(self, cells: Sequence[Cell], **elsewhere: object) -> T:
-        read = {name: convert(cell) for (name, convert), cell in zip(self._readers, cells, strict=True)}
-        return self._shape(**read, **elsewhere)
+        read: list[Any] = list(cells)
+        if len(read) != len(self.fields):
+            raise InvariantBroken(f"a row of {len(read)} columns is no {self._shape.__name__}")
+        for place, convert in self._readers:
+            read[place] = convert(read[place])
+        if self._in_order:
+            return self._shape(*read, **elsewhere)
+        return self._shape(**dict(zip(self.fields, read, strict=True)), **elsewhere)

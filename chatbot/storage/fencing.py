@@ -44,6 +44,8 @@ def _fence(lease: Lease) -> Step:
 
 def leases_for(changes: Changes, leases: Leases) -> list[Lease | None]:
     """In one order for all, so that two transactions never wait for each other. Raises ``LeaseLost``."""
+    if leases.shards is None:
+        return []  # it is alone
     return [leases.of_shard(shard) for shard in sorted({shard_of(user) for user in _users(changes)})]
 
 

@@ -44,7 +44,7 @@ from chatbot.ports import (
     Ticket,
     User,
 )
-from chatbot.storage.codec import Cell, Record, dump, instant_of, instant_text, load
+from chatbot.storage.codec import Cell, Record, dump, instant_of, instant_text, load, remembered
 from chatbot.storage.sql import Row
 
 
@@ -99,6 +99,7 @@ def chat_cells(chat: ChatRef) -> dict[str, Cell]:
     }
 
 
+@remembered
 def user_of(row: Row) -> User:
     """``USER_COLUMNS``, then whether the home is private."""
     width = len(_USER.fields)
@@ -119,6 +120,7 @@ def chat_of(key: str, *, private: bool) -> ChatRef:
 # --- hedges and money ---------------------------------------------------------------------------
 
 
+@remembered
 def hedge_of(row: Row) -> Hedge:
     """The columns of the hedge, of its primary leg, of its offset leg (all ``NULL`` where there is none)."""
     first = len(HEDGE.fields)
@@ -127,15 +129,20 @@ def hedge_of(row: Row) -> Hedge:
     return HEDGE.decode(row[:first], primary=LEG.decode(row[first:second]), offset=offset)
 
 
+account_of = remembered(ACCOUNT.decode)
+operation_of = remembered(OPERATION.decode)
+intent_of = remembered(INTENT.decode)
 FILL_COLUMNS = (*BOOKED_FILL.fields, *FILL.fields)
 FUNDING_COLUMNS = (*BOOKED_FUNDING.fields, *PAYMENT.fields)
 
 
+@remembered
 def booked_fill_of(row: Row) -> BookedFill:
     width = len(BOOKED_FILL.fields)
     return BOOKED_FILL.decode(row[:width], fill=FILL.decode(row[width:]))
 
 
+@remembered
 def booked_funding_of(row: Row) -> BookedFunding:
     width = len(BOOKED_FUNDING.fields)
     return BOOKED_FUNDING.decode(row[:width], payment=PAYMENT.decode(row[width:]))
@@ -172,6 +179,7 @@ def quote_cells(quote: Quote) -> dict[str, Cell]:
     return {**QUOTE.encode(quote), "request": asked, "offer": dump(offer, quote.offer)}
 
 
+@remembered
 def quote_of(row: Row) -> Quote:
     width = len(QUOTE.fields)
     request, offer = row[width:]

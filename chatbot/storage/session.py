@@ -5,9 +5,9 @@ A read is one statement and sees what is committed; it never waits for a writer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from chatbot.storage.codec import Cell
 from chatbot.storage.connection import REFUSALS, Connection, in_words
@@ -42,8 +42,8 @@ class Session:
         self._reader = reader
         self._writer = writer
 
-    async def rows(self, statement: Statement, params: Params = _NOTHING) -> list[Row]:
-        return await self._reader.rows(statement, params)
+    def rows(self, statement: Statement, params: Params = _NOTHING) -> Coroutine[Any, Any, list[Row]]:
+        return self._reader.rows(statement, params)
 
     async def first(self, statement: Statement, params: Params = _NOTHING) -> Row | None:
         rows = await self.rows(statement, params)

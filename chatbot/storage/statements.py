@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -9,7 +10,7 @@ import sqlalchemy as sa
 
 from chatbot.chat import ALERT, Part
 from chatbot.domain.hedge import HedgeStatus, LegRole
-from chatbot.domain.intent import FINAL, IntentStatus
+from chatbot.domain.intent import FINAL, IntentStatus, Purpose
 from chatbot.domain.operation import OperationStatus
 from chatbot.storage.records import (
     ACCOUNT,
@@ -143,9 +144,15 @@ _HEDGES = sa.select(
     )
 )
 
+
+def _but(fields: Sequence[str], *fixed: str) -> list[str]:
+    """What never changes is not written again: that would have keys checked and indexes renewed."""
+    return [name for name in fields if name not in fixed]
+
+
 NEW_HEDGE = Statement(insert(HEDGES, HEDGE.fields))
 SET_HEDGE = Statement(
-    update(HEDGES, HEDGE.fields[1:]).where(
+    update(HEDGES, _but(HEDGE.fields, "id", "number", "user_id", "account_id", "symbol")).where(
         *equal(HEDGES, ["id"]), HEDGES.c.version == parameter("version_read")
     )
 )
@@ -153,6 +160,12 @@ PUT_LEG = Statement(upsert(LEGS, ("hedge_id", *LEG.fields), key=["hedge_id", "ro
 DROP_LEG = Statement(sa.delete(LEGS).where(*equal(LEGS, ["hedge_id", "role"])))
 HEDGE_BY_ID = Statement(_HEDGES.where(*equal(HEDGES, ["id"])))
 HEDGE_BY_NUMBER = Statement(_HEDGES.where(*equal(HEDGES, ["user_id", "number"])))
+NEWEST_HEDGES = Statement(
+    _HEDGES.where(*equal(HEDGES, ["user_id"]))
+    .order_by(HEDGES.c.number.desc())
+    .limit(parameter("most"))
+    .offset(constant(0))  # which Core would make a parameter
+)
 LAST_NUMBER = Statement(sa.select(sa.func.max(HEDGES.c.number)).where(*equal(HEDGES, ["user_id"])))
 
 
@@ -160,7 +173,20 @@ LAST_NUMBER = Statement(sa.select(sa.func.max(HEDGES.c.number)).where(*equal(HED
 def live_hedges(*by: str) -> Statement:
     live = HEDGES.c.status != constant(HedgeStatus.CLOSED)
     given = [_dealt_account(HEDGES)] if by == (SHARDS,) else equal(HEDGES, by)
-    return Statement(_HEDGES.where(live, *given).order_by(HEDGES.c.number, HEDGES.c.id))
+    return Statement(_HEDGES.where(live, *given))
+
+
+@cache
+def fired_hedges(*by: str) -> Statement:
+    """Live ones of which an order that closes at a price has filled."""
+    live = HEDGES.c.status != constant(HedgeStatus.CLOSED)
+    fired = sa.exists().where(
+        INTENTS.c.hedge_id == HEDGES.c.id,
+        INTENTS.c.purpose == constant(Purpose.CLOSE_AT_PRICE),
+        INTENTS.c.status == constant(IntentStatus.FILLED),
+    )
+    given = [_dealt_account(HEDGES)] if by == (SHARDS,) else []
+    return Statement(_HEDGES.where(live, fired, *given))
 
 
 # --- operations and their orders ----------------------------------------------------------------
@@ -168,9 +194,11 @@ def live_hedges(*by: str) -> Statement:
 _OPERATIONS = sa.select(*columns(OPERATIONS, OPERATION.fields))
 _BY_START = (OPERATIONS.c.started_at, OPERATIONS.c.id)
 
+_OF_OPERATION = ("user_id", "account_id", "hedge_id", "symbol", "quote_id", "chat")
+
 NEW_OPERATION = Statement(insert(OPERATIONS, OPERATION.fields))
 SET_OPERATION = Statement(
-    update(OPERATIONS, OPERATION.fields[1:]).where(
+    update(OPERATIONS, _but(OPERATION.fields, "id", "kind", *_OF_OPERATION)).where(
         *equal(OPERATIONS, ["id"]), OPERATIONS.c.version == parameter("version_read")
     )
 )

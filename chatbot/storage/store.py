@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 
 from chatbot.chat import ChatRef, Reply, UserRef
@@ -25,25 +25,30 @@ from chatbot.storage.changes import steps_of
 from chatbot.storage.codec import Cell, instant_text, load
 from chatbot.storage.fencing import dealt, leases_for, write
 from chatbot.storage.records import (
-    ACCOUNT,
     EPISODE,
-    INTENT,
     NOTE,
-    OPERATION,
+    account_of,
     booked_fill_of,
     booked_funding_of,
     hedge_of,
+    intent_of,
+    operation_of,
     quote_of,
     user_of,
 )
 from chatbot.storage.session import Session
-from chatbot.storage.sql import Step
+from chatbot.storage.sql import Row, Step
 
 PRUNE = (*key_statements.PRUNE_ENTRY, *statements.PRUNE)
 
 
 def _given(**cells: str | None) -> dict[str, Cell]:
     return {name: value for name, value in cells.items() if value is not None}
+
+
+def _by_number(rows: Iterable[Row]) -> tuple[Hedge, ...]:
+    """Sorted here: a database would carry all the columns through its sorter."""
+    return tuple(sorted(map(hedge_of, rows), key=lambda hedge: (hedge.number, hedge.id)))
 
 
 class SqlStore:
@@ -73,20 +78,20 @@ class SqlStore:
 
     async def account(self, account_id: AccountId) -> Account | None:
         row = await self._session.first(statements.ACCOUNT_BY_ID, {"id": account_id})
-        return None if row is None else ACCOUNT.decode(row)
+        return None if row is None else account_of(row)
 
     async def accounts(self, user_id: UserId | None = None) -> tuple[Account, ...]:
         given = _given(user_id=user_id) or dealt(self._leases)
         rows = await self._session.rows(statements.accounts(*given), given)
-        return tuple(ACCOUNT.decode(row) for row in rows)
+        return tuple(account_of(row) for row in rows)
 
     async def account_behind(self, venue: str, owner: str) -> Account | None:
         row = await self._session.first(statements.ACCOUNT_BEHIND, {"venue": venue, "owner": owner})
-        return None if row is None else ACCOUNT.decode(row)
+        return None if row is None else account_of(row)
 
     async def former_accounts(self, user_id: UserId) -> tuple[Account, ...]:
         rows = await self._session.rows(statements.FORMER_ACCOUNTS, {"user_id": user_id})
-        return tuple(ACCOUNT.decode(row) for row in rows)
+        return tuple(account_of(row) for row in rows)
 
     async def hedge(self, hedge_id: HedgeId) -> Hedge | None:
         row = await self._session.first(statements.HEDGE_BY_ID, {"id": hedge_id})
@@ -101,7 +106,15 @@ class SqlStore:
     ) -> tuple[Hedge, ...]:
         given = _given(account_id=account_id, user_id=user_id) or dealt(self._leases)
         rows = await self._session.rows(statements.live_hedges(*given), given)
-        return tuple(hedge_of(row) for row in rows)
+        return _by_number(rows)
+
+    async def fired_hedges(self) -> tuple[Hedge, ...]:
+        given = dealt(self._leases)
+        return _by_number(await self._session.rows(statements.fired_hedges(*given), given))
+
+    async def newest_hedges(self, user_id: UserId, most: int) -> tuple[Hedge, ...]:
+        rows = await self._session.rows(statements.NEWEST_HEDGES, {"user_id": user_id, "most": most})
+        return tuple(hedge_of(row) for row in reversed(rows))
 
     async def next_hedge_number(self, user_id: UserId) -> int:
         row = await self._session.first(statements.LAST_NUMBER, {"user_id": user_id})
@@ -109,29 +122,29 @@ class SqlStore:
 
     async def operation(self, operation_id: OperationId) -> Operation | None:
         row = await self._session.first(statements.OPERATION_BY_ID, {"id": operation_id})
-        return None if row is None else OPERATION.decode(row)
+        return None if row is None else operation_of(row)
 
     async def operation_of_quote(self, quote_id: QuoteId) -> tuple[Operation, ...]:
         rows = await self._session.rows(statements.OPERATIONS_OF_QUOTE, {"quote_id": quote_id})
-        return tuple(OPERATION.decode(row) for row in rows)
+        return tuple(operation_of(row) for row in rows)
 
     async def unfinished_operations(self, account_id: AccountId | None = None) -> tuple[Operation, ...]:
         given = _given(account_id=account_id) or dealt(self._leases)
         rows = await self._session.rows(statements.unfinished_operations(*given), given)
-        return tuple(OPERATION.decode(row) for row in rows)
+        return tuple(operation_of(row) for row in rows)
 
     async def intent(self, client_order_id: str) -> OrderIntent | None:
         row = await self._session.first(
             statements.intents("client_order_id"), {"client_order_id": client_order_id}
         )
-        return None if row is None else INTENT.decode(row)
+        return None if row is None else intent_of(row)
 
     async def intents(
         self, *, operation_id: OperationId | None = None, hedge_id: HedgeId | None = None
     ) -> tuple[OrderIntent, ...]:
         given = _given(operation_id=operation_id, hedge_id=hedge_id)
         rows = await self._session.rows(statements.intents(*given), given)
-        return tuple(INTENT.decode(row) for row in rows)
+        return tuple(intent_of(row) for row in rows)
 
     async def intent_notes(self, client_order_id: str) -> tuple[IntentNote, ...]:
         rows = await self._session.rows(statements.NOTES, {"client_order_id": client_order_id})

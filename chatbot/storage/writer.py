@@ -10,8 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, groupby
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -50,34 +49,39 @@ async def transact(
 
 
 async def _together(connection: Connection, steps: Iterable[Step], path: Path | None) -> Outcome:
+    committed = False
     try:
-        async with _transaction(connection):
-            await _apply(connection, steps, path)
+        await connection.execute("BEGIN IMMEDIATE")
+        await _apply(connection, steps, path)
+        await connection.execute("COMMIT")
+        committed = True
     except StorageError as failure:
         return failure
+    finally:
+        if not committed:
+            await _undo(connection)
     return None
 
 
 async def _apart(
     connection: Connection, transactions: Sequence[Transaction], path: Path | None
 ) -> list[Outcome]:
-    async with _transaction(connection):
-        return [await _attempt(connection, steps, path) for steps in transactions]
-
-
-@asynccontextmanager
-async def _transaction(connection: Connection) -> AsyncIterator[None]:
     committed = False
     try:
         await connection.execute("BEGIN IMMEDIATE")
-        yield
+        outcomes = [await _attempt(connection, steps, path) for steps in transactions]
         await connection.execute("COMMIT")
         committed = True
     finally:
         if not committed:
-            # Also where SQLite has undone it already: a task that is canceled half-way cannot know.
-            with contextlib.suppress(sqlite3.Error):
-                await connection.execute("ROLLBACK")
+            await _undo(connection)
+    return outcomes
+
+
+async def _undo(connection: Connection) -> None:
+    """Also where SQLite has undone it already: a task that is canceled half-way cannot know."""
+    with contextlib.suppress(sqlite3.Error):
+        await connection.execute("ROLLBACK")
 
 
 async def _attempt(connection: Connection, steps: Transaction, path: Path | None) -> Outcome:

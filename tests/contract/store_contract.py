@@ -9,7 +9,7 @@ import pytest
 
 from chatbot.chat import ChatRef, Platform, UserRef
 from chatbot.domain.hedge import AccountId, HedgeId, HedgeStatus, UserId
-from chatbot.domain.intent import IntentStatus, OperationId
+from chatbot.domain.intent import IntentStatus, OperationId, Purpose
 from chatbot.domain.operation import OperationStatus
 from chatbot.domain.quote import QuoteId, QuoteKind
 from chatbot.errors import Conflict, StorageError
@@ -138,6 +138,30 @@ class StoreContract:
         await opened.commit(Changes(hedges=(closed,)))
         assert await opened.next_hedge_number(USER_ID) == 4
         assert await opened.next_hedge_number(UserId("u2")) == 1
+
+    @pytest.mark.parametrize(
+        ("purpose", "status", "found"),
+        [
+            (Purpose.CLOSE_AT_PRICE, IntentStatus.FILLED, [3]),
+            (Purpose.CLOSE_AT_PRICE, IntentStatus.OPEN, []),
+            (Purpose.STOP_LOSS, IntentStatus.FILLED, []),
+        ],
+    )
+    async def test_a_hedge_has_fired_once_an_order_that_closes_at_a_price_has_filled(
+        self, opened: Store, purpose: Purpose, status: IntentStatus, found: list[int]
+    ) -> None:
+        order = replace(samples.intent(), purpose=purpose, status=status)
+        await opened.commit(Changes(intents=(order,)))
+        assert [hedge.number for hedge in await opened.fired_hedges()] == found
+
+    async def test_the_newest_hedges_are_one_user_s_live_or_closed(self, opened: Store) -> None:
+        closed = replace(samples.hedge(), version=1, status=HedgeStatus.CLOSED)
+        new = (samples.hedge("h2", number=4), samples.hedge("h3", number=5, symbol=BTC))
+        await opened.commit(Changes(hedges=(closed, *new)))
+        newest = [hedge.number for hedge in await opened.newest_hedges(USER_ID, 2)]
+        assert newest == [4, 5]
+        assert [hedge.number for hedge in await opened.newest_hedges(USER_ID, 9)] == [3, 4, 5]
+        assert await opened.newest_hedges(UserId("u2"), 9) == ()
 
     async def test_live_hedges_ascend_by_number(self, opened: Store) -> None:
         await opened.commit(Changes(hedges=(samples.hedge("h2", number=1, symbol=BTC),)))

@@ -73,6 +73,13 @@ def test_the_prices_at_which_it_will_next_matter_are_kept() -> None:
     assert seen(a_view()).triggers == ()
 
 
+def test_where_nobody_tells_prices_nothing_waits_for_one() -> None:
+    scene = Scene(AccountId("account"), "binance", isolated("0.5"), INSTRUMENTS, passed=None)
+    without = sight_of(scene, AlertPreferences(), NOW)
+    assert without.triggers == ()
+    assert without.liquidations == seen(isolated("0.5")).liquidations
+
+
 def test_danger_orders_on_their_way_and_streams_say_how_soon_the_next_look_is() -> None:
     empty, calm, endangered = Sight(NOW), Sight(NOW, holds=True), Sight(NOW, holds=True, endangered=True)
 

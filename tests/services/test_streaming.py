@@ -80,6 +80,9 @@ class ScriptedStreams:
         self.prices.setdefault(venue_id, []).append(made)
         return made
 
+    def tells_prices(self, venue_id: str) -> bool:
+        return True
+
     def room(self, venue_id: str) -> bool:
         return True
 

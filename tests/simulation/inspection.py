@@ -50,6 +50,8 @@ _OWED = "SELECT 1 FROM outbox WHERE state = 'pending' LIMIT 1"
 # What was chosen may be superseded before it leaves.
 _OWED_TO = """SELECT id, dedupe_key, priority, reply, state, not_before, topic FROM outbox
     WHERE chat = ? AND state IN ('pending', 'superseded') ORDER BY state, priority, id"""
+_PENDING_TO = """SELECT id, dedupe_key, priority, reply, state, not_before, topic FROM outbox
+    WHERE chat = ? AND state = 'pending' ORDER BY priority, id"""
 _LEGS = """SELECT hedges.id, account_id, symbol, status, number, side, quantity, role FROM hedges JOIN legs
     ON legs.hedge_id = hedges.id WHERE status <> 'closed'"""
 _RESTING = """SELECT client_order_id, intents.account_id FROM intents
@@ -225,12 +227,21 @@ class Inspection:
             naked.until = now
             self._was_naked.append(self._naked.pop(place))
 
-    def delivers(self, chat: ChatRef, reply: Reply) -> None:
-        owed = self._disk.rows(_OWED_TO, str(chat))
-        row = next(iter(self._told_by(chat, owed, reply)), None)
-        if row is None:
+    def delivers(self, chat: ChatRef, reply: Reply) -> tuple[str, ...]:
+        """What it says, as it is written in the outbox: of one row, or of several that go together."""
+        shown = dump(Reply, reply)
+        owed = self._disk.rows(_PENDING_TO, str(chat))
+        if all(row[3] != shown for row in owed):
+            owed = self._disk.rows(_OWED_TO, str(chat))
+        told = self._told_by(chat, owed, shown, reply)
+        if told:
+            self._in_turn(owed, told[0])
+        else:
             self.finds("a message is sent that is not owed (any more)")
-            return
+        return tuple(dict.fromkeys(row[3] for row in told))
+
+    def _in_turn(self, owed: Sequence[Sequence[Any]], row: Sequence[Any]) -> None:
+        """Nothing more urgent waits."""
         now = self._world.loop.time()
         first = owed[0]
         waits = self._owed_since.get(first[1], now)
@@ -239,23 +250,25 @@ class Inspection:
         if urgent and waits < now:
             self.finds(f"{row[1]} is told before {first[1]}, which waits for {now - waits:.1f} s")
 
-    def shows(self, chat: ChatRef, reply: Reply) -> None:
+    def shows(self, chat: ChatRef, told: Sequence[str]) -> None:
         """It has arrived, alone or with others. Two rows may read the same; each goes out once in a life."""
-        owed = self._disk.rows(_OWED_TO, str(chat))
-        for shown in dict.fromkeys(row[3] for row in self._told_by(chat, owed, reply)):
+        for shown in told:
             self._shows(chat, shown)
 
     def _shows(self, chat: ChatRef, shown: str) -> None:
-        rows = self._disk.rows(_AS_THIS, str(chat), shown)
         key = self._world.lives, str(chat), shown
         self._shown[key] += 1
+        if self._shown[key] == 1 and self._world.log is None:
+            return  # it was owed once at least
+        rows = self._disk.rows(_AS_THIS, str(chat), shown)
         self._world.note(f"TOLD {rows[0][0] if rows else shown}")
         if self._shown[key] > len(rows):
             self.finds(f"{rows[0][0] if rows else shown} was told twice")
 
-    def _told_by(self, chat: ChatRef, owed: Sequence[Sequence[Any]], reply: Reply) -> list[Sequence[Any]]:
+    def _told_by(
+        self, chat: ChatRef, owed: Sequence[Sequence[Any]], shown: str, reply: Reply
+    ) -> list[Sequence[Any]]:
         """The row that it is, or the alerts that it was made of: as they are, or were when they were read."""
-        shown = dump(Reply, reply)
         itself = [row for row in owed if row[3] == shown]
         alerts = [row for row in owed if row[1].startswith("alert:")]
         return (

@@ -26,6 +26,7 @@ from chatbot.storage.store import SqlStore
 from chatbot.storage.writer import GroupWriter
 from tests.properties.mortal import Killed
 from tests.simulation.fate import Fate, Life
+from tests.simulation.loop import others
 from tests.simulation.weather import Extra
 
 NOTHING: Params = {}
@@ -141,13 +142,18 @@ class Wire:
         return self._disk.raw.executemany(sql, parameters)
 
     async def execute_fetchall(self, sql: str, parameters: Params, /) -> list[Row]:
-        await self._step("read")
+        self._fate.step(self._life, "read")
+        if self._turns:
+            await self._answer()
         return self._execute(sql, parameters).fetchall()
 
     async def _step(self, label: str) -> None:
         self._fate.step(self._life, label)
+        await self._answer()
+
+    async def _answer(self) -> None:
         for _ in range(self._turns):
-            await asyncio.sleep(0)
+            await others()
             if self._life.dead:
                 raise Killed
 

@@ -12,10 +12,11 @@ import heapq
 import itertools
 import sys
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import contextmanager, suppress
 from contextvars import Context, copy_context
 from datetime import datetime, timedelta
+from types import coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -29,7 +30,7 @@ class _Handle:
     ) -> None:
         self.callback = callback
         self.args = args
-        self.context = context if context is not None else copy_context()
+        self.context = copy_context() if context is None else context
         self.at = at
         self._cancelled = False
 
@@ -42,21 +43,17 @@ class _Handle:
     def when(self) -> float:
         return self.at
 
-    def run(self) -> None:
-        if not self._cancelled:
-            self.context.run(self.callback, *self.args)
-
 
 class VirtualLoop(asyncio.AbstractEventLoop):
     """Driven from outside by ``turn``. ``complaints``: what a task raised and nobody ever asked for."""
 
     def __init__(self) -> None:
         self._now = 0.0
-        self._ready: deque[_Handle] = deque()
+        self.ready: deque[_Handle] = deque()
         self._alarms: list[tuple[float, int, _Handle]] = []
         self._world: list[tuple[float, int, Callable[[], object]]] = []
         self._tickets = itertools.count()
-        self._tasks: set[asyncio.Task[Any]] = set()
+        self._tasks: list[asyncio.Task[Any]] = []  # of this life, also those that are done
         self.complaints: list[dict[str, Any]] = []
         self.dropping = False  # what is said now is said by the dead
 
@@ -69,7 +66,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> _Handle:
         handle = _Handle(callback, args, context)
-        self._ready.append(handle)
+        self.ready.append(handle)
         return handle
 
     def call_later(  # type: ignore[override]
@@ -91,8 +88,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self, coro: Coroutine[Any, Any, T], *, name: str | None = None, context: Context | None = None
     ) -> asyncio.Task[T]:
         task = asyncio.Task(coro, loop=self, name=name, context=context)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks.append(task)
         return task
 
     def get_debug(self) -> bool:
@@ -114,18 +110,16 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         heapq.heappush(self._world, (when, next(self._tickets), happens))
 
     @property
-    def calm(self) -> bool:
-        """Nobody is ready: the next turn lets time pass."""
-        return not self._ready
-
-    @property
     def world_at(self) -> float | None:
         """When the world does something next."""
         return self._world[0][0] if self._world else None
 
     def turn(self) -> None:
-        if self._ready:
-            self._ready.popleft().run()
+        """One callback; where nobody is ready, time passes."""
+        if self.ready:
+            handle = self.ready.popleft()
+            if not handle._cancelled:
+                handle.context.run(handle.callback, *handle.args)
             return
         while self._alarms and self._alarms[0][2].cancelled():
             heapq.heappop(self._alarms)
@@ -136,7 +130,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             happens()
         elif self._alarms:
             self._now = max(self._now, alarm)
-            self._ready.append(heapq.heappop(self._alarms)[2])
+            self.ready.append(heapq.heappop(self._alarms)[2])
         else:
             raise RuntimeError("everybody waits and nothing will ever happen")
 
@@ -151,7 +145,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
 
     def drop_all(self) -> None:
         """The process is gone: none of its tasks runs another line that matters."""
-        tasks = list(self._tasks)
+        tasks = [task for task in self._tasks if not task.done()]
         self._tasks.clear()
         self.dropping = True
         for task in tasks:
@@ -162,7 +156,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
             with suppress(BaseException):
                 coroutine.close()
         self.dropping = False
-        self._ready.clear()
+        self.ready.clear()
         self._alarms.clear()
 
     def reset(self) -> None:
@@ -191,6 +185,12 @@ def running(loop: VirtualLoop) -> Iterator[VirtualLoop]:
         asyncio._set_running_loop(before)
 
 
+@coroutine
+def others() -> Generator[None, None, None]:
+    """Lets everybody run who is ready: ``asyncio.sleep(0)``, which is awaited a hundred times in a run."""
+    yield
+
+
 def at_once(coroutine: Coroutine[Any, Any, T]) -> T:
     """The result of what does not wait for anything."""
     try:
@@ -208,9 +208,13 @@ class LoopClock:
         self._loop = loop
         self._start = start
         self.off = off
+        self._known = (0.0, start)  # seconds, and what they are here
 
     def now(self) -> datetime:
-        return self._start + timedelta(seconds=self._loop.time() + self.off)
+        seconds = self._loop._now + self.off
+        if seconds != self._known[0]:
+            self._known = seconds, self._start + timedelta(seconds=seconds)
+        return self._known[1]
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

@@ -268,8 +268,8 @@ MUTANTS: tuple[Mutant, ...] = (
         "a difference that nothing explains is let be",
         (
             _SERVICES + "bookkeeping",
-            "        if hedge.status is HedgeStatus.FROZEN or self._clock.now() - since < STALE_READ:",
-            "        if hedge.status is HedgeStatus.FROZEN or self._clock.now() >= since:",
+            "        if hedge.status is HedgeStatus.FROZEN or view.read_at - since < STALE_READ:",
+            "        if hedge.status is HedgeStatus.FROZEN or view.read_at >= since:",
         ),
     ),
     _mutant(

@@ -51,7 +51,7 @@ class Simulation:
         ]
         gc.collect()
         gc.freeze()
-        gc.set_threshold(50_000, 20, 50)
+        gc.set_threshold(200_000, 20, 50)
 
     @property
     def singles(self) -> int:
@@ -115,7 +115,7 @@ class Simulation:
         ]
         at = 0
         for _ in range(rng.choice((0, 0, 1, 1, 2, 3))):
-            at = rng.randint(1, steps + 10) if not at else at + rng.randint(1, 40)
+            at = rng.randint(1, steps + 9) if not at else at + rng.randint(1, 35)
             plan.append((at, world.fate.kill))
         for share, event in (
             (0.12, world.liquidate_any),

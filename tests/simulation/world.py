@@ -7,7 +7,7 @@ import itertools
 import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from decimal import Decimal
 from random import Random
 from types import SimpleNamespace
@@ -76,12 +76,12 @@ class Phone:
     async def deliver(self, chat: ChatRef, reply: Reply, *, edits: str | None) -> str | None:
         world = self.world
         world.fate.step(self.life, "deliver")
-        world.inspection.delivers(chat, reply)
+        told = world.inspection.delivers(chat, reply)
         if world.weather.climate.chat and world.rng.random() < world.weather.climate.chat:
             world.weather.hit(Extra.CHAT_AWAY)
             raise DeliverLater("later", retry_after=world.rng.choice(CHAT_IS_AWAY))
         world.cards += 1
-        world.inspection.shows(chat, reply)
+        world.inspection.shows(chat, told)
         world.fate.step(self.life, "delivered")
         return edits or str(world.cards)
 
@@ -160,6 +160,7 @@ class World:
         self.wishes = list(stage.wishes)
         self.exchanges = {name: exchange.copy() for name, exchange in stage.exchanges.items()}
         self.clock = LoopClock(loop, BEGIN, self.weather.climate.clock_off)
+        self.true_clock = LoopClock(loop, BEGIN)
         self.inspection = Inspection(self)
         quiet = Wire(self.disk, Fate(), Life(), self.rng, hit=self.weather.hit)
         self.reader = Books(quiet, self.disk, lambda changes: None).store
@@ -288,7 +289,7 @@ class World:
         self.note(f"our clock is off by {self.clock.off} s now")
 
     def venue_now(self) -> datetime:
-        return BEGIN + timedelta(seconds=self.loop.time())
+        return self.true_clock.now()
 
     def note(self, what: str) -> None:
         if self.log is not None:
@@ -400,14 +401,14 @@ class World:
         self.inspection.at_rest()
 
     def _until(self, reached: Callable[[], bool]) -> None:
-        loop, fate, inspection = self.loop, self.fate, self.inspection
-        limit = loop.time() + IN_TIME
+        loop, fate, found = self.loop, self.fate, self.inspection.found
+        ready, limit = loop.ready, loop.time() + IN_TIME
         while True:
-            if fate.endless:
-                raise Violation("something goes round and round without end")
             if fate.life.dead:
+                if fate.endless:
+                    raise Violation("something goes round and round without end")
                 self.crash()
-            elif not loop._ready:
+            elif not ready:
                 if reached():
                     return
                 if loop.time() > self._clears_at:
@@ -415,8 +416,8 @@ class World:
                 if loop.time() > limit:
                     raise Violation("an operation does not come to its end")
             loop.turn()
-            if inspection.found:
-                raise Violation(inspection.found[0])
+            if found:
+                raise Violation(found[0])
 
     def _clears(self) -> None:
         """Whatever is on its way still arrives, and what is hidden stays so; nothing new goes wrong."""

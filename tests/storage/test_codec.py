@@ -15,8 +15,8 @@ from chatbot.chat import Picture, Reply, Text
 from chatbot.domain.preferences import Preferences
 from chatbot.domain.quote import QuoteKind
 from chatbot.errors import InvariantBroken
-from chatbot.storage.codec import decimal_text, dump, instant_of, instant_text, load
-from chatbot.storage.records import INTENT, QUOTE, quote_cells, quote_of
+from chatbot.storage.codec import Cell, decimal_text, dump, instant_of, instant_text, load
+from chatbot.storage.records import INTENT, QUOTE, intent_of, quote_cells, quote_of
 from tests.storage import samples
 
 amounts = st.decimals(allow_nan=False, allow_infinity=False)
@@ -88,6 +88,20 @@ def test_absent_values_stay_absent() -> None:
     cells = INTENT.encode(bare)
     assert cells["limit_price"] is None
     assert INTENT.decode(list(cells.values())) == bare
+
+
+@pytest.mark.parametrize("change", [-1, 1])
+def test_a_row_of_another_width_is_refused(change: int) -> None:
+    cells: list[Cell] = [*INTENT.encode(samples.intent()).values(), None]
+    with pytest.raises(InvariantBroken):
+        INTENT.decode(cells[: len(cells) - 1 + change])
+
+
+def test_a_row_that_was_read_before_comes_to_the_same_and_a_changed_one_does_not() -> None:
+    row = tuple(INTENT.encode(samples.intent()).values())
+    changed = tuple(INTENT.encode(replace(samples.intent(), reason="another")).values())
+    assert intent_of(row) is intent_of(list(row))
+    assert intent_of(changed) == replace(samples.intent(), reason="another")
 
 
 def test_a_quote_must_be_what_its_kind_says() -> None:

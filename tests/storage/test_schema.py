@@ -156,6 +156,7 @@ FAMILIES = {
     "key_facts": (key_statements.key_facts, ["account_id"]),
     "withdraw_tickets": (key_statements.withdraw_tickets, ["user_id", "kind"]),
     "live_hedges": (statements.live_hedges, ["account_id", "user_id"]),
+    "fired_hedges": (statements.fired_hedges, ["shards"]),
     "unfinished_operations": (statements.unfinished_operations, ["account_id"]),
     "due": (statements.due, ["skipped", "shards"]),
     "next_due": (statements.next_due, ["shards"]),
@@ -240,7 +241,8 @@ def test_what_every_update_asks_is_found_by_an_index(empty: sqlite3.Connection, 
 @pytest.mark.parametrize(
     ("statement", "index", "sorts"),
     [
-        (statements.live_hedges(), "ix_hedges_live", True),
+        (statements.live_hedges(), "ix_hedges_live", False),
+        (statements.fired_hedges(), "ix_hedges_live", False),
         (statements.unfinished_operations(), "ix_operations_unfinished", True),
         (statements.due(), "ix_outbox_pending", False),
         (statements.due("skipped"), "ix_outbox_pending", False),
