@@ -17,6 +17,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 from random import Random
+from unittest.mock import patch
 
 from bench.figures import figure, quantile, times
 from bench.tables import Aim, Table
@@ -32,6 +33,7 @@ from chatbot.platforms.telegram.client import TelegramClient
 from chatbot.platforms.telegram.messenger import TelegramMessenger
 from chatbot.ports import Account, Changes
 from chatbot.pushing.outbox import Outbox
+from chatbot.routing import RoutedStreams
 from chatbot.settings import load_settings
 from chatbot.storage.database import open_database
 from chatbot.venues.feeds import ScriptedFeed
@@ -314,12 +316,19 @@ def _rest(bot: Bot, account: AccountId) -> float:
     return max(0.0, BETWEEN_LOOKS - since)
 
 
+@asynccontextmanager
+async def _told_prices() -> AsyncIterator[None]:
+    """Paper has no stream of prices; here it is taken for an exchange that has one."""
+    with patch.object(RoutedStreams, "tells_prices", lambda *_: True):
+        yield
+
+
 async def _ticks(plan: Plan) -> list[float]:
     feed, handed = ScriptedFeed({ETH: CALM}), Handed()
     found: list[float] = []
     with tempfile.TemporaryDirectory(prefix="hedgerow-bench-") as folder:
         settings = load_settings(None, settings_of(Path(folder), range(1, plan.accounts + 1)))
-        async with open_bot(settings, feed=feed, messengers=[handed], limits={}) as bot:
+        async with _told_prices(), open_bot(settings, feed=feed, messengers=[handed], limits={}) as bot:
             await bot.start()
             outbox = asyncio.create_task(bot.outbox.run())
             accounts = [await _a_pair(bot, feed, number) for number in range(plan.accounts)]
