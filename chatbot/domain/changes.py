@@ -67,7 +67,8 @@ def change_alert(scene: Scene, hedge: Hedge, evidence: LegEvidence) -> Alert | N
     ``None`` for what is a state, and told as such: a pair that has lost one leg, a hedge that is frozen.
     """
     gone = evidence.after == 0
-    if evidence.cause is LegCause.UNEXPLAINED or (hedge.live and gone and not evidence.made_good):
+    held_again = evidence.made_good and hedge.leg(evidence.role).quantity > 0
+    if evidence.cause is LegCause.UNEXPLAINED or (hedge.live and gone and not held_again):
         return None
     kind = _kind_of_change(evidence, gone=gone)
     figures = changed(scene, hedge, evidence)

@@ -119,14 +119,14 @@ class _Page:
     fills: tuple[BookedFill, ...] = ()
     funding: tuple[BookedFunding, ...] = ()
     touched: tuple[OrderIntent, ...] = ()
-    causes: tuple[ChangeCause, ...] = ()  # of each fill
+    causes: tuple[ChangeCause | None, ...] = ()  # of each fill; None: an operation of ours
     fits: bool = True  # False: the venue's history cannot have happened to this ledger
 
     @property
     def empty(self) -> bool:
         return not (self.fills or self.funding or self.touched)
 
-    def with_fill(self, booked: BookedFill, hedge: Hedge, cause: ChangeCause) -> _Page:
+    def with_fill(self, booked: BookedFill, hedge: Hedge, cause: ChangeCause | None) -> _Page:
         return replace(
             self,
             hedge=replace(hedge, fills_seen_at=max(booked.fill.at, hedge.fills_seen_at or booked.fill.at)),
@@ -148,7 +148,9 @@ class Bookkeeper:
         self._clock = clock
         self._locks = locks
         self._untold: dict[AccountId, list[LegChange]] = {}
-        self._unexplained: dict[HedgeId, datetime] = {}
+        self._unexplained: dict[
+            HedgeId, tuple[tuple[Decimal, ...], datetime]
+        ] = {}  # the ledger, and since when
         self._late = LateFills(store, venues, clock)
         self.resting = RestingOrders(store, venues, clock)
         self._failing: dict[HedgeId, datetime] = {}  # since when
@@ -417,8 +419,7 @@ class Bookkeeper:
         if booked.fill is None:
             return page
         row = _row(page.hedge, intent.leg, booked.fill)
-        at_price = intent.purpose is Purpose.CLOSE_AT_PRICE
-        return page.with_fill(row, booked.hedge, ChangeCause.AT_PRICE if at_price else ChangeCause.STOPPED)
+        return page.with_fill(row, booked.hedge, _cause_of(intent))
 
     def _book_foreign(self, page: _Page, fill: Fill, instrument: Instrument) -> _Page:
         leg = page.hedge.leg_on(fill.position_side)
@@ -439,10 +440,19 @@ class Bookkeeper:
             # Its outcome may be the difference, and what was unexplained before was another one.
             self._unexplained.pop(hedge.id, None)
             return page
-        since = self._unexplained.setdefault(hedge.id, view.read_at)  # a reading may have waited here itself
+        since = self._unexplained_since(hedge, view)
         if hedge.status is HedgeStatus.FROZEN or view.read_at - since < STALE_READ:
             return page
         return replace(page, hedge=frozen(hedge, view))
+
+    def _unexplained_since(self, hedge: Hedge, view: AccountView) -> datetime:
+        """By the instants of readings, one of which may have waited here itself. Once the ledger has moved it
+        is another difference.
+        """
+        ledger = tuple(leg.quantity for leg in hedge.legs)
+        if hedge.id not in self._unexplained or self._unexplained[hedge.id][0] != ledger:
+            self._unexplained[hedge.id] = ledger, view.read_at
+        return self._unexplained[hedge.id][1]
 
     async def _with_ends(self, page: _Page, before: Hedge) -> _Page:
         """Ledger and venue agree again: an order that nobody could explain did nothing."""
@@ -607,6 +617,13 @@ def frozen(hedge: Hedge, view: AccountView) -> Hedge:
     return replace(hedge, status=HedgeStatus.FROZEN, reason="the exchange holds " + " and ".join(parts))
 
 
+def _cause_of(intent: OrderIntent) -> ChangeCause | None:
+    """``None``: an operation that has ended, and has said so."""
+    if not intent.purpose.protective:
+        return None
+    return ChangeCause.AT_PRICE if intent.purpose is Purpose.CLOSE_AT_PRICE else ChangeCause.STOPPED
+
+
 def _row(hedge: Hedge, role: LegRole, fill: Fill) -> BookedFill:
     return BookedFill(fill.venue_fill_id, hedge.account_id, hedge.id, role, fill)
 
@@ -638,14 +655,16 @@ def _changes_of(role: LegRole, before: Hedge, after: Hedge, page: _Page) -> Iter
     """One, by what came last; each by itself where they have made up for each other."""
     told = zip(page.fills, page.causes, strict=True)
     fills = [(row.fill, cause) for row, cause in told if row.leg is role]
-    held = before.leg(role).quantity
+    held, theirs = before.leg(role).quantity, [(fill, cause) for fill, cause in fills if cause is not None]
     if held != after.leg(role).quantity:
-        yield replace(_change_by([fill for fill, _ in fills], after, role, fills[-1][1]), before=held)
+        if theirs:
+            yield replace(_change_by([fill for fill, _ in theirs], after, role, theirs[-1][1]), before=held)
         return
     for (cause, _), run in groupby(fills, key=lambda each: (each[1], each[0].opens)):
         part = [fill for fill, _ in run]
         then = held + sum((fill.signed_change for fill in part), ZERO)
-        yield replace(_change_by(part, after, role, cause), before=held, after=then, made_good=True)
+        if cause is not None:
+            yield replace(_change_by(part, after, role, cause), before=held, after=then, made_good=True)
         held = then
 
 

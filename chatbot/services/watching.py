@@ -34,7 +34,7 @@ from chatbot.domain.dangers import NAKED_AFTER, find, venue_finding
 from chatbot.domain.episodes import MEMORY, Episode, Standing, Step, step
 from chatbot.domain.hedge import AccountId, Hedge, HedgeId, HedgeStatus, LegRole, UserId
 from chatbot.domain.instrument import ZERO, Symbol
-from chatbot.domain.operation import Operation
+from chatbot.domain.operation import Operation, OperationStatus
 from chatbot.domain.order import Fill
 from chatbot.domain.risk import (
     ALWAYS_ON,
@@ -327,7 +327,7 @@ class WatchService:
         doubtful = [each for each in lost if open_ended and each.cause is LegCause.UNEXPLAINED]
         return replace(
             watched,
-            deliberate=deliberate(hedge, fills, intents),
+            deliberate=deliberate(hedge, fills, intents) and await self._is_finished(intents),
             lost=self._those_that_last(hedge, [each for each in lost if each not in doubtful]),
             doubtful=tuple(doubtful),
         )
@@ -340,6 +340,12 @@ class WatchService:
         now = self._clock.now()
         waited = now - self._half_closed.setdefault(hedge.id, now)
         return tuple(lost) if waited >= NAKED_AFTER else ()
+
+    async def _is_finished(self, intents: Intents) -> bool:
+        """What was halted in the middle has left what nobody asked for."""
+        last = max(intents.values(), key=lambda intent: intent.created_at, default=None)
+        operation = None if last is None else await self._store.operation(last.operation_id)
+        return operation is None or operation.status is not OperationStatus.FROZEN
 
     async def _in_operation(self, hedge: Hedge, operation: Operation, view: AccountView) -> Watched:
         now = self._clock.now()

@@ -681,6 +681,22 @@ async def test_an_unexplained_difference_freezes_and_adopting_thaws() -> None:
         assert not (await world.view()).positions
 
 
+async def test_a_difference_of_another_ledger_is_another_difference() -> None:
+    """Two stale readings, and in between the ledger has moved: neither lasts."""
+    async with a_world() as world:
+        await a_pair(world)
+        for quantity in ("0.9", "0.8"):
+            hedge = await world.live()
+            wrong = hedge.with_leg(replace(hedge.primary, quantity=Decimal(quantity)))
+            await world.bot.store.commit(Changes(hedges=(wrong,)))
+            await world.clock.advance(6)
+            await world.bot.bookkeeper.bring_up_to_date(world.account)
+        assert (await world.live()).status is HedgeStatus.OPEN
+        await world.clock.advance(11)
+        await world.bot.bookkeeper.bring_up_to_date(world.account)
+        assert (await world.live()).status is HedgeStatus.FROZEN
+
+
 async def test_there_is_nothing_to_adopt_where_ledger_and_venue_agree() -> None:
     async with a_world() as world:
         await a_pair(world)

@@ -16,6 +16,7 @@ from chatbot.domain.account import AccountView, LegSetting
 from chatbot.domain.hedge import AccountId, HedgeStatus, LegRole
 from chatbot.domain.instrument import MarginMode, PositionSide
 from chatbot.domain.intent import IntentStatus
+from chatbot.domain.operation import OperationStatus
 from chatbot.domain.order import OrderRequest, OrderType
 from chatbot.domain.pnl import totals
 from chatbot.domain.quote import CloseRequest, CloseWay
@@ -436,6 +437,19 @@ async def test_a_leg_that_shrank_unseen_shows_as_an_imbalance() -> None:
         await a_pair(world)
         await world.elsewhere(SHORT, "0.4", opens=False)
         await world.bot.bookkeeper.bring_up_to_date(world.account)
+
+        assert "imbalance rise 0" in await looks(world)
+
+
+async def test_legs_that_an_operation_left_unequal_are_told_only_if_it_was_halted() -> None:
+    """Half a hedge is what was asked for; a hedge that was halted half-way is not."""
+    async with a_world() as world:
+        await world.open(margin_mode=ISOLATED)
+        operation = await world.hedge(ratio="0.5")
+        assert not [line for line in await looks(world) if "imbalance" in line]
+
+        halted = replace(operation, status=OperationStatus.FROZEN)
+        await world.bot.store.commit(Changes(operations=(halted,)))
 
         assert "imbalance rise 0" in await looks(world)
 
