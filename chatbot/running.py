@@ -230,4 +230,4 @@ async def _check_telegram(bot: Bot, out: TextIO) -> bool:
     finally:
         await platform.stop()
     print(f"telegram   {f'fine: @{name}' if name else 'cannot be reached just now'}", file=out)
-    return name is not None
+    return bool(name)

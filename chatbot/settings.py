@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 from urllib.parse import parse_qs, unquote, urlsplit
@@ -134,6 +135,8 @@ def _http_url(value: str) -> str:
 def _https_url(value: str) -> str:
     if not value.startswith("https://"):
         raise ValueError("should begin with https://: secrets go there, and Telegram takes nothing else")
+    if "@" in urlsplit(_http_url(value)).netloc:
+        raise ValueError("should have no user and no password in it: it is sent into chats")
     return _http_url(value)
 
 
@@ -398,11 +401,20 @@ def load_settings(env_file: Path | None = Path(".env"), environ: Mapping[str, st
 
 def _clash_of_ports(settings: Settings) -> dict[str, str]:
     ops, http = settings.ops, settings.http
-    if settings.public_url is None or not ops.port or (ops.host, ops.port) != (http.host, http.port):
+    if settings.public_url is None or not ops.port or ops.port != http.port or _apart(ops.host, http.host):
         return {}
     name = f"{PREFIX}OPS__PORT"
     reason = f"is the port of the pages for users, {PREFIX}HTTP__PORT; it needs another"
     return {name: f"{reason}. Example: {_example(name)}"}
+
+
+def _apart(one: str, other: str) -> bool:
+    """Addresses of two interfaces, where a port can be taken twice."""
+    try:
+        first, second = map(ip_address, (one, other))
+    except ValueError:
+        return False
+    return first != second and not first.is_unspecified and not second.is_unspecified
 
 
 def setting_names() -> Mapping[str, FieldInfo]:

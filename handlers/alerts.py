@@ -39,6 +39,8 @@ DEFAULT_SNOOZE = timedelta(hours=1)
 MIN_AHEAD, MAX_AHEAD = timedelta(minutes=1), timedelta(hours=8)
 MAX_LEVELS = 3
 
+_A_PRICE = re.compile(r"[\d.,]+")
+
 Edit = Callable[[Call, Sequence[str]], Awaitable[AlertPreferences]]
 
 
@@ -69,7 +71,7 @@ async def alerts(call: Call) -> Reply:
 
 def _price_last(words: Sequence[str]) -> Sequence[str]:
     """``2500 ETH`` is as clear as ``ETH 2500``."""
-    a_price = re.fullmatch(r"[\d.,]+", words[0]) and len(words) > 1 and not re.match(r"[\d.,#]", words[1])
+    a_price = _A_PRICE.fullmatch(words[0]) and len(words) > 1 and not re.match(r"[\d.,#]", words[1])
     return (words[1], words[0], *words[2:]) if a_price else words
 
 

@@ -14,6 +14,7 @@ _NAMES = {
     Purpose.TAKE_PROFIT: "take-profit",
     Purpose.CLOSE_AT_PRICE: "closing order",
 }
+_AGAIN = {Purpose.STOP_LOSS: "stop", Purpose.TAKE_PROFIT: "target"}
 _WORDS = {Purpose.STOP_LOSS: "sl", Purpose.TAKE_PROFIT: "tp"}
 _HOW = {
     OrderEnd.CANCELED: "It was canceled on the exchange, not by me.",
@@ -60,9 +61,10 @@ def _at(figures: OrderGone) -> str:
 def _again(figures: OrderGone) -> tuple[str, str]:
     """The ordinary offer: it shows what it would do, and asks."""
     at = f"{figures.price.normalize():f}"
+    # Several of them can be one message, so each says what it is about.
     if figures.purpose is not Purpose.CLOSE_AT_PRICE:
-        word = _WORDS[figures.purpose]
-        return "Set it again", f"/adjust {target_of(figures)} {figures.side} {word} {at}"
+        label = f"{figures.side.capitalize()} {_AGAIN[figures.purpose]} {_at(figures)} again"
+        return label, f"/adjust {target_of(figures)} {figures.side} {_WORDS[figures.purpose]} {at}"
     share = (figures.share * 100).quantize(_HUNDREDTH, ROUND_HALF_UP)
     part = f"{plain(share)}% " if share < 100 else ""
-    return "Set it again", f"/close {target_of(figures)} {part}at {at}"
+    return f"Close at {_at(figures)} again", f"/close {target_of(figures)} {part}at {at}"

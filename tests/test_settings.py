@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from contextlib import nullcontext
 from decimal import Decimal
 from pathlib import Path
 
@@ -188,6 +189,7 @@ def test_a_name_like_none_of_ours_gets_no_guess() -> None:
         ("OPERATOR_CHAT", "telegram:5", "cannot be told anything while HEDGEROW_TELEGRAM__TOKEN is not set"),
         ("HTTP__PORT", "65536", "should be less than or equal to 65535"),
         ("HTTP__PUBLIC_URL", "http://bot.example.com", "should begin with https://"),
+        ("HTTP__PUBLIC_URL", "https://me:pw@bot.example.com", "should have no user and no password in it"),
         ("LOG__FORMAT", "xml", "should be 'text' or 'json'"),
         ("LOG__LEVEL", "LOUD", "should be 'DEBUG', 'INFO', 'WARNING' or 'ERROR'"),
         ("QUOTE__LIFETIME_SECONDS", "0", "should be greater than 0"),
@@ -219,6 +221,14 @@ def test_probes_and_pages_cannot_share_a_port() -> None:
     assert line.startswith("HEDGEROW_OPS__PORT: is the port of the pages for users, HEDGEROW_HTTP__PORT")
     assert load(OPS__PORT="9464", HTTP__PORT="9464").ops.port == 9464, "without pages nothing is there"
     assert load(**pages, OPS__PORT="9465").ops.port == 9465
+
+
+@pytest.mark.parametrize(("host", "clash"), [("0.0.0.0", True), ("localhost", True), ("10.0.0.7", False)])  # noqa: S104
+def test_a_port_is_taken_on_every_address_that_meets_it(host: str, *, clash: bool) -> None:
+    given = {"HTTP__PUBLIC_URL": "https://bot.example.com", "HTTP__PORT": "9464", "HTTP__HOST": host}
+
+    with pytest.raises(SettingsError) if clash else nullcontext():
+        load(**given, OPS__PORT="9464")
 
 
 def test_a_webhook_needs_its_secret() -> None:

@@ -9,7 +9,7 @@ from chatbot.chat import Block, Button, Reply, Severity, Text
 
 MOST = 5  # in one message: it must be read at a glance, and fit
 MOST_ROWS = 8
-SETTINGS = "Settings"
+SETTINGS, STATUS = "Settings", "Status"
 _GRAVITY = (Severity.CRITICAL, Severity.WARNING, Severity.INFO, Severity.SUCCESS, Severity.NEUTRAL)
 
 
@@ -35,17 +35,20 @@ def _blocks(replies: Sequence[Reply]) -> Iterator[Block]:
 
 
 def _rows(replies: Sequence[Reply]) -> Iterator[tuple[Button, ...]]:
-    """What reads the same or does the same stands once."""
-    several, labels, meanings = len({reply.subject for reply in replies}) > 1, set[str](), set[str]()
+    several, seen = len({reply.subject for reply in replies}) > 1, set[str]()
     for reply in replies:
+        subject = reply.subject if several else ""
         for row in reply.buttons:
-            asked = [button for button in row if button.label != SETTINGS]
-            named = [_named(button, reply.subject if several else "") for button in asked]
-            new = [b for b in named if b.data not in meanings and b.label not in labels]
-            meanings |= {button.data for button in new}
-            labels |= {button.label for button in new}
+            asked = [_named(button, subject) for button in row if button.label != SETTINGS]
+            new = [button for button in asked if _same(button) not in seen]
+            seen |= set(map(_same, new))
             if new:
                 yield tuple(new)
+
+
+def _same(button: Button) -> str:
+    """Two that show how things stand are one, whatever of them each shows."""
+    return button.label if button.label.endswith(STATUS) else button.data
 
 
 def _named(button: Button, subject: str) -> Button:

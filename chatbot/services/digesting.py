@@ -136,10 +136,19 @@ class DigestService:
         if now < chosen.snoozed.get(EVERYTHING, now):
             return None
         if chosen.digest is DigestRhythm.DAILY:
-            return daily(chosen, ZoneInfo(zone), now)
+            due = daily(chosen, ZoneInfo(zone), now)
+            return due if due is not None and await self._was_there(hedges, due.at) else None
         if chosen.digest is DigestRhythm.OFF or is_quiet(chosen, zone, now):
             return None
         return await self._settled(user, hedges) if now >= self._settled_by.get(user.id, now) else None
+
+    async def _was_there(self, hedges: Sequence[Hedge], at: datetime) -> bool:
+        """A pair that is newer has its first digest tomorrow. ``at``: our clock, as orders have it."""
+        for hedge in hedges:
+            orders = await self._store.intents(hedge_id=hedge.id)
+            if not orders or min(order.created_at for order in orders) <= at:
+                return True
+        return False
 
     async def _settled(self, user: User, hedges: Sequence[Hedge]) -> Due | None:
         """The newest settlement of any of the markets."""

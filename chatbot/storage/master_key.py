@@ -177,6 +177,10 @@ def _require_private(path: Path) -> None:
         mode = stat.S_IMODE(path.stat().st_mode)
     except OSError:
         return  # reading it will say why
+    if path.is_dir():
+        raise SettingsError(
+            f"HEDGEROW_MASTER_KEY_FILE: {path} is a folder. Example: HEDGEROW_MASTER_KEY_FILE=hedgerow.key"
+        )
     if mode & 0o077:
         raise SettingsError(
             f"HEDGEROW_MASTER_KEY_FILE: {path} can be read by others (mode {mode:04o}). "

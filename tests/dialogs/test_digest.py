@@ -51,6 +51,19 @@ async def test_every_morning_what_is_locked_and_what_it_costs_with_a_picture(dia
     assert "4 Mar" in second.text
 
 
+async def test_a_pair_that_is_newer_than_this_mornings_digest_has_one_tomorrow(
+    dialog: Dialog,
+) -> None:
+    await dialog.clock.advance((NINE.replace(hour=11) - dialog.clock.now()).total_seconds())
+    dialog.bot.exchange.advance()
+    await a_pair(dialog)
+    assert await until(dialog, NINE.replace(day=4, hour=8)) == []
+
+    (card,) = await until(dialog, NINE.replace(day=4, hour=10))
+
+    assert "4 Mar" in card.text
+
+
 async def test_nothing_hedged_no_digest(dialog: Dialog) -> None:
     await dialog.says("/start", by=BOB)
     await dialog.does("/open ETH long 1 10x isolated")

@@ -44,8 +44,8 @@ async def test_a_stop_that_is_canceled_elsewhere_is_told_and_set_again() -> None
             "⚠️ #1 ETH: the stop-loss of the long leg at 2,100.00 is gone\n"
             "It was canceled on the exchange, not by me. The long leg has no stop-loss any more."
         )
-        assert warning.labels == ["Set it again", "Status", "Settings"]
-        await dialog.taps(warning, "Set it again")
+        assert warning.labels == ["Long stop 2,100.00 again", "Status", "Settings"]
+        await dialog.taps(warning, "Long stop 2,100.00 again")
         offer = dialog.latest
         assert offer.labels == ["Confirm", "Cancel"]
         assert "stops: none" in await dialog.reads("/status")
@@ -98,7 +98,7 @@ async def test_of_two_closing_orders_the_other_is_named_and_both_are_set_again(
             "It was canceled on the exchange, not by me. That of the long leg still stands: when the price "
             "gets there it closes the long, you are short unhedged until I have closed the short at market."
         )
-        await dialog.taps(alarm, "Set it again")
+        await dialog.taps(alarm, "Close at 2,400.00 again")
         offer = dialog.latest
         assert "It replaces the closing order at 2,400.00." in offer.text
         await dialog.taps(offer, "At 2,400.00")

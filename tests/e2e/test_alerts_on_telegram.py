@@ -322,9 +322,9 @@ async def test_a_stop_that_is_canceled_on_the_exchange_is_told_and_set_again(scr
         "It was canceled on the exchange, not by me. The long leg has no stop-loss any more."
     )
     assert gone.at - began <= 10 + LOOK  # a reading may be as old as that
-    assert gone.labels == ["Set it again", "Status", "Settings"]
+    assert gone.labels == ["Long stop 1,950.00 again", "Status", "Settings"]
     await screen.leads(gone, "Status", "stops: none")
-    quote = await screen.leads(gone, "Set it again", "stop-loss")
+    quote = await screen.leads(gone, "Long stop 1,950.00 again", "stop-loss")
     assert (await screen.view()).open_orders == ()
     await screen.confirms(quote, "On the exchange: stop-loss at 1,950.00.")
     assert await screen.passes(60) == []
@@ -340,7 +340,7 @@ async def test_of_two_closing_orders_one_is_canceled_and_both_are_set_again(scre
 
     assert heads([gone]) == ["🛑 #1 ETH: the closing order of the short leg at 2,200.00 is gone"]
     assert "That of the long leg still stands" in gone.text
-    quote = await screen.leads(gone, "Set it again", "It replaces the closing order at 2,200.00.")
+    quote = await screen.leads(gone, "Close at 2,200.00 again", "It replaces the closing order at 2,200.00.")
     await screen.confirms(quote, "2,200.00", button="At 2,200.00")
     resting = (await screen.view()).open_orders
     assert sorted(order.position_side for order in resting) == [LONG, SHORT]

@@ -481,19 +481,24 @@ def test_an_order_that_nobody_knows_any_more_is_not_said_to_be_canceled() -> Non
 
 
 @pytest.mark.parametrize(
-    ("gone", "command"),
+    ("gone", "label", "command"),
     [
-        (GONE_STOP, "/adjust #3 long sl 1950"),
-        (replace(GONE_STOP, purpose=Purpose.TAKE_PROFIT, price=D("2000.50")), "/adjust #3 long tp 2000.5"),
-        (replace(GONE_STOP, purpose=Purpose.CLOSE_AT_PRICE), "/close #3 at 1950"),
+        (GONE_STOP, "Long stop 1,950.00 again", "/adjust #3 long sl 1950"),
+        (
+            replace(GONE_STOP, purpose=Purpose.TAKE_PROFIT, price=D("2000.50")),
+            "Long target 2,000.50 again",
+            "/adjust #3 long tp 2000.5",
+        ),
+        (replace(GONE_STOP, purpose=Purpose.CLOSE_AT_PRICE), "Close at 1,950.00 again", "/close #3 at 1950"),
         (
             replace(GONE_STOP, purpose=Purpose.CLOSE_AT_PRICE, share=D("0.123456")),
+            "Close at 1,950.00 again",
             "/close #3 12.35% at 1950",
         ),
     ],
 )
-def test_setting_it_again_types_the_command_that_would(gone: OrderGone, command: str) -> None:
-    assert commands(card(AlertKind.UNPROTECTED, gone))["Set it again"] == command
+def test_setting_it_again_types_the_command_that_would(gone: OrderGone, label: str, command: str) -> None:
+    assert commands(card(AlertKind.UNPROTECTED, gone))[label] == command
 
 
 # --- anything -----------------------------------------------------------------------------------

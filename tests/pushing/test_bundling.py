@@ -43,16 +43,13 @@ def test_of_one_hedge_no_button_is_named_and_none_comes_twice() -> None:
     assert [b.label for row in card.buttons for b in row] == ["Close…", "Add 5 USDT", "Status", "Settings"]
 
 
-def test_what_reads_the_same_stands_once() -> None:
-    one, other = (
-        Reply((Text("a"),), ((Button("Status", "/status #3"),),), subject="#3"),
-        Reply(
-            (Text("b"),),
-            ((Button("Status", "/status"), Button("Add 5 USDT to long", "/margin")),),
-            subject="#3",
-        ),
-    )
-    assert [b.label for row in bundled([one, other]).buttons for b in row] == ["Status", "Add 5 USDT to long"]
+def test_how_things_stand_is_asked_for_by_one_button() -> None:
+    one = Reply((Text("a"),), ((Button("Set again", "/a"), Button("Status", "/status #3")),), subject="#3")
+    other = Reply((Text("b"),), ((Button("Set again", "/b"), Button("Status", "/status")),), subject="#3")
+
+    buttons = [(b.label, b.data) for row in bundled([one, other]).buttons for b in row]
+
+    assert buttons == [("Set again", "/a"), ("Status", "/status #3"), ("Set again", "/b")]
 
 
 def test_the_gravest_gives_the_color() -> None:

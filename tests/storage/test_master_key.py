@@ -20,6 +20,12 @@ def test_the_file_is_made_on_first_need_for_its_owner_only(tmp_path: Path) -> No
     assert MasterKey.read(keys.path.read_text(), "x") == key
 
 
+def test_a_folder_is_no_file_and_its_mode_is_let_be(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="is a folder") as refused:
+        KeyFile(tmp_path)
+    assert "chmod" not in refused.value.message
+
+
 @pytest.mark.parametrize("mode", [0o640, 0o604, 0o660, 0o644, 0o601])
 def test_a_file_that_others_may_touch_is_refused_with_the_way_to_mend_it(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "hedgerow.key"
