@@ -82,6 +82,7 @@ _HOW = {
     LegCause.AUTO_DELEVERAGED: "auto-deleveraged",
     LegCause.STOPPED: "by your stop",
     LegCause.BY_HAND: "outside the bot",
+    LegCause.FORGOTTEN: "by an order of mine from after the copy that was restored",
 }
 
 

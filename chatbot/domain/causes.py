@@ -12,7 +12,7 @@ from chatbot.domain.account import AccountView
 from chatbot.domain.ending import slippage_between
 from chatbot.domain.hedge import Hedge, LegRole
 from chatbot.domain.instrument import ZERO, Instrument
-from chatbot.domain.intent import IntentStatus, OrderIntent, Purpose
+from chatbot.domain.intent import IntentStatus, OrderIntent, Purpose, purpose_of
 from chatbot.domain.ledger import missing, venue_quantity
 from chatbot.domain.operation import Operation, OperationKind, OperationStatus, Target
 from chatbot.domain.order import Fill, FillCause
@@ -36,7 +36,7 @@ def cause_of(fill: Fill, intents: Intents) -> LegCause | None:
         return VENUE_CAUSES[fill.cause]
     intent = intents.get(fill.client_order_id or "")
     if intent is None:
-        return LegCause.BY_HAND
+        return LegCause.BY_HAND if purpose_of(fill.client_order_id or "") is None else LegCause.FORGOTTEN
     return LegCause.STOPPED if intent.purpose.protective else None
 
 

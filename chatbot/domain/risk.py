@@ -92,6 +92,7 @@ class LegCause(StrEnum):
     AUTO_DELEVERAGED = "auto_deleveraged"
     STOPPED = "stopped"
     BY_HAND = "by_hand"
+    FORGOTTEN = "forgotten"  # by an order of ours that the journal, restored from a copy, does not know
     UNEXPLAINED = "unexplained"
 
 

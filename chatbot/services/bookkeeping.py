@@ -13,7 +13,7 @@ from itertools import groupby
 from chatbot.domain.account import AccountView
 from chatbot.domain.hedge import AccountId, Hedge, HedgeId, HedgeStatus, LegRole
 from chatbot.domain.instrument import ZERO, Instrument, Symbol
-from chatbot.domain.intent import IntentEvent, IntentStatus, OrderIntent, Purpose, event_of
+from chatbot.domain.intent import IntentEvent, IntentStatus, OrderIntent, Purpose, event_of, purpose_of
 from chatbot.domain.ledger import (
     ADOPTED,
     book_fill,
@@ -63,6 +63,7 @@ class ChangeCause(StrEnum):
     STOPPED = "stopped"  # by a stop-loss or take-profit of ours that fired
     AT_PRICE = "at_price"  # by one of two closing orders of ours
     BY_HAND = "by_hand"
+    FORGOTTEN = "forgotten"  # by an order of ours that a restored journal does not know
     UNEXPLAINED = "unexplained"
 
 
@@ -424,7 +425,7 @@ class Bookkeeper:
     def _book_foreign(self, page: _Page, fill: Fill, instrument: Instrument) -> _Page:
         leg = page.hedge.leg_on(fill.position_side)
         row = _row(page.hedge, leg.role, fill)
-        cause = _CAUSES.get(fill.cause, ChangeCause.BY_HAND)
+        cause = _cause_of_foreign(fill)
         hedge = book_fill(page.hedge, leg.role, fill, instrument)
         return page.with_fill(row, hedge, cause)
 
@@ -624,6 +625,11 @@ def _cause_of(intent: OrderIntent) -> ChangeCause | None:
     return ChangeCause.AT_PRICE if intent.purpose is Purpose.CLOSE_AT_PRICE else ChangeCause.STOPPED
 
 
+def _cause_of_foreign(fill: Fill) -> ChangeCause:
+    ours = purpose_of(fill.client_order_id or "") is not None
+    return _CAUSES.get(fill.cause, ChangeCause.FORGOTTEN if ours else ChangeCause.BY_HAND)
+
+
 def _row(hedge: Hedge, role: LegRole, fill: Fill) -> BookedFill:
     return BookedFill(fill.venue_fill_id, hedge.account_id, hedge.id, role, fill)
 
@@ -647,7 +653,7 @@ def _changes(before: Hedge, after: Hedge, page: _Page, view: AccountView) -> tup
 
 def _late_change(hedge: Hedge, role: LegRole, rows: Sequence[BookedFill]) -> LegChange:
     fills = [row.fill for row in rows if row.leg is role]
-    change = _change_by(fills, hedge, role, _CAUSES.get(fills[-1].cause, ChangeCause.BY_HAND))
+    change = _change_by(fills, hedge, role, _cause_of_foreign(fills[-1]))
     return replace(change, before=sum((f.quantity for f in fills), ZERO), after=ZERO, late=True)
 
 

@@ -151,6 +151,19 @@ async def test_looking_at_the_status_first_takes_nothing_from_what_is_told(drill
         assert "#1 ETH: was long 1, is long 1 and short 1" in told(dialog)[0].text
 
 
+async def test_a_leg_that_we_closed_since_was_not_closed_by_somebody_else(drill: Drill) -> None:
+    async with drill.bot() as dialog:
+        await dialog.does("/open ETH long 1 10x")
+        await dialog.does("/hedge ETH")
+        await drill.back_up()
+        await dialog.does("/close #1", button="Only the offset")
+    async with drill.restored_bot() as dialog:
+        await dialog.passes(60)
+        warnings = [card.text for card in dialog.screen.cards if "the short leg is gone" in card.text]
+        (warning,) = warnings
+        assert "by an order of mine from after the copy that was restored" in warning
+
+
 async def test_a_hedge_that_was_closed_since_is_closed(drill: Drill) -> None:
     async with drill.bot() as dialog:
         await dialog.does("/open ETH long 1 10x")

@@ -104,6 +104,7 @@ def widow() -> Hedge:
         (a_fill(None, cause=FillCause.AUTO_DELEVERAGING), LegCause.AUTO_DELEVERAGED),
         (a_fill(None), LegCause.BY_HAND),
         (a_fill("web_1234"), LegCause.BY_HAND),
+        (a_fill("HRabcdefghijXC7"), LegCause.FORGOTTEN),
         (a_fill("stop_loss"), LegCause.STOPPED),
         (a_fill("close_at_price"), LegCause.STOPPED),
         (a_fill("close"), None),
