@@ -73,8 +73,8 @@ class Watched:
     """A live hedge and what the journal tells about it.
 
     ``busy``: an operation is in flight. ``deliberate``: nothing but our own orders has changed the legs, so
-    an imbalance is what was asked for. ``lost``: legs that are gone; ``doubtful``: those that what flies
-    may explain it. ``unknown_orders`` have no answer, the oldest for ``unknown_for``.
+    an imbalance is what was asked for. ``lost``: legs that are gone; ``doubtful``: those whose
+    absence what is in flight may explain. ``unknown_orders`` have no answer, the oldest for ``unknown_for``.
     """
 
     hedge: Hedge
