@@ -211,6 +211,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--kill", help="only at this boundary")
     parser.add_argument("--again-at", help="then at this one of the recovery")
     parser.add_argument("--upgrades", action="store_true", help="only the upgrades that are killed half-way")
+    parser.add_argument("--kills", action="store_true", help="only the processes that are killed")
     parser.add_argument("--outages", action="store_true", help="only the database server that is struck")
     parser.add_argument("--revision", nargs="+", choices=upgrades.EARLIER, default=upgrades.EARLIER)
     parser.add_argument("--serve", action="store_true", help=argparse.SUPPRESS)
