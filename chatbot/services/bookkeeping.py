@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
-from enum import StrEnum
-from itertools import groupby
 
 from chatbot.domain.account import AccountView
 from chatbot.domain.hedge import AccountId, Hedge, HedgeId, HedgeStatus, LegRole
-from chatbot.domain.instrument import ZERO, Instrument, Symbol
-from chatbot.domain.intent import IntentEvent, IntentStatus, OrderIntent, Purpose, event_of, purpose_of
+from chatbot.domain.instrument import Instrument, Symbol
+from chatbot.domain.intent import IntentEvent, IntentStatus, OrderIntent, event_of
 from chatbot.domain.ledger import (
     ADOPTED,
     book_fill,
@@ -27,7 +25,7 @@ from chatbot.domain.ledger import (
     venue_quantity,
 )
 from chatbot.domain.operation import Operation
-from chatbot.domain.order import Fill, FillCause, OrderReport
+from chatbot.domain.order import Fill, OrderReport
 from chatbot.domain.shards import shard_of_account
 from chatbot.domain.unprotected import GoneOrder
 from chatbot.errors import Busy, Conflict, InvariantBroken, NotFound, VenueError
@@ -45,6 +43,15 @@ from chatbot.ports import (
     Venues,
 )
 from chatbot.services.late_fills import CLOCKS_DIFFER, LateFills
+from chatbot.services.leg_changes import (
+    Booked,
+    ChangeCause,
+    LegChange,
+    cause_of_foreign,
+    cause_of_ours,
+    changes_of,
+    late_change,
+)
 from chatbot.services.locks import AccountLocks
 from chatbot.services.recovery import attempt
 from chatbot.services.resting import RestingOrders
@@ -55,42 +62,6 @@ log = logging.getLogger(__name__)
 STALE_READ = timedelta(seconds=10)  # how old a position that a venue reports may be
 UNREAD_FOR = timedelta(minutes=1)  # how long an exchange may fail to tell its history
 UNBOOKABLE = "what the exchange tells of it cannot be booked"
-
-
-class ChangeCause(StrEnum):
-    LIQUIDATED = "liquidated"
-    AUTO_DELEVERAGED = "auto_deleveraged"
-    STOPPED = "stopped"  # by a stop-loss or take-profit of ours that fired
-    AT_PRICE = "at_price"  # by one of two closing orders of ours
-    BY_HAND = "by_hand"
-    FORGOTTEN = "forgotten"  # by an order of ours that a restored journal does not know
-    UNEXPLAINED = "unexplained"
-
-
-_CAUSES = {
-    FillCause.LIQUIDATION: ChangeCause.LIQUIDATED,
-    FillCause.AUTO_DELEVERAGING: ChangeCause.AUTO_DELEVERAGED,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class LegChange:
-    """A leg that changed without an operation of ours. ``price``, ``realized``: ``None`` when unexplained.
-
-    ``late``: told after it had been taken over at the venue's word. ``made_good``: what else happened to
-    the leg has left it as it was.
-    """
-
-    hedge: Hedge  # after the change
-    role: LegRole
-    before: Decimal
-    after: Decimal
-    cause: ChangeCause
-    at: datetime  # venue time
-    price: Decimal | None = None
-    realized: Decimal | None = None
-    late: bool = False
-    made_good: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,22 +88,24 @@ class _Page:
 
     hedge: Hedge
     intents: Mapping[str, OrderIntent]
-    fills: tuple[BookedFill, ...] = ()
+    booked: tuple[Booked, ...] = ()
     funding: tuple[BookedFunding, ...] = ()
     touched: tuple[OrderIntent, ...] = ()
-    causes: tuple[ChangeCause | None, ...] = ()  # of each fill; None: an operation of ours
     fits: bool = True  # False: the venue's history cannot have happened to this ledger
 
     @property
+    def fills(self) -> tuple[BookedFill, ...]:
+        return tuple(row for row, _ in self.booked)
+
+    @property
     def empty(self) -> bool:
-        return not (self.fills or self.funding or self.touched)
+        return not (self.booked or self.funding or self.touched)
 
     def with_fill(self, booked: BookedFill, hedge: Hedge, cause: ChangeCause | None) -> _Page:
         return replace(
             self,
             hedge=replace(hedge, fills_seen_at=max(booked.fill.at, hedge.fills_seen_at or booked.fill.at)),
-            fills=(*self.fills, booked),
-            causes=(*self.causes, cause),
+            booked=(*self.booked, (booked, cause)),
         )
 
 
@@ -261,7 +234,7 @@ class Bookkeeper:
         changes: list[LegChange] = []
         for hedge in await self._late.of_closed(account):
             priced, rows = await self._price_late(account, hedge, view)
-            changes += [_late_change(priced, role, rows) for role in {row.leg: None for row in rows}]
+            changes += [late_change(priced, role, rows) for role in {row.leg: None for row in rows}]
         return changes
 
     def why_not_booked(self, hedge_id: HedgeId) -> str:
@@ -420,12 +393,12 @@ class Bookkeeper:
         if booked.fill is None:
             return page
         row = _row(page.hedge, intent.leg, booked.fill)
-        return page.with_fill(row, booked.hedge, _cause_of(intent))
+        return page.with_fill(row, booked.hedge, cause_of_ours(intent))
 
     def _book_foreign(self, page: _Page, fill: Fill, instrument: Instrument) -> _Page:
         leg = page.hedge.leg_on(fill.position_side)
         row = _row(page.hedge, leg.role, fill)
-        cause = _cause_of_foreign(fill)
+        cause = cause_of_foreign(fill)
         hedge = book_fill(page.hedge, leg.role, fill, instrument)
         return page.with_fill(row, hedge, cause)
 
@@ -480,7 +453,7 @@ class Bookkeeper:
             )
         )
         stored = replace(page.hedge, version=page.hedge.version + 1)
-        return stored, _changes(before, stored, page, view)
+        return stored, changes_of(before, stored, page.booked, view)
 
     async def _settle_flat(self, account: Account, hedge: Hedge, view: AccountView) -> Hedge:
         """A leg that is gone leaves no orders behind: they would hit a later one. No leg left: closed."""
@@ -618,72 +591,5 @@ def frozen(hedge: Hedge, view: AccountView) -> Hedge:
     return replace(hedge, status=HedgeStatus.FROZEN, reason="the exchange holds " + " and ".join(parts))
 
 
-def _cause_of(intent: OrderIntent) -> ChangeCause | None:
-    """``None``: an operation that has ended, and has said so."""
-    if not intent.purpose.protective:
-        return None
-    return ChangeCause.AT_PRICE if intent.purpose is Purpose.CLOSE_AT_PRICE else ChangeCause.STOPPED
-
-
-def _cause_of_foreign(fill: Fill) -> ChangeCause:
-    ours = purpose_of(fill.client_order_id or "") is not None
-    return _CAUSES.get(fill.cause, ChangeCause.FORGOTTEN if ours else ChangeCause.BY_HAND)
-
-
 def _row(hedge: Hedge, role: LegRole, fill: Fill) -> BookedFill:
     return BookedFill(fill.venue_fill_id, hedge.account_id, hedge.id, role, fill)
-
-
-def _changes(before: Hedge, after: Hedge, page: _Page, view: AccountView) -> tuple[LegChange, ...]:
-    if after.status is HedgeStatus.FROZEN and before.status is not HedgeStatus.FROZEN:
-        return tuple(
-            LegChange(
-                after,
-                role,
-                after.leg(role).quantity,
-                venue_quantity(view, after, role),
-                ChangeCause.UNEXPLAINED,
-                view.at,
-            )
-            for role in differences(after, view)
-        )
-    roles = dict.fromkeys(row.leg for row in page.fills)
-    return tuple(change for role in roles for change in _changes_of(role, before, after, page))
-
-
-def _late_change(hedge: Hedge, role: LegRole, rows: Sequence[BookedFill]) -> LegChange:
-    fills = [row.fill for row in rows if row.leg is role]
-    change = _change_by(fills, hedge, role, _cause_of_foreign(fills[-1]))
-    return replace(change, before=sum((f.quantity for f in fills), ZERO), after=ZERO, late=True)
-
-
-def _changes_of(role: LegRole, before: Hedge, after: Hedge, page: _Page) -> Iterator[LegChange]:
-    """One, by what came last; each by itself where they have made up for each other."""
-    told = zip(page.fills, page.causes, strict=True)
-    fills = [(row.fill, cause) for row, cause in told if row.leg is role]
-    held, theirs = before.leg(role).quantity, [(fill, cause) for fill, cause in fills if cause is not None]
-    if held != after.leg(role).quantity:
-        if theirs:
-            yield replace(_change_by([fill for fill, _ in theirs], after, role, theirs[-1][1]), before=held)
-        return
-    for (cause, _), run in groupby(fills, key=lambda each: (each[1], each[0].opens)):
-        part = [fill for fill, _ in run]
-        then = held + sum((fill.signed_change for fill in part), ZERO)
-        if cause is not None:
-            yield replace(_change_by(part, after, role, cause), before=held, after=then, made_good=True)
-        held = then
-
-
-def _change_by(fills: Sequence[Fill], after: Hedge, role: LegRole, cause: ChangeCause) -> LegChange:
-    quantity = sum((f.quantity for f in fills), ZERO)
-    value = sum((f.quantity * f.price for f in fills), ZERO)
-    return LegChange(
-        hedge=after,
-        role=role,
-        before=quantity,
-        after=after.leg(role).quantity,
-        cause=cause,
-        at=fills[-1].at,
-        price=value / quantity,
-        realized=sum((f.realized_pnl for f in fills), ZERO),
-    )

@@ -54,7 +54,8 @@ from chatbot.domain.unprotected import unprotected_alert
 from chatbot.errors import BadCredentials, LeaseLost, MissingPermission, RateLimited, VenueError
 from chatbot.log import about
 from chatbot.ports import Account, AlertEpisode, Changes, Clock, Presenter, Store, User, Venues
-from chatbot.services.bookkeeping import Bookkeeper, Books, ChangeCause, LegChange, traded_lately
+from chatbot.services.bookkeeping import Bookkeeper, Books, traded_lately
+from chatbot.services.leg_changes import ChangeCause, LegChange
 from chatbot.services.recovery import attempt
 from chatbot.services.strangers import ForcedClose, Strangers
 

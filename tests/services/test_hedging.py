@@ -26,8 +26,8 @@ from chatbot.errors import (
     VenueUnavailable,
 )
 from chatbot.ports import Changes
-from chatbot.services.bookkeeping import ChangeCause
 from chatbot.services.hedging import Requoted, Started
+from chatbot.services.leg_changes import ChangeCause
 from chatbot.venues.paper.faults import Late, LostReply, LostRequest, Partial, Refuse, Unavailable
 from tests.services.world import BTC, CHAT, ETH, OFFSET, World, a_world, prices
 
