@@ -54,7 +54,7 @@ _PENDING_TO = """SELECT id, dedupe_key, priority, reply, state, not_before, topi
     WHERE chat = ? AND state = 'pending' ORDER BY priority, id"""
 _LEGS = """SELECT hedges.id, account_id, symbol, status, number, side, quantity, role FROM hedges JOIN legs
     ON legs.hedge_id = hedges.id WHERE status <> 'closed'"""
-_RESTING = """SELECT client_order_id, intents.account_id FROM intents
+_RESTING = """SELECT client_order_id, intents.account_id, intents.symbol FROM intents
     JOIN hedges ON hedges.id = hedge_id WHERE intents.status = 'open' AND hedges.status = 'open'"""
 # What was over before anybody heard of it is not told; all else is.
 _DROPPED = """SELECT dedupe_key FROM outbox WHERE state = 'abandoned'
@@ -293,9 +293,11 @@ class Inspection:
 
     def _vanished(self) -> bool:
         """An order that the journal has resting does not rest (any more)."""
-        resting = self._disk.rows(_RESTING)
-        hidden = self._for_an_hour()
-        return not hidden and any(order not in self._holder(account).resting for order, account in resting)
+        for order, account, symbol in self._disk.rows(_RESTING):
+            holder = self._holder(account)
+            if order not in holder.resting and not self._hides_an_end(holder, order, Symbol(symbol)):
+                return True
+        return False
 
     def _for_an_hour(self) -> bool:
         """Nobody can tell so soon what became of an order."""
@@ -389,8 +391,12 @@ class Inspection:
     def _ended_unseen(self, holder: Holder, intent: OrderIntent) -> bool:
         open_ = intent.purpose.protective and intent.status is IntentStatus.OPEN
         gone = intent.client_order_id not in holder.resting
-        harmed = intent.client_order_id in self.dropped or (holder.id, intent.symbol) in self.disturbed
-        return open_ and gone and harmed and self._for_an_hour()
+        return open_ and gone and self._hides_an_end(holder, intent.client_order_id, intent.symbol)
+
+    def _hides_an_end(self, holder: Holder, order: str, symbol: Symbol) -> bool:
+        """What became of it without us nobody can tell so soon."""
+        harmed = order in self.dropped or (holder.id, symbol) in self.disturbed
+        return harmed and self._for_an_hour()
 
     def _rows(self, account_id: AccountId) -> tuple[list[Hedge], list[Operation], list[OrderIntent]]:
         store, disk = self._world.reader, self._disk
