@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 from chatbot.domain.instrument import MarginMode, PositionMode, PositionSide, Symbol
@@ -54,6 +54,9 @@ class LegSetting:
 
     leverage: Decimal
     margin_mode: MarginMode
+
+
+STALE_READ = timedelta(seconds=10)  # how old what an exchange says of positions and resting orders may be
 
 
 @dataclass(frozen=True, slots=True)

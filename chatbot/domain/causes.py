@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import takewhile
 
-from chatbot.domain.account import AccountView
+from chatbot.domain.account import STALE_READ, AccountView
 from chatbot.domain.ending import slippage_between
 from chatbot.domain.hedge import Hedge, LegRole
 from chatbot.domain.instrument import ZERO, Instrument
@@ -22,7 +22,6 @@ from chatbot.domain.saga import GONE
 from chatbot.domain.scene import Exposure, LegEvidence
 
 Intents = Mapping[str, OrderIntent]  # by client order id
-UNSEEN_FOR = timedelta(seconds=10)  # how old the reading may be that a plan was confirmed by
 
 VENUE_CAUSES = {
     FillCause.LIQUIDATION: LegCause.LIQUIDATED,
@@ -95,7 +94,7 @@ def _unforeseen(fills: Sequence[Fill], orders: Sequence[OrderIntent], intents: I
     """What another hand has closed since the reading that the orders go by, or of what they were to close."""
     theirs = [fill for fill in fills if not fill.opens and cause_of(fill, intents) is not None]
     first, ids = orders[0], {order.client_order_id for order in orders}
-    later = [fill for fill in theirs if fill.at >= first.created_at - UNSEEN_FOR]
+    later = [fill for fill in theirs if fill.at >= first.created_at - STALE_READ]
     closed = sum((fill.quantity for fill in fills if fill.client_order_id in ids), ZERO)
     if later or not first.reduce_only or closed >= first.quantity:
         return later

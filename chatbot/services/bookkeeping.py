@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
-from chatbot.domain.account import AccountView
+from chatbot.domain.account import STALE_READ, AccountView
 from chatbot.domain.hedge import AccountId, Hedge, HedgeId, HedgeStatus, LegRole
 from chatbot.domain.instrument import Instrument, Symbol
 from chatbot.domain.intent import IntentEvent, IntentStatus, OrderIntent, event_of
@@ -59,7 +59,6 @@ from chatbot.services.waiting import FROM_A_COPY
 
 log = logging.getLogger(__name__)
 
-STALE_READ = timedelta(seconds=10)  # how old a position that a venue reports may be
 UNREAD_FOR = timedelta(minutes=1)  # how long an exchange may fail to tell its history
 UNBOOKABLE = "what the exchange tells of it cannot be booked"
 

@@ -115,7 +115,7 @@ class DigestService:
         due = await self._due(user, hedges)
         if due is None or self._told.get(user.id) == due.key:
             return
-        if not self._told_lately(user):
+        if not self._told_lately(user) and await self._was_there(user, hedges, due):
             await self._tell(user, due, hedges)
         self._told[user.id] = due.key
 
@@ -136,17 +136,18 @@ class DigestService:
         if now < chosen.snoozed.get(EVERYTHING, now):
             return None
         if chosen.digest is DigestRhythm.DAILY:
-            due = daily(chosen, ZoneInfo(zone), now)
-            return due if due is not None and await self._was_there(hedges, due.at) else None
+            return daily(chosen, ZoneInfo(zone), now)
         if chosen.digest is DigestRhythm.OFF or is_quiet(chosen, zone, now):
             return None
         return await self._settled(user, hedges) if now >= self._settled_by.get(user.id, now) else None
 
-    async def _was_there(self, hedges: Sequence[Hedge], at: datetime) -> bool:
-        """A pair that is newer has its first digest tomorrow. ``at``: our clock, as orders have it."""
+    async def _was_there(self, user: User, hedges: Sequence[Hedge], due: Due) -> bool:
+        """A pair that is newer than its morning has its first digest tomorrow."""
+        if user.preferences.alerts.digest is not DigestRhythm.DAILY:
+            return True
         for hedge in hedges:
             orders = await self._store.intents(hedge_id=hedge.id)
-            if not orders or min(order.created_at for order in orders) <= at:
+            if not orders or min(order.created_at for order in orders) <= due.at:
                 return True
         return False
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from chatbot.domain.account import AccountView
+from chatbot.domain.account import STALE_READ, AccountView
 from chatbot.domain.hedge import Hedge
 from chatbot.domain.instrument import ZERO, Instrument, PositionSide
 from chatbot.domain.intent import OrderIntent
@@ -14,7 +14,6 @@ from chatbot.domain.ledger import fill_by_position, report_of_fills, venue_quant
 from chatbot.domain.order import Fill, OrderReport
 from chatbot.errors import OutcomeUnknown, VenueRejected
 from chatbot.ports import Clock, Venue
-from chatbot.services.bookkeeping import STALE_READ
 from chatbot.services.reading import read_until_answered
 
 CLOCKS_DIFFER = timedelta(seconds=6)  # by how much the venue's may be behind ours, and the way there

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from chatbot.domain.account import AccountView
+from chatbot.domain.account import STALE_READ, AccountView
 from chatbot.domain.hedge import AccountId, Hedge, HedgeId, HedgeStatus
 from chatbot.domain.instrument import ZERO
 from chatbot.domain.intent import IntentStatus, OrderIntent
@@ -20,7 +20,6 @@ from chatbot.services.late_fills import CLOCKS_DIFFER
 
 log = logging.getLogger(__name__)
 
-UNLISTED_FOR = timedelta(seconds=10)  # how old a list of resting orders may be
 UNKNOWN_FOR = timedelta(hours=1) + CLOCKS_DIFFER  # how long an exchange may hide an order from look-ups
 ASK_AT_LEAST_EVERY = timedelta(minutes=5)
 TOLD_WITHIN = timedelta(days=1)  # after a start: how old an end may be that nobody may have been told
@@ -36,7 +35,7 @@ class _Missed:
     def due(self, now: datetime) -> bool:
         """Each time after twice as long: a look-up may be from before for an hour."""
         last = self.since if self.asked is None else self.asked
-        pause = max(UNLISTED_FOR, last - self.since)
+        pause = max(STALE_READ, last - self.since)
         return now - last >= min(pause, ASK_AT_LEAST_EVERY)
 
 

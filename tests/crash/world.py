@@ -66,8 +66,12 @@ def live(life: Life) -> None:
         for name in ("rows", "write", "clear_log"):
             loop.waits_for(Session, name)
         clock = LoopClock(loop, life.at)
-        note = lambda: f"{clock.seconds:.3f} "  # noqa: E731
-        boundaries = Boundaries(life.folder / TRACE, life.kill_at, note=note, strikes=blow(life, loop))
+        boundaries = Boundaries(
+            life.folder / TRACE,
+            life.kill_at,
+            note=lambda: f"{clock.seconds:.3f} ",
+            strikes=blow(life, loop),
+        )
         boundaries.draw(Phone)
         os._exit(loop.run_until_complete(_Play(life, loop, clock, boundaries).through()))
 

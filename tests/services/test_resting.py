@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from chatbot.clock import VirtualClock
+from chatbot.domain.account import STALE_READ
 from chatbot.domain.hedge import HedgeStatus
 from chatbot.domain.instrument import PositionSide, Symbol
 from chatbot.domain.intent import IntentStatus, OrderIntent
@@ -18,7 +19,7 @@ from chatbot.domain.quote import CloseWay, StopsRequest
 from chatbot.domain.risk import AlertKind, OrderEnd
 from chatbot.errors import VenueUnavailable
 from chatbot.services.bookkeeping import Bookkeeper
-from chatbot.services.resting import UNKNOWN_FOR, UNLISTED_FOR
+from chatbot.services.resting import UNKNOWN_FOR
 from chatbot.venues.paper.venue import PaperVenue
 from tests.services.test_watching import looks, owed
 from tests.services.world import BEGIN, CHAT, ETH, World, a_world, prices
@@ -89,7 +90,7 @@ async def journaled(world: World, order: OrderReport) -> OrderIntent:
     return intent
 
 
-SOON = UNLISTED_FOR + timedelta(seconds=4)
+SOON = STALE_READ + timedelta(seconds=4)
 
 
 async def test_an_order_that_is_not_listed_is_asked_for_after_as_long_as_a_list_may_be_old(
@@ -100,7 +101,7 @@ async def test_an_order_that_is_not_listed_is_asked_for_after_as_long_as_a_list_
         await cancel(world)
         lookups.asked = 0
 
-        assert await looks_for(world, UNLISTED_FOR) == []
+        assert await looks_for(world, STALE_READ) == []
         assert lookups.asked == 0
         assert await looks_for(world, timedelta(seconds=2)) == [TOLD]
 
@@ -126,7 +127,7 @@ async def test_what_is_listed_again_was_never_missed(
         for _ in range(3):
             with monkeypatch.context() as cut:
                 cut.setattr(PaperVenue, "view", short)
-                assert await looks_for(world, UNLISTED_FOR - timedelta(seconds=4)) == []
+                assert await looks_for(world, STALE_READ - timedelta(seconds=4)) == []
             assert await looks_for(world, timedelta(seconds=4)) == []
         assert lookups.asked == 0
 
@@ -281,7 +282,7 @@ async def test_an_end_that_was_booked_just_before_the_process_died_is_told_by_th
     async with a_world(clock=clock, database=tmp_path) as world:
         await a_pair_with_a_stop(world)
         await cancel(world)
-        await looks_for(world, UNLISTED_FOR - timedelta(seconds=2))
+        await looks_for(world, STALE_READ - timedelta(seconds=2))
         await clock.advance(4)
         books = await world.bot.bookkeeper.bring_up_to_date(world.account)
         assert [each.intent.reason for each in books.gone] == [OrderEnd.CANCELED]
@@ -305,7 +306,7 @@ async def test_an_end_is_told_by_the_next_look_where_telling_it_failed(
     async with a_world() as world:
         await a_pair_with_a_stop(world)
         await cancel(world)
-        await looks_for(world, UNLISTED_FOR)
+        await looks_for(world, STALE_READ)
         await world.clock.advance(2)
         books = await world.bot.bookkeeper.bring_up_to_date(world.account)
         assert len(books.gone) == 1

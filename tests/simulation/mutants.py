@@ -277,10 +277,9 @@ MUTANTS: tuple[Mutant, ...] = (
         "one stale reading freezes",
         (
             _SERVICES + "bookkeeping",
-            "STALE_READ = timedelta(seconds=10)",
-            "STALE_READ = timedelta(seconds=0)",
+            "        if hedge.status is HedgeStatus.FROZEN or view.read_at - since < STALE_READ:",
+            "        if hedge.status is HedgeStatus.FROZEN:",
         ),
-        (_SERVICES + "evidence", "GRACE = CLOCKS_DIFFER + STALE_READ", "GRACE = timedelta(seconds=16)"),
         (
             _SERVICES + "bookkeeping",
             "            return replace(page, hedge=_thawed(hedge))",
@@ -342,8 +341,8 @@ MUTANTS: tuple[Mutant, ...] = (
         ),
         (
             _SERVICES + "resting",
-            "UNLISTED_FOR = timedelta(seconds=10)",
-            "UNLISTED_FOR = timedelta(seconds=0)",
+            "        pause = max(STALE_READ, last - self.since)",
+            "        pause = max(timedelta(0), last - self.since)",
         ),
     ),
     _mutant(
